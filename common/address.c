@@ -1,0 +1,107 @@
+/*
+ * address - mail addresses: the RFC 5321 path and what compares equal.
+ */
+#include "common/address.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define LOCAL_MAX  64 /* bytes; RFC 5321, section 4.5.3.1.1 */
+#define DOMAIN_MAX 255
+#define LABEL_MAX  63
+
+static bool
+is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9');
+}
+
+static bool
+is_utf8_byte(char c)
+{
+    return ((unsigned char)c & 0x80) != 0;
+}
+
+/* atext of RFC 5322, section 3.2.3, and UTF-8. */
+static bool
+is_atext(char c)
+{
+    return is_alnum(c) || is_utf8_byte(c) ||
+           (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+}
+
+/* Labels of one or more good bytes with single dots between them. */
+static bool
+is_dotted(const char *text, size_t len, size_t label_max, bool (*is_good)(char))
+{
+    size_t label = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '.') {
+            if (label == 0)
+                return false;
+            label = 0;
+        } else if (!is_good(text[i]) || ++label > label_max) {
+            return false;
+        }
+    }
+    return label > 0;
+}
+
+static bool
+is_domain_byte(char c)
+{
+    return is_alnum(c) || is_utf8_byte(c) || c == '-';
+}
+
+bool
+address_domain_is_valid(const char *text, size_t len)
+{
+    return len <= DOMAIN_MAX && is_dotted(text, len, LABEL_MAX, is_domain_byte);
+}
+
+bool
+address_is_valid(const char *text, size_t len)
+{
+    const char *at = memchr(text, '@', len);
+    size_t local;
+
+    if (at == NULL)
+        return false;
+    local = (size_t)(at - text);
+    return local <= LOCAL_MAX && is_dotted(text, local, LOCAL_MAX, is_atext) &&
+           address_domain_is_valid(at + 1, len - local - 1);
+}
+
+bool
+address_equal(const char *a, const char *b)
+{
+    return strcasecmp(a, b) == 0;
+}
+
+const char *
+address_domain(const char *address)
+{
+    const char *at = strrchr(address, '@');
+
+    return at != NULL ? at + 1 : NULL;
+}
+
+bool
+address_from_path(const char *path, char *out, size_t size)
+{
+    size_t len = strlen(path);
+
+    if (len > 0 && path[0] == '<') {
+        if (len < 2 || path[len - 1] != '>')
+            return false;
+        path++;
+        len -= 2;
+    }
+    if (len >= size)
+        return false;
+    memcpy(out, path, len);
+    out[len] = '\0';
+    return true;
+}

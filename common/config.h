@@ -1,0 +1,209 @@
+/*
+ * config - relay.conf, read and checked: one immutable struct for all programs.
+ *
+ * The option tables in config.c are the reference of what may be written;
+ * relay.conf(5) describes them. Whatever is wrong is one error that begins with
+ * `FILE:LINE: ` (or names the section and the line on which it ends) and says
+ * what to write instead. References between sections are checked here, so a
+ * loaded configuration has none that dangle. Secrets are never opened here,
+ * only their references are parsed.
+ */
+#ifndef COMMON_CONFIG_H
+#define COMMON_CONFIG_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/buf.h"
+#include "common/err.h"
+
+#define CONFIG_DEFAULT_PATH "/etc/xoauth2-relay/relay.conf"
+
+/* Where a secret is. Never the secret itself. */
+enum config_ref_kind {
+    CONFIG_REF_NONE,       /* not configured */
+    CONFIG_REF_FILE,       /* file:PATH */
+    CONFIG_REF_CREDENTIAL, /* credential:NAME, in $CREDENTIALS_DIRECTORY */
+    CONFIG_REF_EXEC,       /* exec:COMMAND, split at blanks, no shell */
+};
+
+struct config_ref {
+    enum config_ref_kind kind;
+    char *text;  /* as written, for messages: `file:/etc/...` */
+    char *value; /* what follows the first colon */
+};
+
+enum config_provider {
+    CONFIG_PROVIDER_MICROSOFT,
+    CONFIG_PROVIDER_MICROSOFT_GCC_HIGH,
+    CONFIG_PROVIDER_MICROSOFT_DOD,
+    CONFIG_PROVIDER_MICROSOFT_CHINA,
+    CONFIG_PROVIDER_GOOGLE,
+    CONFIG_PROVIDER_CUSTOM,
+};
+
+enum config_grant {
+    CONFIG_GRANT_CLIENT_CREDENTIALS,
+};
+
+enum config_assertion {
+    CONFIG_ASSERTION_PS256, /* header x5t#S256 */
+    CONFIG_ASSERTION_RS256, /* header x5t */
+};
+
+struct config_credential {
+    char *name;
+    unsigned line; /* the line on which the section ends */
+    enum config_provider provider;
+    enum config_grant grant;
+    char *tenant;                      /* NULL: none */
+    char *client_id;                   /* never NULL */
+    struct config_ref *client_secrets; /* ordered */
+    size_t client_secret_count;
+    struct config_ref certificate; /* NONE: secrets are used */
+    struct config_ref private_key; /* NONE: the certificate's file has it */
+    enum config_assertion assertion_algorithm;
+    /* Overrides of the provider's preset; NULL: the preset. */
+    char *token_url;
+    char *scope;
+    char *ca_file;
+    char *proxy;
+    char **servers; /* names that it may log in to, beside `relay` sections */
+    size_t server_count; /* 0: the preset's */
+};
+
+struct config_mailbox {
+    char *title; /* `user@domain`, or `@domain`: every sender logs in itself */
+    unsigned line;
+    const struct config_credential *credential; /* never NULL */
+    char **send_as;                             /* `user@domain` or `@domain` */
+    size_t send_as_count;
+    char *send_as_file; /* NULL: none; a list, one entry a line, # comments */
+};
+
+struct config_relay {
+    char *name; /* no brackets, no port, lower case */
+    unsigned line;
+    int min_token_lifetime; /* s */
+};
+
+/* An address with a prefix length; IPv4 is kept as ::ffff:a.b.c.d. */
+struct config_network {
+    struct in6_addr address;
+    unsigned prefix; /* bits of 128 */
+};
+
+struct config_exempt {
+    unsigned line;
+    bool has_client;
+    struct config_network client;
+    char *recipient; /* `user@domain` or `@domain`; NULL: any */
+};
+
+struct config_route {
+    unsigned line;
+    bool has_client;
+    struct config_network client;
+    char *login;         /* SASL login name at the relay; NULL: any */
+    char *sender;        /* envelope: `user@domain` or `@domain`; NULL: any */
+    char *from;          /* the same for From:; NULL: any */
+    char *recipient;     /* the same for every recipient; NULL: any */
+    const char *mailbox; /* title of a `user@domain` mailbox; never NULL */
+};
+
+enum config_not_permitted {
+    CONFIG_NOT_PERMITTED_REWRITE,
+    CONFIG_NOT_PERMITTED_REJECT,
+    CONFIG_NOT_PERMITTED_AUDIT, /* change nothing, log what it would do */
+};
+
+enum config_reply_to {
+    CONFIG_REPLY_TO_ALWAYS,
+    CONFIG_REPLY_TO_DELIVERABLE,
+    CONFIG_REPLY_TO_NEVER,
+};
+
+enum config_null_sender {
+    CONFIG_NULL_SENDER_KEEP,
+    CONFIG_NULL_SENDER_REWRITE,
+    CONFIG_NULL_SENDER_DISCARD,
+};
+
+struct config_milter {
+    bool is_present; /* is there a milter section at all? */
+    char *socket;    /* unix:PATH, inet:PORT@HOST, inet6:PORT@HOST, fd:N */
+    mode_t socket_mode;
+    char *socket_group;    /* NULL: leave it */
+    char *default_mailbox; /* a mailbox's title; NULL only with reject */
+    struct config_exempt *exempts;
+    size_t exempt_count;
+    struct config_route *routes; /* in the order of the file */
+    size_t route_count;
+    enum config_not_permitted not_permitted;
+    enum config_reply_to reply_to;
+    enum config_null_sender null_sender;
+};
+
+/* Who may ask the lookup sockets. */
+struct config_peer {
+    bool is_group;
+    char *name;    /* as written, without `group:` */
+    bool is_known; /* false: no such user or group here; a warning */
+    uint32_t id;   /* uid or gid, when known */
+};
+
+struct config_tokend {
+    char **sockets;
+    size_t socket_count;
+    char *control;
+    struct config_peer *allow;
+    size_t allow_count;
+    int refetch_interval; /* s */
+    char *login_password; /* what `login` gives after the colon; may be "" */
+};
+
+struct config {
+    char *path; /* of the main file */
+    struct config_credential *credentials;
+    size_t credential_count;
+    struct config_mailbox *mailboxes;
+    size_t mailbox_count;
+    struct config_relay *relays;
+    size_t relay_count;
+    struct config_milter milter;
+    struct config_tokend tokend;
+    unsigned reference_count; /* config_ref() and config_unref() only */
+};
+
+/*
+ * Read and check the file. Owned: give it back with config_unref(). NULL with
+ * ERR_CONFIG (the administrator must change the file), ERR_SYSTEM otherwise.
+ * Things to look at that are no errors (an unknown user in `allow`) are logged
+ * as warnings.
+ */
+struct config *config_load(const char *path, struct err *err)
+    __attribute__((warn_unused_result));
+
+/* Shared between threads: the count is atomic, the content never changes. */
+struct config *config_ref(struct config *config);
+
+/* Drop one reference and set *config to NULL; the last one frees. Takes NULL */
+void config_unref(struct config **config);
+
+/*
+ * Append the effective settings, defaults included, in the syntax of the file
+ * (what `-T` prints). Reading that again gives the same configuration.
+ */
+void config_print(const struct config *config, struct buf *out);
+
+/*
+ * A server's name as relay sections have it: brackets and port cut off, lower
+ * case. `[h]:port`, `h:port`, `[h]` and `h` all give `h`. False when empty or
+ * longer than `size` - 1.
+ */
+bool config_server_name(const char *text, size_t len, char *out, size_t size);
+
+#endif
