@@ -31,7 +31,7 @@ void sendas_unref(struct sendas **sendas); /* sets it to NULL; takes NULL */
 /* The configuration it was made from, borrowed: as long as `sendas`. */
 const struct config *sendas_config(const struct sendas *sendas);
 
-/* Which rule of DESIGN 9 applied; sendas_rule_name() gives a word for logs. */
+/* Which rule applied, in order; sendas_rule_name() gives a word for logs. */
 enum sendas_rule {
     SENDAS_RULE_NONE,           /* nobody may send as this address */
     SENDAS_RULE_MAILBOX,        /* a mailbox of that name */
