@@ -1,1 +1,7 @@
-# Filled in by the files of this folder.
+# Examples, units and the demo. Examples are installed as documentation: an
+# administrator copies lines from them.
+
+postfixexampledir = $(docdir)/examples/postfix
+dist_postfixexample_DATA = \
+	%D%/postfix/main.cf.relay \
+	%D%/postfix/master.cf.relay
