@@ -1,1 +1,17 @@
-# Filled in by the files of this folder.
+# The token daemon is a convenience library of all its modules plus a main
+# file, so that the unit tests link the very objects that ship. Who
+# links it adds common/libconfig.la and common/libcommon.la after it.
+
+if TOKEND
+noinst_LTLIBRARIES += %D%/libtokend.la
+%C%_libtokend_la_SOURCES = \
+	%D%/acquire.h \
+	%D%/backoff.h \
+	%D%/oauth_response.h \
+	%D%/problem.c %D%/problem.h \
+	%D%/provider.h
+%C%_libtokend_la_CPPFLAGS = $(AM_CPPFLAGS) \
+	$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
+%C%_libtokend_la_LIBADD = \
+	$(CURL_LIBS) $(CRYPTO_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS)
+endif

@@ -1,0 +1,80 @@
+/*
+ * acquire - one attempt to get one access token for one credential.
+ *
+ * Reads the secrets anew, asks the token endpoint, and says how it went. With
+ * several secrets it goes on to the next one when the provider refuses one or
+ * when one can't be read; any other failure ends the attempt. Does not know
+ * when to try, how often, or who waits for the token.
+ */
+#ifndef TOKEN_DAEMON_ACQUIRE_H
+#define TOKEN_DAEMON_ACQUIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "token-daemon/oauth_response.h"
+#include "token-daemon/problem.h"
+
+struct event_base;
+struct http;
+struct acquire;
+
+/* What every attempt needs. Borrowed: for the life of each attempt. */
+struct acquire_context {
+    struct event_base *base;
+    struct http *http;
+    int64_t (*wall)(void); /* s since 1970: clock_wall(), or a test's own */
+    int timeout_ms;        /* of one HTTP request; 0: HTTP_TIMEOUT_MS */
+};
+
+struct acquire_request {
+    /* A reference is held until the attempt ends: a reload may come any time */
+    struct config *config;
+    const struct config_credential *credential; /* of that configuration */
+    const char *user;    /* copied; NULL where the grant is not per user */
+    size_t first_secret; /* where to begin: the index that worked last */
+};
+
+struct acquire_result {
+    struct err err; /* code ERR_NONE: there is a token */
+    enum problem problem;
+    const char *reason; /* static: problem_word() */
+    const char *hint;   /* static: what the operator may do; or NULL */
+    int64_t number;     /* the provider's own error number; 0: none */
+
+    struct oauth_token token; /* the callee may take it; see acquire_done_fn */
+    size_t secret_index;      /* of client_secrets: worked, or tried last */
+    int64_t not_after; /* the certificate's, s since 1970; 0: none used */
+
+    int http_status;       /* of the last answer; 0: there was none */
+    int64_t retry_after_s; /* what the last answer asked for; 0: nothing */
+    bool has_skew;         /* did an answer say what time it is? */
+    int64_t skew_s;        /* our clock minus the provider's */
+    size_t requests;       /* HTTP requests that were made */
+};
+
+/*
+ * How the attempt ended. Called exactly once, unless it was cancelled, from
+ * the event loop and never from within acquire_start(). The attempt is over
+ * then: the pointer that acquire_start() gave must be forgotten, not
+ * cancelled. To keep the token, copy result->token and zero it there; what is
+ * left in it is wiped after the call.
+ */
+typedef void acquire_done_fn(struct acquire_result *result, void *arg);
+
+/*
+ * Begin. NULL when out of memory; every other failure comes by `done`. The
+ * attempt frees itself after `done`, or by acquire_cancel().
+ */
+struct acquire *acquire_start(const struct acquire_context *context,
+                              const struct acquire_request *request,
+                              acquire_done_fn *done, void *arg)
+    __attribute__((warn_unused_result));
+
+/* Give up without a call of `done`; set *acquire to NULL. Takes NULL. */
+void acquire_cancel(struct acquire **acquire);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * oauth_response - the answer of a token endpoint: a token, or what is wrong.
+ *
+ * Pure: status and body in, values out. RFC 6749, sections 5.1 and 5.2. What
+ * to do next follows from the HTTP status and from `error`; a provider's own
+ * numbers (Microsoft's AADSTS...) only choose the hint for the operator, since
+ * they may change without notice.
+ */
+#ifndef TOKEN_DAEMON_OAUTH_RESPONSE_H
+#define TOKEN_DAEMON_OAUTH_RESPONSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "token-daemon/problem.h"
+
+#define OAUTH_RESPONSE_MAX       (256 * 1024) /* bytes of body */
+#define OAUTH_RESPONSE_TOKEN_MAX (32 * 1024)  /* bytes of one token */
+
+struct oauth_token {
+    char *access;       /* owned; printable ASCII without blanks */
+    char *refresh;      /* owned; NULL: the answer had none */
+    int64_t lifetime;   /* s from now, as the provider said; at least 1 */
+    int64_t refresh_in; /* s from now; 0: it said nothing */
+};
+
+/* Wipe and free what it owns; it is then zeroed. Twice is fine. */
+void oauth_token_clear(struct oauth_token *token);
+
+/* What an answer that brought no token means. */
+struct oauth_failure {
+    enum problem problem;
+    int64_t number;   /* Microsoft's AADSTS number; 0: none */
+    const char *hint; /* borrowed: static; what the operator may do; or NULL */
+};
+
+/*
+ * Read an answer. 0: *out is filled in, and what it owns is the caller's (give
+ * it back with oauth_token_clear()). -1: *failure and *err are filled in, *out
+ * is left alone; err->code is that of the problem. The text holds no byte of
+ * the answer, only numbers and words that are known here.
+ */
+int oauth_response_parse(int http_status, const char *body, size_t len,
+                         struct oauth_token *out, struct oauth_failure *failure,
+                         struct err *err) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * provider - the presets: endpoint, scope and submission servers per cloud.
+ *
+ * Pure. Whatever a preset says, the credential's own settings come first. The
+ * list of servers is an access check: a token is never given to a client that
+ * is about to log in to any other.
+ */
+#ifndef TOKEN_DAEMON_PROVIDER_H
+#define TOKEN_DAEMON_PROVIDER_H
+
+#include <stdbool.h>
+
+#include "common/config.h"
+#include "common/err.h"
+
+/* What is in effect for one credential. */
+struct provider_settings {
+    char *token_url;     /* owned; never NULL */
+    const char *scope;   /* borrowed: of the credential or static; or NULL */
+    const char *ca_file; /* borrowed: of the credential; NULL: the system's */
+    const char *proxy;   /* borrowed: of the credential; NULL: none */
+};
+
+/*
+ * Work out the settings of a credential. Errors: ERR_CONFIG when the preset
+ * needs a tenant that is missing or can't be used in a URL, or when neither
+ * the preset nor the credential has a token_url; ERR_SYSTEM out of memory.
+ */
+int provider_settings(const struct config_credential *credential,
+                      struct provider_settings *out, struct err *err)
+    __attribute__((warn_unused_result));
+
+/* Free what it owns; it is then zeroed. Twice is fine. */
+void provider_settings_clear(struct provider_settings *settings);
+
+/*
+ * May a token of this credential be given out for this server? `name` is as
+ * config_server_name() makes it. Says nothing of `relay` sections.
+ */
+bool provider_has_server(const struct config_credential *credential,
+                         const char *name);
+
+/* Is it a submission server of any preset? */
+bool provider_is_known_server(const char *name);
+
+/*
+ * Seconds that a token must still live for this server to take it, where a
+ * preset knows better than the general default (Microsoft's High Volume Email
+ * refuses tokens minutes before they expire); else 0. A `relay` section's
+ * min_token_lifetime comes first.
+ */
+int provider_min_token_lifetime(const char *name);
+
+#endif
