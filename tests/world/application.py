@@ -1,0 +1,119 @@
+"""One app registration: its secrets, its certificates, and what proves it.
+
+Client authentication is RFC 6749, section 2.3, and RFC 7523; the errors are
+those of Entra ID.
+"""
+
+import dataclasses
+import threading
+import time
+
+import jwt
+
+from .entra_error import EntraError
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+# Header field that names the certificate, for each algorithm.
+_THUMBPRINT_FIELD = {"PS256": "x5t#S256", "RS256": "x5t"}
+
+
+@dataclasses.dataclass
+class Secret:
+    """A client secret; `label` is what logs and tests call it."""
+
+    value: str = dataclasses.field(repr=False)
+    label: str = "secret"
+    is_expired: bool = False
+
+
+class Application:
+    """An app registration of one tenant. Thread-safe."""
+
+    def __init__(self, client_id, tenant, secrets=(), certificates=(),
+                 roles=("SMTP.SendAsApp",)):
+        self.client_id = client_id
+        self.tenant = tenant
+        self.roles = list(roles)
+        self.secrets = list(secrets)
+        self.certificates = list(certificates)
+        self.is_disabled = False
+        self._used_assertions = set()
+        self._lock = threading.Lock()
+
+    def secret(self, label):
+        """The Secret of that label."""
+        return next(item for item in self.secrets if item.label == label)
+
+    def authenticate(self, form, audiences):
+        """Which credential proves this request; raises EntraError.
+
+        `audiences` are the token endpoint's own URLs. Gives the secret's
+        label, or the certificate's thumbprint.
+        """
+        if self.is_disabled:
+            raise EntraError(7000112, self.client_id)
+        if "client_assertion" in form:
+            if form.get("client_assertion_type") != ASSERTION_TYPE:
+                raise EntraError(900144, detail="client_assertion_type")
+            return self._check_assertion(form["client_assertion"], audiences)
+        if "client_secret" in form:
+            return self._check_secret(form["client_secret"])
+        raise EntraError(7000218, self.client_id)
+
+    def _check_secret(self, value):
+        for secret in self.secrets:
+            if secret.value == value:
+                if secret.is_expired:
+                    raise EntraError(7000222, self.client_id)
+                return secret.label
+        raise EntraError(7000215, self.client_id)
+
+    def _check_assertion(self, assertion, audiences):
+        try:
+            header = jwt.get_unverified_header(assertion)
+        except jwt.InvalidTokenError as error:
+            raise EntraError(700027, detail="malformed") from error
+        certificate = self._find_certificate(header)
+        try:
+            claims = jwt.decode(
+                assertion, certificate.public_key,
+                algorithms=[header["alg"]],
+                options={"verify_aud": False, "verify_exp": False,
+                         "verify_nbf": False, "verify_iat": False})
+        except jwt.InvalidTokenError as error:
+            raise EntraError(700027, detail="bad signature") from error
+        self._check_claims(claims, audiences)
+        return certificate.x5t_s256
+
+    def _find_certificate(self, header):
+        field = _THUMBPRINT_FIELD.get(header.get("alg"))
+        if field is None or header.get("typ") != "JWT":
+            raise EntraError(700027, detail="algorithm not supported")
+        wanted = header.get(field)
+        for certificate in self.certificates:
+            known = {"x5t#S256": certificate.x5t_s256, "x5t": certificate.x5t}
+            if wanted == known[field]:
+                return certificate
+        raise EntraError(700027, detail=f"no certificate for {field}")
+
+    def _check_claims(self, claims, audiences):
+        now = time.time()
+        if claims.get("iss") != self.client_id or \
+                claims.get("sub") != self.client_id:
+            raise EntraError(700021)
+        if claims.get("aud") not in audiences:
+            raise EntraError(700023)
+        try:
+            is_in_time = \
+                claims["nbf"] <= now + 1 and now < claims["exp"] and \
+                claims["exp"] - claims["nbf"] <= 24 * 3600
+        except (KeyError, TypeError) as error:
+            raise EntraError(700024) from error
+        if not is_in_time:
+            raise EntraError(700024)
+        jti = claims.get("jti")
+        with self._lock:
+            if not jti or jti in self._used_assertions:
+                raise EntraError(7000277)
+            self._used_assertions.add(jti)

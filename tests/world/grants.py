@@ -1,0 +1,51 @@
+"""Grants that the token endpoint knows, by `grant_type`.
+
+To add one: write a function of (endpoint, application, form) that gives
+TokenTerms or raises EntraError, and add its row to GRANTS.
+"""
+
+import dataclasses
+
+from .entra_error import EntraError
+
+# Resources for which this tenant gives tokens, and the suffix that a scope of
+# an app-only request must have.
+RESOURCES = ("https://outlook.office365.com", "https://graph.microsoft.com",
+             "https://outlook.office365.us", "https://partner.outlook.cn",
+             "https://outlook.office.com")
+DEFAULT_SUFFIX = "/.default"
+
+
+@dataclasses.dataclass
+class TokenTerms:
+    """What a grant entitles to: claims of the token, more answer fields."""
+
+    claims: dict
+    fields: dict = dataclasses.field(default_factory=dict)
+
+
+def client_credentials(endpoint, application, form):
+    """RFC 6749, section 4.4, with Entra's rules for `scope`."""
+    del endpoint
+    scope = form.get("scope")
+    if scope is None:
+        raise EntraError(900144, detail="scope")
+    if " " in scope or not scope:
+        raise EntraError(70011)
+    if not scope.endswith(DEFAULT_SUFFIX):
+        raise EntraError(1002012)
+    resource = scope[:-len(DEFAULT_SUFFIX)].rstrip("/")
+    if resource not in RESOURCES:
+        raise EntraError(500011)
+    return TokenTerms({
+        "aud": resource, "appid": application.client_id, "appidacr": "1",
+        "idtyp": "app", "tid": application.tenant, "ver": "1.0",
+        "oid": "9d6f0000-0000-4000-8000-00000000b0b0",
+        "sub": "9d6f0000-0000-4000-8000-00000000b0b0",
+        "roles": application.roles,
+    })
+
+
+GRANTS = {
+    "client_credentials": client_credentials,
+}

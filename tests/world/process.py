@@ -1,0 +1,134 @@
+"""A child process: started, watched and stopped by its id alone."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+from .wait import Timeout, wait_until
+
+_SHIM = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                     "exec_with_sockets.py")
+
+
+class ProcessFailed(AssertionError):
+    """It ended when it should not have, or not as it should have."""
+
+
+class Process:
+    """`argv` with its output appended to `log_file`.
+
+    `sockets` are inherited as descriptors 3, 4, ... with LISTEN_FDS set. The
+    process gets SIGTERM when the test run dies, unless it was started by a
+    thread that may end before.
+    """
+
+    def __init__(self, name, argv, log_file, environment=None, sockets=(),
+                 directory=None):
+        self.name = name
+        self.log_file = log_file
+        self._argv = list(argv)
+        self._environment = environment or {}
+        self._sockets = list(sockets)
+        self._directory = directory
+        self._child = None
+
+    @property
+    def pid(self):
+        return self._child.pid
+
+    @property
+    def is_running(self):
+        return self._child is not None and self._child.poll() is None
+
+    @property
+    def exit_status(self):
+        """None while it runs; negative for a signal."""
+        return self._child.poll()
+
+    def start(self):
+        if self.is_running:
+            raise ProcessFailed(f"{self.name} runs already")
+        argv, descriptors = self._argv, []
+        if self._sockets:
+            descriptors = [sock.fileno() for sock in self._sockets]
+            argv = [sys.executable, "-IS", _SHIM,
+                    ",".join(map(str, descriptors)), *argv]
+        argv = _death_signal() + argv
+        environment = {**os.environ, **self._environment}
+        with open(self.log_file, "ab") as log:
+            self._child = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment, pass_fds=descriptors, cwd=self._directory,
+                start_new_session=True)
+
+    def send_signal(self, number):
+        self._child.send_signal(number)
+
+    def wait(self, timeout=10.0):
+        """Wait for its end; give the exit status."""
+        try:
+            return self._child.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise Timeout(f"{self.name} did not end within {timeout:g} s:\n"
+                          f"{self.log_tail()}") from error
+
+    def stop(self, timeout=10.0, number=signal.SIGTERM):
+        """End it, by SIGKILL and with an error when it does not obey.
+
+        Gives the exit status; None when it had not been started.
+        """
+        if self._child is None:
+            return None
+        if self.is_running:
+            self.send_signal(number)
+        try:
+            return self.wait(timeout)
+        except Timeout:
+            self.kill()
+            raise
+
+    def kill(self):
+        """SIGKILL, and wait."""
+        if self.is_running:
+            self._child.kill()
+        return self._child.wait()
+
+    @property
+    def log(self):
+        """Everything it wrote."""
+        try:
+            with open(self.log_file, encoding="utf-8",
+                      errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def log_tail(self, lines=40):
+        return "\n".join(self.log.splitlines()[-lines:])
+
+    def wait_for_log(self, text, timeout=10.0):
+        """Wait until the log holds `text`; give the first such line."""
+        def find():
+            return next((line for line in self.log.splitlines()
+                         if text in line), None)
+
+        return wait_until(
+            find, timeout,
+            lambda: f"{text!r} in the log of {self.name}:\n{self.log_tail()}")
+
+    def check_running(self):
+        """Raise ProcessFailed with the log when it has ended."""
+        if not self.is_running:
+            raise ProcessFailed(
+                f"{self.name} ended with status {self.exit_status}:\n"
+                f"{self.log_tail()}")
+
+
+def _death_signal():
+    """A prefix that ties the child's life to this thread's."""
+    setpriv = shutil.which("setpriv")
+    is_main = threading.current_thread() is threading.main_thread()
+    return [setpriv, "--pdeathsig=TERM", "--"] if setpriv and is_main else []
