@@ -1,1 +1,3 @@
+include %D%/e2e/local.mk
 include %D%/unit/local.mk
+include %D%/world/local.mk

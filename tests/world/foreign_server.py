@@ -65,7 +65,7 @@ class _Session(SmtpProtocol):
         self.mechanism = self.user = self.token = ""
 
     def connection_made(self, transport):
-        if not self.transports:
+        if self.plain_transport is None:
             self.service.captures.append(self.capture)
         super().connection_made(transport)
 

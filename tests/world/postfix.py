@@ -79,6 +79,11 @@ class Postfix:
     def is_running(self):
         return self._master is not None and self._master.is_running
 
+    @property
+    def process_group(self):
+        """Of master and all that it starts."""
+        return self._master.pid
+
     # Life
 
     def start(self):
@@ -96,10 +101,10 @@ class Postfix:
         """Stop master and wait for the last of its children."""
         if self._master is None:
             return
-        group = self._master.pid
+        group = self.process_group
         self._master.stop(STOP_TIMEOUT)
         deadline = Deadline(STOP_TIMEOUT)
-        while _has_members(group):
+        while has_members(group):
             if deadline.passed():
                 os.killpg(group, signal.SIGKILL)
                 break
@@ -300,7 +305,7 @@ def is_installed():
         shutil.which("postconf", path="/usr/sbin:/usr/bin") is not None
 
 
-def _has_members(group):
+def has_members(group):
     """Is any process of the group alive? (A zombie is not.)"""
     for name in os.listdir("/proc"):
         if not name.isdigit():

@@ -52,7 +52,7 @@ class SmtpProtocol(SMTP):
             tls_context=service.tls_context, enable_SMTPUTF8=True,
             data_size_limit=157286400, loop=service.loop, timeout=120)
         self.service = service
-        self.transports = []  # the plain one, and the one above TLS
+        self.plain_transport = None  # the one below TLS
 
     @property
     def has_tls(self):
@@ -60,9 +60,9 @@ class SmtpProtocol(SMTP):
 
     def connection_made(self, transport):
         super().connection_made(transport)
-        if not self.transports:
+        if self.plain_transport is None:
+            self.plain_transport = transport
             self.service.connection_made(self)
-        self.transports.append(transport)
 
     def connection_lost(self, error):
         self.service.connection_lost(self)
@@ -224,8 +224,7 @@ class SmtpService:
         if server is not None:
             server.close()
         for session in list(self._sessions):
-            for transport in session.transports:
-                transport.abort()
+            session.plain_transport.abort()
 
 
 def _ident():

@@ -1,0 +1,3 @@
+EXTRA_DIST += \
+	%D%/conftest.py \
+	%D%/test_world.py
