@@ -13,3 +13,17 @@ noinst_LTLIBRARIES += %D%/libcommon.la
 	%D%/socketmap.c %D%/socketmap.h \
 	%D%/strmap.c %D%/strmap.h \
 	%D%/util.h
+
+# What a daemon tells its service manager; configure picks the implementation.
+if NEED_CONFIG
+noinst_LTLIBRARIES += %D%/libservice.la
+%C%_libservice_la_SOURCES = %D%/service.h
+if SYSTEMD
+%C%_libservice_la_SOURCES += %D%/service_systemd.c
+%C%_libservice_la_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+%C%_libservice_la_LIBADD = $(SYSTEMD_LIBS)
+else
+%C%_libservice_la_SOURCES += %D%/service_none.c
+endif
+EXTRA_DIST += %D%/service_systemd.c %D%/service_none.c
+endif
