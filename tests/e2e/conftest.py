@@ -23,6 +23,11 @@ from world.build import MILTER, PLUGIN, TOKEND  # noqa: E402
 MAX_LOG = 20000  # bytes of each log in a report
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "slow: takes more than about five seconds")
+
+
 @pytest.fixture(scope="session")
 def build():
     """The build directory: $XOAUTH2_BUILD, else build/."""
@@ -88,7 +93,7 @@ def pytest_runtest_makereport(item, call):
     """Put the logs of a failing test's worlds into its report."""
     outcome = yield
     report = outcome.get_result()
-    if call.when != "call" or not report.failed:
+    if call.when == "teardown" or not report.failed:
         return
     for made in getattr(item, "worlds", []):
         for name, text in made.logs().items():

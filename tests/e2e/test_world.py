@@ -5,9 +5,12 @@ import email.utils
 import http.client
 import json
 import os
+import pwd
 import smtplib
 import socket
 import ssl
+import struct
+import sys
 import threading
 import time
 import urllib.parse
@@ -19,9 +22,13 @@ import pytest
 from world import fault, socketmap
 from world.application import ASSERTION_TYPE, Secret
 from world.ca import ClientCertificate
+from world.daemon import Daemon
 from world.issuer import TokenRefused, fingerprint
+from world.leaks import find_leaks
+from world.listener import UnixListener
 from world.postfix import has_members
 from world.postfix_config import merge_main_cf, merge_master_cf
+from world.process import ProcessFailed
 from world.relay import CLIENT_ID, MAILBOX, TENANT, compose
 from world.relay_conf import RelayConf
 from world.sender_check import SenderRefused, from_addresses
@@ -94,6 +101,12 @@ def test_good_secret_gives_a_token(servers, client):
     assert claims["roles"] == ["SMTP.SendAsApp"]
     assert servers.endpoint.requests[0].credential == "first"
     assert servers.endpoint.requests[0].fingerprint == fingerprint(token)
+
+
+def test_google_path_gives_tokens_too(servers, client):
+    secret = servers.application.secrets[0].value
+    assert client.post("/token", client_secret=secret)[0] == 200
+    assert client.post("/elsewhere", client_secret=secret)[0] == 404
 
 
 def test_tokens_differ_and_have_the_size_asked_for(servers, client):
@@ -597,6 +610,118 @@ def test_socketmap_client_reads_pipelined_answers(tmp_path):
             assert client.is_closed()
 
 
+def test_leaks_are_found_in_part_and_in_base64():
+    token = jwt.encode({"a": "b" * 60}, "key", "HS256")
+    secrets = [token, "the secret of the application"]
+    coded = base64.b64encode(f"user=a\x01auth=Bearer {token}".encode())
+    for text in (f"x {token[60:100]} y", f"AUTH {coded.decode()}",
+                 "say: the secret of the"):
+        assert find_leaks(text, secrets)
+    assert not find_leaks(f"fingerprint {fingerprint(token)}, kept, header "
+                          f"{token.partition('.')[0]}", secrets)
+
+
+# Processes
+
+
+def test_peer_credentials_of_another_user(servers):
+    path = servers.path("peer.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        os.chmod(path, 0o666)
+        listener.listen()
+        with socketmap.raw(path, user="nobody") as client:
+            peer, _ = listener.accept()
+            with peer:
+                credentials = peer.getsockopt(
+                    socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+                client.sendall(b"hello")
+                assert peer.recv(10) == b"hello"
+    _, uid, gid = struct.unpack("3i", credentials)
+    account = pwd.getpwnam("nobody")
+    assert (uid, gid) == (account.pw_uid, account.pw_gid)
+
+
+# Answers "ok PID" to each connection on its first inherited socket.
+FAKE_DAEMON = """
+import os, signal, socket, sys
+def notify(text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.sendto(text, os.environ["NOTIFY_SOCKET"])
+def reload(*_):
+    print("reloading", flush=True)
+    notify(b"RELOADING=1"); notify(b"READY=1")
+def stop(*_):
+    notify(b"STOPPING=1"); sys.exit(0)
+signal.signal(signal.SIGHUP, reload)
+signal.signal(signal.SIGTERM, stop)
+assert os.environ["LISTEN_PID"] == str(os.getpid())
+assert os.environ["LISTEN_FDS"] == "2"
+first, second = socket.socket(fileno=3), socket.socket(fileno=4)
+print(first.getsockname(), second.getsockname(), sys.argv[1:], flush=True)
+notify(b"READY=1")
+while True:
+    peer, _ = first.accept()
+    with peer:
+        peer.sendall(b"ok %d" % os.getpid())
+"""
+
+
+@pytest.fixture
+def daemon(servers):
+    program = servers.path("fake-daemon")
+    with open(program, "w", encoding="utf-8") as file:
+        file.write("#!" + sys.executable + "\n" + FAKE_DAEMON)
+    os.chmod(program, 0o755)
+    paths = [servers.path("a.sock"), servers.path("b.sock")]
+    made = Daemon("fake", program, "/nowhere", servers.directory,
+                  [UnixListener(path) for path in paths], ["-v"])
+    yield made
+    made.release()
+    assert not any(os.path.exists(path) for path in paths)
+
+
+def _answer_of(daemon):
+    with socketmap.raw(daemon.listeners[0].path) as client:
+        return client.recv(100).decode()
+
+
+def test_daemon_inherits_sockets_in_order(daemon):
+    daemon.start()
+    names = [listener.path for listener in daemon.listeners]
+    assert daemon.log.lines(*names, "['-f', '-c', '/nowhere', '-v']")
+    assert _answer_of(daemon) == f"ok {daemon.process.pid}"
+
+
+def test_clients_wait_while_a_daemon_with_inherited_sockets_restarts(daemon):
+    daemon.start()
+    first = daemon.process.pid
+    assert daemon.stop() == 0
+    assert daemon.notify.count("STOPPING=1") == 1
+    with socketmap.raw(daemon.listeners[0].path) as client:
+        daemon.start()
+        assert client.recv(100).decode() == f"ok {daemon.process.pid}"
+    assert daemon.process.pid != first
+
+
+def test_daemon_reloads(daemon):
+    daemon.start()
+    daemon.reload()
+    daemon.log.wait_for("reloading")
+    assert daemon.notify.count("RELOADING=1") == 1
+
+
+def test_daemon_that_dies_at_the_start_is_an_error_with_its_log(servers):
+    program = servers.path("dying-daemon")
+    with open(program, "w", encoding="utf-8") as file:
+        file.write("#!/bin/sh\necho the reason >&2\nexit 78\n")
+    os.chmod(program, 0o755)
+    dying = Daemon("dying", program, "/nowhere", servers.directory)
+    with pytest.raises(ProcessFailed, match="status 78:\nthe reason"):
+        dying.start()
+    dying.release()
+
+
 # The private Postfix
 
 
@@ -616,10 +741,11 @@ def test_postfix_delivers(world, chroot):
     made.send(sender="scan@printers.contoso.com", Subject="Page")
     message, = sink.wait_for_messages()
     assert message.has_tls and message.parsed["Subject"] == "Page"
-    made.postfix.wait_for_log("status=sent")
+    made.postfix.log.wait_for("status=sent")
     made.postfix.wait_for_empty_queue()
-    assert not made.postfix.log_lines("warning:")
-    assert not made.postfix.log_lines("fatal:")
+    assert made.postfix.statuses() == {"sent": 1}
+    assert not made.postfix.log.lines("warning:")
+    assert not made.postfix.log.lines("fatal:")
 
 
 def test_two_postfixes_side_by_side_with_many_messages(world):

@@ -3,6 +3,7 @@
 import signal
 import time
 
+from .log_file import LogFile
 from .notify import NotifySocket
 from .process import Process
 from .wait import Deadline, Timeout
@@ -26,7 +27,7 @@ class Daemon:
         self.config_file = config_file
         self.listeners = list(listeners)
         self.notify = NotifySocket(f"{directory}/{name}.notify")
-        self.log_file = f"{directory}/{name}.log"
+        self.log = LogFile(f"{directory}/{name}.log")  # of all its lives
         self.arguments = list(arguments)
         self.environment = dict(environment or {})
         self._process = None
@@ -39,7 +40,7 @@ class Daemon:
         self._process = Process(
             self.name,
             [self.program, "-f", "-c", self.config_file, *self.arguments],
-            self.log_file, {**self.notify.environment, **self.environment},
+            self.log.path, {**self.notify.environment, **self.environment},
             self.listeners)
         self._process.start()
         if wait:
@@ -51,7 +52,7 @@ class Daemon:
             self._process.check_running()
             if deadline.passed():
                 raise Timeout(f"{self.name} is not ready after {timeout:g} s:"
-                              f"\n{self._process.log_tail()}")
+                              f"\n{self.log.tail()}")
             time.sleep(0.005)
 
     def is_answering(self):
@@ -97,18 +98,3 @@ class Daemon:
     @property
     def is_running(self):
         return self._process is not None and self._process.is_running
-
-    # Log
-
-    @property
-    def log(self):
-        """Everything that it wrote, over all of its lives."""
-        return Process(self.name, [], self.log_file).log
-
-    def log_lines(self, *texts):
-        return [line for line in self.log.splitlines()
-                if all(text in line for text in texts)]
-
-    def wait_for_log(self, text, timeout=10.0):
-        return Process(self.name, [], self.log_file).wait_for_log(
-            text, timeout)

@@ -12,7 +12,9 @@ EXTRA_DIST += \
 	%D%/grants.py \
 	%D%/https_server.py \
 	%D%/issuer.py \
+	%D%/leaks.py \
 	%D%/listener.py \
+	%D%/log_file.py \
 	%D%/milter.py \
 	%D%/notify.py \
 	%D%/plan.py \

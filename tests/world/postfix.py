@@ -5,17 +5,20 @@ start script. The system's instance is neither needed nor touched, and many of
 these may run side by side. Needs root, as Postfix does.
 """
 
+import collections
 import errno
 import grp
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import smtplib
 import subprocess
 import time
 
+from .log_file import LogFile
 from .port import ReservedPort
 from .postfix_config import (merge_main_cf, merge_master_cf,
                              queue_directories)
@@ -27,6 +30,7 @@ MASTER_CF = "/usr/share/postfix/master.cf.dist"
 POSTFIX_FILES = "/etc/postfix/postfix-files"
 MASTER = "/usr/lib/postfix/sbin/master"
 CONFIGURE_INSTANCE = "/usr/lib/postfix/configure-instance.sh"
+_STATUS = re.compile(r" to=<.* status=([a-z]+) ")
 START_TIMEOUT = 10.0  # s
 STOP_TIMEOUT = 10.0   # s
 COMMAND_TIMEOUT = 30  # s
@@ -61,7 +65,7 @@ class Postfix:
         self.config_dir = os.path.join(directory, "etc")
         self.queue_dir = os.path.join(directory, "spool")
         self.data_dir = os.path.join(directory, "data")
-        self.log_file = os.path.join(directory, "mail.log")
+        self.log = LogFile(os.path.join(directory, "mail.log"))
         self.main_cf = main_cf
         self.master_cf = master_cf
         self.environment = dict(environment or {})
@@ -92,10 +96,10 @@ class Postfix:
         if self.chroot:
             self._run([CONFIGURE_INSTANCE])
         self._master = Process(
-            "postfix", [MASTER, "-c", self.config_dir, "-s"], self.log_file)
+            "postfix", [MASTER, "-c", self.config_dir, "-s"], self.log.path)
         self._master.start()
         wait_until(self._greets, START_TIMEOUT, lambda:
-                   "a greeting of smtpd:\n" + "\n".join(self.log_lines()[-20:]))
+                   "a greeting of smtpd:\n" + self.log.tail())
 
     def stop(self):
         """Stop master and wait for the last of its children."""
@@ -123,9 +127,9 @@ class Postfix:
     def reload(self):
         """Write the configuration again and have it read."""
         self.write_config()
-        before = len(self.log_lines("master", "reload"))
+        before = len(self.log.lines("master", "reload"))
         self._master.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(self.log_lines("master", "reload")) > before,
+        wait_until(lambda: len(self.log.lines("master", "reload")) > before,
                    START_TIMEOUT, "postfix/master to log its reload")
 
     # Configuration
@@ -145,7 +149,7 @@ class Postfix:
         return f"""
             queue_directory = {self.queue_dir}
             data_directory = {self.data_dir}
-            maillog_file = {self.log_file}
+            maillog_file = {self.log.path}
             maillog_file_prefixes = {self.directory}
             myhostname = {self._hostname}
             myorigin = $myhostname
@@ -183,11 +187,21 @@ class Postfix:
 
     def smtp_source(self, count, sessions, sender, recipient, length=2000,
                     arguments=()):
-        """Hand `count` messages in over `sessions` sessions; wait for it."""
+        """Hand `count` messages in over `sessions` sessions; wait for it.
+
+        `-N` among the arguments numbers the recipients. Every message has a
+        Message-Id of its own.
+        """
         self._run(["smtp-source", "-m", str(count), "-s", str(sessions),
                    "-l", str(length), "-f", sender, "-t", recipient,
                    *arguments, f"{self._port.host}:{self.port}"],
                   with_config=False, timeout=300)
+
+    def statuses(self):
+        """How many deliveries were logged as sent, deferred, bounced, ..."""
+        return collections.Counter(
+            match.group(1) for match in map(_STATUS.search, self.log.lines())
+            if match is not None)
 
     def queue(self):
         """What `postqueue -j` lists: one dict for each message."""
@@ -222,31 +236,6 @@ class Postfix:
         if result.returncode != 0:
             raise ProcessFailed(f"postmap {table}: {result.stderr.strip()}")
         return result.stdout.rstrip("\n")
-
-    # Log
-
-    @property
-    def log(self):
-        try:
-            with open(self.log_file, encoding="utf-8",
-                      errors="replace") as file:
-                return file.read()
-        except FileNotFoundError:
-            return ""
-
-    def log_lines(self, *texts):
-        """The lines that hold all of `texts`."""
-        return [line for line in self.log.splitlines()
-                if all(text in line for text in texts)]
-
-    def wait_for_log(self, *texts, count=1, timeout=20.0):
-        """Wait for `count` lines that hold all of `texts`; give them."""
-        def find():
-            found = self.log_lines(*texts)
-            return found if len(found) >= count else None
-
-        return wait_until(find, timeout, lambda: f"{texts} in the log:\n" +
-                          "\n".join(self.log_lines()[-30:]))
 
     # Helpers
 

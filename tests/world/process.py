@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 
-from .wait import Timeout, wait_until
+from .log_file import LogFile
+from .wait import Timeout
 
 _SHIM = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                      "exec_with_sockets.py")
@@ -28,7 +29,7 @@ class Process:
     def __init__(self, name, argv, log_file, environment=None, sockets=(),
                  directory=None):
         self.name = name
-        self.log_file = log_file
+        self.log = LogFile(log_file)
         self._argv = list(argv)
         self._environment = environment or {}
         self._sockets = list(sockets)
@@ -58,7 +59,7 @@ class Process:
                     ",".join(map(str, descriptors)), *argv]
         argv = _death_signal() + argv
         environment = {**os.environ, **self._environment}
-        with open(self.log_file, "ab") as log:
+        with open(self.log.path, "ab") as log:
             self._child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, pass_fds=descriptors, cwd=self._directory,
@@ -73,7 +74,7 @@ class Process:
             return self._child.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise Timeout(f"{self.name} did not end within {timeout:g} s:\n"
-                          f"{self.log_tail()}") from error
+                          f"{self.log.tail()}") from error
 
     def stop(self, timeout=10.0, number=signal.SIGTERM):
         """End it, by SIGKILL and with an error when it does not obey.
@@ -96,35 +97,12 @@ class Process:
             self._child.kill()
         return self._child.wait()
 
-    @property
-    def log(self):
-        """Everything it wrote."""
-        try:
-            with open(self.log_file, encoding="utf-8",
-                      errors="replace") as file:
-                return file.read()
-        except FileNotFoundError:
-            return ""
-
-    def log_tail(self, lines=40):
-        return "\n".join(self.log.splitlines()[-lines:])
-
-    def wait_for_log(self, text, timeout=10.0):
-        """Wait until the log holds `text`; give the first such line."""
-        def find():
-            return next((line for line in self.log.splitlines()
-                         if text in line), None)
-
-        return wait_until(
-            find, timeout,
-            lambda: f"{text!r} in the log of {self.name}:\n{self.log_tail()}")
-
     def check_running(self):
         """Raise ProcessFailed with the log when it has ended."""
         if not self.is_running:
             raise ProcessFailed(
                 f"{self.name} ended with status {self.exit_status}:\n"
-                f"{self.log_tail()}")
+                f"{self.log.tail()}")
 
 
 def _death_signal():

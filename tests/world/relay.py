@@ -23,6 +23,7 @@ from .build import PLUGIN, Build
 from .ca import CertificateAuthority, ClientCertificate
 from .foreign_server import ForeignServer
 from .issuer import Issuer
+from .leaks import find_leaks
 from .milter import Milter
 from .postfix import DEVICE, Postfix
 from .relay_conf import RelayConf
@@ -189,9 +190,20 @@ class World:
         return result
 
     def secrets(self):
-        """Everything that must never be seen in a log."""
-        found = [item.value for item in self.application.secrets]
-        return found + list(self.endpoint.tokens)
+        """Everything secret that there was so far: in the application, in
+        the token requests and in their answers."""
+        found = {item.value for item in self.application.secrets}
+        for request in list(self.endpoint.requests):
+            found.update(request.form[name] for name in
+                         ("client_secret", "client_assertion")
+                         if name in request.form)
+        return [*found, *self.endpoint.tokens]
+
+    def leaks(self):
+        """Which logs hold a secret, and what: (name, piece of a secret)."""
+        secrets = self.secrets()
+        return [(name, piece) for name, text in self.logs().items()
+                for piece in find_leaks(text, secrets)]
 
     # Making the parts
 

@@ -174,6 +174,12 @@ class SubmissionServer(SmtpService):
         """Wait until `count` messages were accepted; return them all."""
         return self.accepted.wait_for(count, timeout, "messages", where)
 
+    def duplicates(self):
+        """Message-IDs that were accepted more than once."""
+        counts = collections.Counter(
+            message.fields("Message-ID")[0] for message in self.accepted)
+        return [name for name, count in counts.items() if count > 1]
+
     def wait_for_auths(self, count=1, timeout=20.0, where=None):
         """Wait until AUTH was tried `count` times; return all tries."""
         return self.auth_attempts.wait_for(count, timeout, "logins", where)

@@ -33,6 +33,7 @@ class TokenRequest:
     outcome     "issued", "AADSTS…", "fault:NAME" or "not-found"
     credential  label of the secret or thumbprint of the certificate
     fingerprint of the token that was issued
+    form        the fields of the body
     """
 
     at: float  # time.monotonic()
@@ -42,6 +43,7 @@ class TokenRequest:
     outcome: str = ""
     credential: str = ""
     fingerprint: str = ""
+    form: dict = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def is_issued(self):
@@ -180,7 +182,7 @@ class TokenEndpoint:
                                         path != _GOOGLE_PATH):
             entry.outcome = "not-found"
             return Answer(404, {"Content-Type": "text/plain"}, b"not found\n")
-        form = _parse_form(request)
+        form = entry.form = _parse_form(request)
         application = self._find_application(form, entra, entry)
         entry.grant = form.get("grant_type", "")
         if not entry.grant:
