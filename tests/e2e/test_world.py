@@ -19,7 +19,7 @@ import uuid
 import jwt
 import pytest
 
-from world import fault, socketmap
+from world import fault, postfix_lines, socketmap
 from world.application import ASSERTION_TYPE, Secret
 from world.ca import ClientCertificate
 from world.daemon import Daemon
@@ -580,6 +580,32 @@ def test_master_cf_merging():
                     "smtp unix - - n - - smtp -v\n")
 
 
+MASTER_LINES = """
+one unix - - y - - smtp
+    -o smtp_tls_CAfile=/etc/ssl/certs/ca-certificates.crt
+#two unix - - y - - smtp
+#    -o a=hash:/etc/postfix/sasl_passwd
+#    -o b=c
+#
+#three unix - - y - - smtp
+"""
+
+
+def test_lines_of_contrib_are_adapted():
+    text = postfix_lines.master_cf(MASTER_LINES, "/ca", "/pw", ["two"])
+    assert text == MASTER_LINES.replace(
+        "#two", "two").replace("#    ", "    ").replace(
+        "/etc/ssl/certs/ca-certificates.crt", "/ca").replace(
+        "/etc/postfix/sasl_passwd", "/pw")
+    main = ("relayhost = [smtp.office365.com]:587\n"
+            "default_transport = relay-oauth\nrelay-oauth_x = 1\n")
+    assert postfix_lines.main_cf(main, "[h]:1", "relay-oauth-file") == (
+        "relayhost = [h]:1\ndefault_transport = relay-oauth-file\n"
+        "relay-oauth-file_x = 1\n")
+    with pytest.raises(ValueError):
+        postfix_lines.main_cf("", "[h]:1", "relay-oauth")
+
+
 def test_relay_conf_text():
     conf = RelayConf()
     conf.credential("c", client_id='a"b\\', client_secret=["file:/x"])
@@ -774,6 +800,19 @@ def test_postfix_defers_lists_and_flushes(world):
     made.postfix.flush()
     assert len(sink.wait_for_messages()) == 1
     made.postfix.wait_for_empty_queue()
+
+
+@pytest.mark.parametrize("login_map", [True, False])
+def test_lines_of_contrib_reach_the_submission_server(world, login_map):
+    """Without tokend or the plugin: mail waits, after STARTTLS."""
+    made = world(tokend=False, login_map=login_map)
+    made.send()
+    made.postfix.wait_for_deferred()
+    assert made.submission.connection_count >= 1
+    assert made.postfix.log.lines(f"postfix/{made.transport}/smtp",
+                                  "status=deferred")
+    assert not made.postfix.log.lines("certificate")
+    assert not made.submission.accepted
 
 
 def test_postfix_restarts_and_reloads(world):

@@ -45,6 +45,7 @@ class Build:
         except MissingProgram:
             return False
 
-    def source(self, name):
-        """A file of the source tree."""
-        return os.path.join(SOURCE, name)
+    def read_source(self, name):
+        """The text of a file of the source tree."""
+        with open(os.path.join(SOURCE, name), encoding="utf-8") as file:
+            return file.read()

@@ -21,6 +21,7 @@ EXTRA_DIST += \
 	%D%/port.py \
 	%D%/postfix.py \
 	%D%/postfix_config.py \
+	%D%/postfix_lines.py \
 	%D%/process.py \
 	%D%/relay.py \
 	%D%/relay_conf.py \

@@ -228,6 +228,12 @@ class Postfix:
                           f"{count} deferred messages, has {self.queue()}",
                           interval=0.1)
 
+    def write_table(self, path, lines):
+        """Write a hash table and its database."""
+        _write(path, "".join(line + "\n" for line in lines))
+        self.write_config()
+        self._run(["postmap", "hash:" + path])
+
     def postmap(self, table, key):
         """`postmap -q`: the value, or None. Raises ProcessFailed on errors."""
         result = self._popen(["postmap", "-q", key, table])

@@ -18,6 +18,7 @@ import shutil
 import tempfile
 import uuid
 
+from . import postfix_lines
 from .application import Application, Secret
 from .build import PLUGIN, Build
 from .ca import CertificateAuthority, ClientCertificate
@@ -39,7 +40,6 @@ MAILBOX = "relay@contoso.com"
 SEND_AS = ("alerts@contoso.com", "@printers.contoso.com")
 RECIPIENT = "someone@example.com"
 SERVER = "localhost"  # the submission server's name
-TRANSPORT = "submission-xoauth2"
 
 # Below Postfix's queue directory; the same path in the jail and out of it.
 TOKEND_SOCKET = "run/xoauth2/tokend.sock"
@@ -51,23 +51,27 @@ class World:
 
     chroot    Postfix in Debian's jail, or every service outside of it
     tokend, milter, postfix  which parts to have
+    login_map True: tokend says who logs in; False: a password file does
     inherits  the daemons get their listening sockets from us, as from systemd
     verbose   -v for the daemons, so many times
     """
 
     def __init__(self, build=None, chroot=True, tokend=True, milter=False,
-                 postfix=True, inherits=True, verbose=0, environment=None):
+                 postfix=True, login_map=True, inherits=True, verbose=0,
+                 environment=None):
         self.build = build if isinstance(build, Build) else Build(build)
         self.directory = tempfile.mkdtemp(
             prefix="xw-", dir=os.environ.get(TEMPORARY, "/tmp"))
         os.chmod(self.directory, 0o755)
+        self.transport = postfix_lines.TRANSPORT if login_map \
+            else postfix_lines.FILE_TRANSPORT
         self._stack = []  # what to call at the end, last first
         self._environment = dict(environment or {})
         self._options = {"arguments": ["-v"] * verbose,
                          "environment": self._environment}
         try:
             self._make_servers()
-            self._make_postfix(chroot, postfix)
+            self._make_postfix(chroot, postfix, milter)
             self._make_conf()
             self._make_daemons(tokend, milter, inherits)
         except BaseException:
@@ -90,6 +94,8 @@ class World:
     def start(self):
         """Write relay.conf and start what is ours and Postfix."""
         self.write_conf()
+        if self.transport == postfix_lines.FILE_TRANSPORT:
+            self.write_passwords()
         for part in (self.tokend, self.milter, self.postfix):
             if part is not None:
                 part.start()
@@ -221,8 +227,10 @@ class World:
         self.submission.start()
         self._stack.append(self.submission.stop)
 
-    def _make_postfix(self, chroot, is_wanted):
+    def _make_postfix(self, chroot, is_wanted, milter):
         self.postfix = None
+        self._nexthop = f"[{SERVER}]:{self.submission.port}"
+        self._password_file = self.path("sasl_passwd")
         if not is_wanted:
             self.socket_dir = self.path("spool")
             return
@@ -232,33 +240,32 @@ class World:
             shutil.copy(self.build.path(PLUGIN), plugins)
         self.postfix = Postfix(
             self.directory, chroot,
-            main_cf=self._main_cf(), master_cf=self._master_cf(),
+            main_cf=self._main_cf(milter), master_cf=self._master_cf(),
             environment={"SASL_PATH": plugins, **self._environment})
         self._stack.append(self.postfix.release)
         self.socket_dir = self.postfix.queue_dir
 
-    def _main_cf(self):
-        return f"""
-relayhost = [{SERVER}]:{self.submission.port}
-default_transport = {TRANSPORT}
-{TRANSPORT}_destination_concurrency_limit = 3
-{TRANSPORT}_destination_concurrency_failed_cohort_limit = 0
-smtp_tls_CAfile = {self.ca.ca_file}
-maximal_queue_lifetime = 14d
-bounce_queue_lifetime = 14d
-"""
+    def _main_cf(self, milter):
+        text = postfix_lines.main_cf(
+            self.build.read_source(postfix_lines.MAIN_FILE),
+            self._nexthop, self.transport)
+        return text if milter else text + postfix_lines.NO_MILTER
 
     def _master_cf(self):
-        return f"""
-{TRANSPORT} unix - - y - - smtp
-    -o smtp_tls_security_level=secure
-    -o smtp_sasl_auth_enable=yes
-    -o smtp_sasl_mechanism_filter=xoauth2
-    -o smtp_sasl_tls_security_options=noanonymous
-    -o smtp_sasl_password_maps=socketmap:unix:{TOKEND_SOCKET}:login
-    -o smtp_sender_dependent_authentication=yes
-    -o smtp_delivery_status_filter=socketmap:unix:{TOKEND_SOCKET}:status
-"""
+        is_commented = self.transport != postfix_lines.TRANSPORT
+        return postfix_lines.master_cf(
+            self.build.read_source(postfix_lines.MASTER_FILE),
+            self.ca.ca_file, self._password_file,
+            [self.transport] if is_commented else [])
+
+    def write_passwords(self):
+        """The password file as contrib/postfix says: a line for each mailbox
+        that logs in as itself, and one for the server."""
+        logins = [(title, title) for title in self.conf.mailboxes
+                  if not title.startswith("@")]
+        logins.append((self._nexthop, MAILBOX))
+        self.postfix.write_table(self._password_file, [
+            f"{key} {login}:unix:{TOKEND_SOCKET}" for key, login in logins])
 
     def _make_conf(self):
         self.conf_file = self.path("relay.conf")
@@ -295,10 +302,6 @@ bounce_queue_lifetime = 14d
             self._stack.append(self.milter.release)
             self.conf.milter(socket=self.milter.socket,
                              default_mailbox=MAILBOX)
-            if self.postfix is not None:
-                self.postfix.main_cf += (
-                    f"smtpd_milters = unix:{MILTER_SOCKET}\n"
-                    "milter_default_action = tempfail\n")
 
     def _make_socket_directories(self):
         """As contrib/systemd's tmpfiles.d does; all of it is root's here."""
