@@ -751,18 +751,20 @@ def test_daemon_that_dies_at_the_start_is_an_error_with_its_log(servers):
 # The private Postfix
 
 
-def _to_sink(made):
+def _to_sink(made, name="localhost"):
     """Deliver everything to a server that takes mail without a login."""
-    sink = made.add_foreign_server("localhost")
+    sink = made.add_foreign_server(name)
     made.postfix.main_cf += (
-        f"default_transport = smtp\nrelayhost = [localhost]:{sink.port}\n"
-        "smtp_tls_security_level = secure\n")
+        f"default_transport = smtp\nrelayhost = [{name}]:{sink.port}\n"
+        "smtp_tls_security_level = secure\n"
+        f"smtp_tls_CAfile = {made.ca.ca_file}\n")
     return sink
 
 
-def test_postfix_delivers(world, chroot):
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_postfix_delivers(world, chroot, name):
     made = world(start=False, tokend=False, chroot=chroot)
-    sink = _to_sink(made)
+    sink = _to_sink(made, name)
     made.start()
     made.send(sender="scan@printers.contoso.com", Subject="Page")
     message, = sink.wait_for_messages()
