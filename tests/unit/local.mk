@@ -11,6 +11,32 @@ COMMON_TESTS = \
 check_PROGRAMS += $(COMMON_TESTS)
 LDADD = common/libcommon.la $(CMOCKA_LIBS)
 
+if PLUGIN
+PLUGIN_TESTS = \
+	%D%/test_client_response \
+	%D%/test_mech \
+	%D%/test_printable \
+	%D%/test_server_error \
+	%D%/test_tokend_client \
+	%D%/test_tokend_reply
+
+check_PROGRAMS += $(PLUGIN_TESTS)
+PLUGIN_TEST_LDADD = sasl-xoauth2/libplugin.la $(CMOCKA_LIBS)
+%C%_test_client_response_LDADD = $(PLUGIN_TEST_LDADD)
+%C%_test_printable_LDADD = $(PLUGIN_TEST_LDADD)
+%C%_test_server_error_LDADD = $(PLUGIN_TEST_LDADD)
+%C%_test_tokend_client_SOURCES = %D%/test_tokend_client.c \
+	%D%/fake_tokend.c %D%/fake_tokend.h
+%C%_test_tokend_client_LDADD = $(PLUGIN_TEST_LDADD) -lpthread
+%C%_test_tokend_reply_LDADD = $(PLUGIN_TEST_LDADD)
+# Through libsasl2, with the plugin that was built and with the system's.
+%C%_test_mech_SOURCES = %D%/test_mech.c %D%/fake_tokend.c %D%/fake_tokend.h
+%C%_test_mech_CPPFLAGS = $(AM_CPPFLAGS) $(SASL_CFLAGS) \
+	-DPLUGIN_DIR='"$(abs_top_builddir)/.libs"' \
+	-DSYSTEM_SASL_DIR='"$(SYSTEM_SASL_DIR)"'
+%C%_test_mech_LDADD = $(PLUGIN_TEST_LDADD) $(SASL_LIBS) -lpthread
+endif
+
 if TOKEND
 TOKEND_TESTS = \
 	%D%/test_backoff \

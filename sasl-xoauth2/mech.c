@@ -1,0 +1,423 @@
+/*
+ * mech - one authentication.
+ *
+ *     START --token, response--> SENT --server's challenge--> DONE
+ *       |                                                      ^
+ *       +--any failure-----------------------------------------+
+ *
+ * How the host reads the results (Postfix above all):
+ *  - The first step answers SASL_OK, as no further challenge comes when the
+ *    server is content, but leaves doneflag alone: libsasl2 would not pass on a
+ *    challenge that refuses the token.
+ *  - To a refusal the empty line is the answer, with SASL_OK, so that the host
+ *    reads the server's own text and code (an error would make Postfix give up
+ *    and log only the code's name).
+ */
+#include "sasl-xoauth2/mech.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/err.h"
+#include "sasl-xoauth2/printable.h"
+#include "sasl-xoauth2/server_error.h"
+#include "sasl-xoauth2/tokend_client.h"
+#include "sasl-xoauth2/tokend_reply.h"
+
+#define SOCKET_PREFIX "unix:"
+#define NAME_SHOWN    128  /* bytes of a login or server in a line, with NUL */
+#define KEY_MAX       4096 /* bytes of a request's key */
+#define PORT_MAX      65535
+
+enum mech_state {
+    MECH_START, /* nothing was sent */
+    MECH_SENT,  /* the response with the token */
+    MECH_DONE,  /* nothing more is to be said */
+};
+
+struct mech {
+    const struct mech_profile *profile; /* borrowed: for ever */
+    enum mech_state state;
+    char socket[TOKEND_CLIENT_PATH_MAX + 1];
+    struct buf
+        response; /* holds a token; the host reads it till the next step */
+};
+
+const unsigned long mech_prompts[] = {SASL_CB_AUTHNAME, SASL_CB_LIST_END};
+
+/* ---- Telling the host ---- */
+
+/* One code, one reaction: what Postfix prints beside the line is its text. */
+static int
+sasl_code(enum err_code code)
+{
+    switch (code) {
+    case ERR_RETRY:
+    case ERR_PROTO:
+        return SASL_UNAVAIL;
+    case ERR_REAUTH:
+        return SASL_EXPIRED;
+    case ERR_CONFIG:
+        return SASL_NOMECH;
+    case ERR_NOTFOUND:
+        return SASL_NOUSER;
+    case ERR_DENIED:
+        return SASL_BADAUTH;
+    case ERR_NONE:
+    case ERR_SYSTEM:
+        break;
+    }
+    return SASL_FAIL;
+}
+
+/* The one line. `text` holds no secret and only printable bytes. */
+static void
+say(const struct mech *mech, const sasl_client_params_t *params,
+    const sasl_out_params_t *oparams, const char *text)
+{
+    const char *user = oparams->authid != NULL ? oparams->authid : "(nobody)";
+    const char *host =
+        params->serverFQDN != NULL ? params->serverFQDN : "(no server)";
+    char shown_user[NAME_SHOWN];
+    char shown_host[NAME_SHOWN];
+
+    /*
+     * With %s only: sasl_seterror() knows few formats, and writes its NUL
+     * behind its buffer when a text of just the wrong length ends in a plain
+     * character.
+     */
+    params->utils->seterror(
+        params->utils->conn, 0, "%s for %s at %s: %s", mech->profile->name,
+        printable(shown_user, sizeof(shown_user), user, strlen(user)),
+        printable(shown_host, sizeof(shown_host), host, strlen(host)), text);
+}
+
+/* ---- Asking the host ---- */
+
+/* A callback of any type: this one may be cast to all others. */
+typedef void (*any_callback)(void);
+
+/* The callback for `id`, of the type that sasl.h names for it, or NULL. */
+static any_callback
+find_callback(const sasl_client_params_t *params, unsigned long id,
+              void **context)
+{
+    sasl_callback_ft callback = NULL;
+
+    if (params->utils->getcallback(params->utils->conn, id, &callback,
+                                   context) != SASL_OK)
+        return NULL;
+    return (any_callback)callback;
+}
+
+/* Who logs in: oparams->authid, in libsasl2's memory. */
+static int
+read_login(const sasl_client_params_t *params, sasl_out_params_t *oparams,
+           struct err *err)
+{
+    const char *user = NULL;
+    unsigned len = 0;
+    void *context = NULL;
+    sasl_getsimple_t *get_simple =
+        (sasl_getsimple_t *)find_callback(params, SASL_CB_AUTHNAME, &context);
+
+    if (get_simple == NULL ||
+        get_simple(context, SASL_CB_AUTHNAME, &user, &len) != SASL_OK ||
+        user == NULL || *user == '\0')
+        return err_set(err, ERR_CONFIG,
+                       "no-login: there is no user before the colon; correct "
+                       "smtp_sasl_password_maps");
+    if (!client_response_name_is_valid(user))
+        return err_set(err, ERR_CONFIG,
+                       "bad-login: there are blanks or control bytes in the "
+                       "login; correct smtp_sasl_password_maps");
+    if (params->canon_user(params->utils->conn, user, 0,
+                           SASL_CU_AUTHID | SASL_CU_AUTHZID,
+                           oparams) != SASL_OK)
+        return err_set(err, ERR_CONFIG,
+                       "bad-login: libsasl2 does not take the login; correct "
+                       "smtp_sasl_password_maps");
+    return 0;
+}
+
+/*
+ * Where tokend is: what the password says after `unix:`, else the default. The
+ * callback is called once, as Postfix allocates a secret each time and never
+ * frees it.
+ */
+static int
+read_socket(struct mech *mech, const sasl_client_params_t *params,
+            struct err *err)
+{
+    const char *path = mech->profile->socket;
+    size_t len = strlen(path);
+    size_t prefix = strlen(SOCKET_PREFIX);
+    sasl_secret_t *secret = NULL;
+    void *context = NULL;
+    sasl_getsecret_t *get_secret =
+        (sasl_getsecret_t *)find_callback(params, SASL_CB_PASS, &context);
+
+    if (get_secret != NULL &&
+        get_secret(params->utils->conn, context, SASL_CB_PASS, &secret) ==
+            SASL_OK &&
+        secret != NULL && secret->len >= prefix &&
+        memcmp(secret->data, SOCKET_PREFIX, prefix) == 0) {
+        path = (const char *)secret->data + prefix;
+        len = secret->len - prefix;
+    }
+    if (len == 0 || len > TOKEND_CLIENT_PATH_MAX ||
+        memchr(path, '\0', len) != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "bad-socket: the password's " SOCKET_PREFIX
+                       "PATH must be 1 to %d bytes; use a relative path, which "
+                       "starts at Postfix's queue directory",
+                       TOKEND_CLIENT_PATH_MAX);
+    memcpy(mech->socket, path, len);
+    mech->socket[len] = '\0';
+    return 0;
+}
+
+/* `1.2.3.4;587` has the port; Postfix gives no addresses. 0: not known. */
+static unsigned
+remote_port(const sasl_client_params_t *params)
+{
+    const char *port = params->ipremoteport != NULL
+                           ? strrchr(params->ipremoteport, ';')
+                           : NULL;
+    unsigned long number;
+    char *end;
+
+    if (port == NULL || port[1] < '0' || port[1] > '9')
+        return 0;
+    number = strtoul(port + 1, &end, 10);
+    return *end == '\0' && number <= PORT_MAX ? (unsigned)number : 0;
+}
+
+/* ---- Asking tokend ---- */
+
+/* Say in err->text what an administrator does about a tokend out of reach. */
+static int
+explain_unreachable(const struct err *cause, struct err *err)
+{
+    char reason[NAME_SHOWN];
+
+    (void)printable(reason, sizeof(reason), cause->text, strlen(cause->text));
+    switch (cause->code) {
+    case ERR_RETRY:
+        return err_set(err, ERR_RETRY,
+                       "tokend-unreachable: %s; start xoauth2-tokend, or see "
+                       "that the socket exists inside Postfix's jail",
+                       reason);
+    case ERR_CONFIG:
+        return err_set(err, ERR_CONFIG,
+                       "tokend-unreachable: %s; correct unix:PATH in "
+                       "smtp_sasl_password_maps, or the directory's mode",
+                       reason);
+    case ERR_PROTO:
+        return err_set(err, ERR_PROTO,
+                       "tokend-protocol: %s; see that it is xoauth2-tokend "
+                       "that listens there",
+                       reason);
+    case ERR_NONE:
+    case ERR_REAUTH:
+    case ERR_NOTFOUND:
+    case ERR_DENIED:
+    case ERR_SYSTEM:
+        break;
+    }
+    return err_set(err, ERR_SYSTEM, "system: %s; see the limits of smtp(8)",
+                   reason);
+}
+
+/* Ask `NAME USER host=SERVER`, for at most `wait` ms. */
+static int
+ask(const struct mech *mech, const char *name, int64_t wait,
+    const sasl_client_params_t *params, const sasl_out_params_t *oparams,
+    struct tokend_answer *out, struct err *err)
+{
+    struct tokend_client client = {
+        .path = mech->socket,
+        .deadline_at = clock_boot_ms() + wait,
+        .retry_interval = mech->profile->retry_interval,
+    };
+    struct err cause = {ERR_NONE, ""};
+    struct buf key;
+    int rc;
+
+    buf_init(&key, KEY_MAX);
+    buf_append_str(&key, oparams->authid);
+    buf_append_str(&key, " host=");
+    buf_append_str(&key, params->serverFQDN);
+    if (buf_failed(&key)) {
+        buf_clear(&key);
+        return err_set(err, ERR_CONFIG, "login and server are too long");
+    }
+    rc = tokend_client_ask(&client, name, buf_str(&key), out, &cause);
+    buf_clear(&key);
+    return rc < 0 ? explain_unreachable(&cause, err) : 0;
+}
+
+/* ---- Steps ---- */
+
+/* Get a token and put the whole response into mech->response. */
+static int
+make_response(struct mech *mech, const sasl_client_params_t *params,
+              sasl_out_params_t *oparams, struct err *err)
+{
+    struct tokend_answer answer = {0};
+    struct tokend_token token = {0};
+    int rc = -1;
+
+    if (read_login(params, oparams, err) < 0 ||
+        read_socket(mech, params, err) < 0)
+        return -1;
+    /* The name may come from a DNS answer. */
+    if (params->serverFQDN == NULL ||
+        !client_response_name_is_valid(params->serverFQDN))
+        return err_set(err, ERR_CONFIG,
+                       "bad-server: the server has no name, "
+                       "or one with blanks or control bytes");
+    if (ask(mech, "token", mech->profile->token_wait, params, oparams, &answer,
+            err) < 0)
+        return -1;
+
+    if (tokend_reply_token(&answer.reply, &token, err) < 0)
+        goto out;
+    client_response_build(mech->profile->format,
+                          &(struct client_response){
+                              .user = oparams->authid,
+                              .host = params->serverFQDN,
+                              .port = remote_port(params),
+                              .token = token.text,
+                              .token_len = token.len,
+                          },
+                          &mech->response);
+    if (buf_failed(&mech->response)) {
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        goto out;
+    }
+    rc = 0;
+out:
+    tokend_answer_clear(&answer);
+    return rc;
+}
+
+/* Report the refused token, and say what tokend and the server answered. */
+static void
+report_refusal(struct mech *mech, const sasl_client_params_t *params,
+               const sasl_out_params_t *oparams, const char *challenge,
+               size_t len)
+{
+    struct tokend_answer answer = {0};
+    struct err err = {ERR_NONE, ""};
+    char reason[TOKEND_REPLY_REASON_MAX];
+    char status[sizeof(" (status 999)")] = "";
+    char text[ERR_TEXT_MAX + ERR_TEXT_MAX];
+    int number = server_error_status(challenge, len);
+
+    if (number != 0)
+        (void)snprintf(status, sizeof(status), " (status %d)", number);
+    if (ask(mech, "refused", mech->profile->refused_wait, params, oparams,
+            &answer, &err) < 0)
+        (void)snprintf(text, sizeof(text), "the server refused the token%s; %s",
+                       status, err.text);
+    else
+        (void)snprintf(
+            text, sizeof(text),
+            "the server refused the token%s; tokend: %s; if it goes "
+            "on: xoauth2ctl status",
+            status,
+            tokend_reply_refused(&answer.reply, reason, sizeof(reason)));
+    say(mech, params, oparams, text);
+    tokend_answer_clear(&answer);
+}
+
+static int
+step_start(struct mech *mech, const sasl_client_params_t *params,
+           const char **clientout, unsigned *clientoutlen,
+           sasl_out_params_t *oparams)
+{
+    struct err err = {ERR_NONE, ""};
+
+    if (make_response(mech, params, oparams, &err) < 0) {
+        mech->state = MECH_DONE;
+        say(mech, params, oparams, err.text);
+        return sasl_code(err.code);
+    }
+    mech->state = MECH_SENT;
+    *clientout = mech->response.data;
+    *clientoutlen = (unsigned)mech->response.len;
+    return SASL_OK;
+}
+
+static int
+step_sent(struct mech *mech, const sasl_client_params_t *params,
+          const char *challenge, size_t len, const char **clientout,
+          unsigned *clientoutlen, sasl_out_params_t *oparams)
+{
+    buf_clear(&mech->response);
+    mech->state = MECH_DONE;
+    /* An empty challenge refuses nothing: there is no error in it. */
+    if (len > 0)
+        report_refusal(mech, params, oparams, challenge, len);
+    *clientout = client_response_to_error(mech->profile->format);
+    *clientoutlen = (unsigned)strlen(*clientout);
+    oparams->doneflag = 1;
+    return SASL_OK;
+}
+
+/* ---- libsasl2's functions ---- */
+
+int
+mech_new(void *glob_context, sasl_client_params_t *params, void **conn_context)
+{
+    struct mech *mech = params->utils->malloc(sizeof(*mech));
+
+    if (mech == NULL)
+        return SASL_NOMEM;
+    *mech = (struct mech){.profile = glob_context, .state = MECH_START};
+    buf_init(&mech->response, CLIENT_RESPONSE_MAX);
+    *conn_context = mech;
+    return SASL_OK;
+}
+
+int
+mech_step(void *conn_context, sasl_client_params_t *params,
+          const char *serverin, unsigned serverinlen,
+          sasl_interact_t **prompt_need, const char **clientout,
+          unsigned *clientoutlen, sasl_out_params_t *oparams)
+{
+    struct mech *mech = conn_context;
+
+    (void)prompt_need; /* everything comes by callbacks */
+    *clientout = NULL;
+    *clientoutlen = 0;
+    if (mech == NULL)
+        return SASL_BADPARAM;
+    switch (mech->state) {
+    case MECH_START:
+        return step_start(mech, params, clientout, clientoutlen, oparams);
+    case MECH_SENT:
+        return step_sent(mech, params, serverin, serverinlen, clientout,
+                         clientoutlen, oparams);
+    case MECH_DONE:
+        break;
+    }
+    say(mech, params, oparams, "protocol: a step after the last one");
+    return SASL_BADPROT;
+}
+
+void
+mech_dispose(void *conn_context, const sasl_utils_t *utils)
+{
+    struct mech *mech = conn_context;
+
+    if (mech == NULL)
+        return;
+    buf_clear(&mech->response);
+    utils->free(mech);
+}
