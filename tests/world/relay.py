@@ -162,11 +162,23 @@ class World:
                           send_as=list(send_as) or None, **options)
         return self.submission.add_mailbox(address, send_as)
 
-    def add_foreign_server(self, name="127.0.0.1", **options):
-        """Start a ForeignServer that the relay is not configured for."""
-        server = ForeignServer(self.ca.issue(name), **options)
+    def add_foreign_server(self, domain="foreign.example", **options):
+        """Start a ForeignServer, which the relay is not configured for, and
+        have mail for `domain` delivered to it by the relay's own transport.
+
+        Its name is 127.0.0.1. Before start(), or reload Postfix afterwards.
+        """
+        server = ForeignServer(self.ca.issue("localhost"), **options)
         server.start()
         self._stack.append(server.stop)
+        if self.postfix is not None:
+            # A certificate's name is never an address to Postfix.
+            nexthop = f"[127.0.0.1]:{server.port}"
+            self.postfix.main_cf += (
+                "transport_maps = inline:{ "
+                f"{{ {domain} = {self.transport}:{nexthop} }} }}\n"
+                "smtp_tls_policy_maps = inline:{ "
+                f"{{ {nexthop} = secure match=localhost }} }}\n")
         return server
 
     # Mail
