@@ -1,3 +1,17 @@
 include %D%/e2e/local.mk
 include %D%/unit/local.mk
 include %D%/world/local.mk
+
+EXTRA_DIST += \
+	%D%/checks/banned.sh \
+	%D%/checks/format.sh \
+	%D%/checks/includes.sh \
+	%D%/checks/man.sh \
+	%D%/checks/plugin.sh \
+	%D%/checks/programs.sh \
+	%D%/checks/scripts.sh \
+	%D%/checks/words.sh \
+	%D%/lib/build.sh \
+	%D%/lib/packages.sh \
+	%D%/run \
+	.ci/run
