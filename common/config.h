@@ -3,10 +3,10 @@
  *
  * The option tables in config.c are the reference of what may be written;
  * relay.conf(5) describes them. Whatever is wrong is one error that begins with
- * `FILE:LINE: ` (or names the section and the line on which it ends) and says
- * what to write instead. References between sections are checked here, so a
- * loaded configuration has none that dangle. Secrets are never opened here,
- * only their references are parsed.
+ * `FILE:LINE: ` (of a whole section: the line on which it ends) and says what
+ * to write instead. References between sections are checked here, so a loaded
+ * configuration has none that dangle. Secrets are never opened here, only their
+ * references are parsed.
  */
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H
@@ -56,7 +56,8 @@ enum config_assertion {
 
 struct config_credential {
     char *name;
-    unsigned line; /* the line on which the section ends */
+    const char *file; /* where it is written; borrowed from config->files */
+    unsigned line;    /* the line on which the section ends */
     enum config_provider provider;
     enum config_grant grant;
     char *tenant;                      /* NULL: none */
@@ -77,6 +78,7 @@ struct config_credential {
 
 struct config_mailbox {
     char *title; /* `user@domain`, or `@domain`: every sender logs in itself */
+    const char *file; /* borrowed from config->files */
     unsigned line;
     const struct config_credential *credential; /* never NULL */
     char **send_as;                             /* `user@domain` or `@domain` */
@@ -85,7 +87,8 @@ struct config_mailbox {
 };
 
 struct config_relay {
-    char *name; /* no brackets, no port, lower case */
+    char *name;       /* no brackets, no port, lower case */
+    const char *file; /* borrowed from config->files */
     unsigned line;
     int min_token_lifetime; /* s */
 };
@@ -166,7 +169,9 @@ struct config_tokend {
 };
 
 struct config {
-    char *path; /* of the main file */
+    char *path;   /* of the main file */
+    char **files; /* every file that was read, the main one first */
+    size_t file_count;
     struct config_credential *credentials;
     size_t credential_count;
     struct config_mailbox *mailboxes;
@@ -179,7 +184,8 @@ struct config {
 };
 
 /*
- * Read and check the file. Owned: give it back with config_unref(). NULL with
+ * Read and check the file, one at a time in a process: libconfuse has one
+ * scanner. Owned: give it back with config_unref(). NULL with
  * ERR_CONFIG (the administrator must change the file), ERR_SYSTEM otherwise.
  * Things to look at that are no errors (an unknown user in `allow`) are logged
  * as warnings.
@@ -198,6 +204,17 @@ void config_unref(struct config **config);
  * (what `-T` prints). Reading that again gives the same configuration.
  */
 void config_print(const struct config *config, struct buf *out);
+
+/*
+ * Look at the files that hold secrets (client_secret, private_key, a
+ * certificate without a private_key), for the one program that opens them:
+ * each must be a regular file that nobody else may read, so no permission for
+ * others, and none for a group unless it is this process's own. Their content
+ * is not read. Errors: ERR_CONFIG with the file and the command that puts it
+ * right.
+ */
+int config_check_secrets(const struct config *config, struct err *err)
+    __attribute__((warn_unused_result));
 
 /*
  * A server's name as relay sections have it: brackets and port cut off, lower

@@ -26,4 +26,16 @@ else
 %C%_libservice_la_SOURCES += %D%/service_none.c
 endif
 EXTRA_DIST += %D%/service_systemd.c %D%/service_none.c
+
+noinst_LTLIBRARIES += %D%/libconfig.la
+%C%_libconfig_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS)
+%C%_libconfig_la_LIBADD = %D%/libcommon.la $(CONFUSE_LIBS)
+%C%_libconfig_la_SOURCES = \
+	%D%/config.c %D%/config.h \
+	%D%/config_print.c \
+	%D%/config_scan.c %D%/config_scan.h \
+	%D%/config_secrets.c \
+	%D%/config_value.c %D%/config_value.h \
+	%D%/sendas.c %D%/sendas.h \
+	%D%/textfile.c %D%/textfile.h
 endif

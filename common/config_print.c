@@ -1,0 +1,228 @@
+/*
+ * config_print - the settings in effect, in the syntax of the file.
+ */
+#include "common/config.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/config_value.h"
+
+/* A string as it stands in the file. */
+static void
+print_quoted(struct buf *out, const char *prefix, const char *text)
+{
+    buf_append_char(out, '"');
+    buf_append_str(out, prefix);
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            buf_append_char(out, '\\');
+        buf_append_char(out, *text);
+    }
+    buf_append_char(out, '"');
+}
+
+/* One option of a section; nothing when it is not set. */
+static void
+print_text(struct buf *out, const char *name, const char *text)
+{
+    if (text == NULL)
+        return;
+    buf_append_str(out, "    ");
+    buf_append_str(out, name);
+    buf_append_str(out, " = ");
+    print_quoted(out, "", text);
+    buf_append_char(out, '\n');
+}
+
+static void
+print_number(struct buf *out, const char *name, int number)
+{
+    buf_append_str(out, "    ");
+    buf_append_str(out, name);
+    buf_append_str(out, " = ");
+    buf_append_int(out, number);
+    buf_append_char(out, '\n');
+}
+
+static void
+begin_list(struct buf *out, const char *name)
+{
+    buf_append_str(out, "    ");
+    buf_append_str(out, name);
+    buf_append_str(out, " = {");
+}
+
+static void
+print_list(struct buf *out, const char *name, char *const *list, size_t count)
+{
+    if (count == 0)
+        return;
+    begin_list(out, name);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buf_append_str(out, ", ");
+        print_quoted(out, "", list[i]);
+    }
+    buf_append_str(out, "}\n");
+}
+
+static void
+begin_section(struct buf *out, const char *kind, const char *title)
+{
+    buf_append_str(out, kind);
+    if (title != NULL) {
+        buf_append_char(out, ' ');
+        print_quoted(out, "", title);
+    }
+    buf_append_str(out, " {\n");
+}
+
+static void
+print_credential(struct buf *out, const struct config_credential *credential)
+{
+    begin_section(out, "credential", credential->name);
+    print_text(out, "provider",
+               config_value_word_name(config_words_provider,
+                                      (int)credential->provider));
+    print_text(out, "tenant", credential->tenant);
+    print_text(out, "client_id", credential->client_id);
+    print_text(
+        out, "grant",
+        config_value_word_name(config_words_grant, (int)credential->grant));
+    if (credential->client_secret_count > 0) {
+        begin_list(out, "client_secret");
+        for (size_t i = 0; i < credential->client_secret_count; i++) {
+            if (i > 0)
+                buf_append_str(out, ", ");
+            print_quoted(out, "", credential->client_secrets[i].text);
+        }
+        buf_append_str(out, "}\n");
+    }
+    print_text(out, "certificate", credential->certificate.text);
+    print_text(out, "private_key", credential->private_key.text);
+    print_text(out, "assertion_algorithm",
+               config_value_word_name(config_words_assertion,
+                                      (int)credential->assertion_algorithm));
+    print_text(out, "token_url", credential->token_url);
+    print_text(out, "scope", credential->scope);
+    print_text(out, "ca_file", credential->ca_file);
+    print_text(out, "proxy", credential->proxy);
+    print_list(out, "servers", credential->servers, credential->server_count);
+    buf_append_str(out, "}\n");
+}
+
+static void
+print_mailbox(struct buf *out, const struct config_mailbox *mailbox)
+{
+    begin_section(out, "mailbox", mailbox->title);
+    print_text(out, "credential", mailbox->credential->name);
+    print_list(out, "send_as", mailbox->send_as, mailbox->send_as_count);
+    print_text(out, "send_as_file", mailbox->send_as_file);
+    buf_append_str(out, "}\n");
+}
+
+static void
+print_network(struct buf *out, bool has, const struct config_network *network)
+{
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
+    char address[INET6_ADDRSTRLEN] = "";
+    char text[INET6_ADDRSTRLEN + 8];
+    bool is_ip4 = network->prefix >= 96 &&
+                  memcmp(network->address.s6_addr, mapped, 12) == 0;
+
+    if (!has)
+        return;
+    (void)inet_ntop(is_ip4 ? AF_INET : AF_INET6,
+                    network->address.s6_addr + (is_ip4 ? 12 : 0), address,
+                    sizeof(address));
+    (void)snprintf(text, sizeof(text), "%s/%u", address,
+                   network->prefix - (is_ip4 ? 96 : 0));
+    print_text(out, "    client", text);
+}
+
+static void
+print_route(struct buf *out, const struct config_route *route)
+{
+    begin_section(out, "    route", NULL);
+    print_network(out, route->has_client, &route->client);
+    print_text(out, "    login", route->login);
+    print_text(out, "    sender", route->sender);
+    print_text(out, "    from", route->from);
+    print_text(out, "    recipient", route->recipient);
+    print_text(out, "    mailbox", route->mailbox);
+    buf_append_str(out, "    }\n");
+}
+
+static void
+print_milter(struct buf *out, const struct config_milter *milter)
+{
+    char mode[8];
+
+    begin_section(out, "milter", NULL);
+    print_text(out, "socket", milter->socket);
+    (void)snprintf(mode, sizeof(mode), "%04o", (unsigned)milter->socket_mode);
+    print_text(out, "socket_mode", mode);
+    print_text(out, "socket_group",
+               milter->socket_group != NULL ? milter->socket_group : "");
+    print_text(out, "default_mailbox", milter->default_mailbox);
+    print_text(out, "not_permitted",
+               config_value_word_name(config_words_not_permitted,
+                                      (int)milter->not_permitted));
+    print_text(
+        out, "reply_to",
+        config_value_word_name(config_words_reply_to, (int)milter->reply_to));
+    print_text(out, "null_sender",
+               config_value_word_name(config_words_null_sender,
+                                      (int)milter->null_sender));
+    for (size_t i = 0; i < milter->exempt_count; i++) {
+        const struct config_exempt *exempt = &milter->exempts[i];
+
+        begin_section(out, "    exempt", NULL);
+        print_network(out, exempt->has_client, &exempt->client);
+        print_text(out, "    recipient", exempt->recipient);
+        buf_append_str(out, "    }\n");
+    }
+    for (size_t i = 0; i < milter->route_count; i++)
+        print_route(out, &milter->routes[i]);
+    buf_append_str(out, "}\n");
+}
+
+static void
+print_tokend(struct buf *out, const struct config_tokend *tokend)
+{
+    begin_section(out, "tokend", NULL);
+    print_list(out, "socket", tokend->sockets, tokend->socket_count);
+    print_text(out, "control", tokend->control);
+    /* Also when it is empty, which is not the default. */
+    begin_list(out, "allow");
+    for (size_t i = 0; i < tokend->allow_count; i++) {
+        if (i > 0)
+            buf_append_str(out, ", ");
+        print_quoted(out, tokend->allow[i].is_group ? "group:" : "",
+                     tokend->allow[i].name);
+    }
+    buf_append_str(out, "}\n");
+    print_number(out, "refetch_interval", tokend->refetch_interval);
+    print_text(out, "login_password", tokend->login_password);
+    buf_append_str(out, "}\n");
+}
+
+void
+config_print(const struct config *config, struct buf *out)
+{
+    for (size_t i = 0; i < config->credential_count; i++)
+        print_credential(out, &config->credentials[i]);
+    for (size_t i = 0; i < config->mailbox_count; i++)
+        print_mailbox(out, &config->mailboxes[i]);
+    for (size_t i = 0; i < config->relay_count; i++) {
+        begin_section(out, "relay", config->relays[i].name);
+        print_number(out, "min_token_lifetime",
+                     config->relays[i].min_token_lifetime);
+        buf_append_str(out, "}\n");
+    }
+    if (config->milter.is_present)
+        print_milter(out, &config->milter);
+    print_tokend(out, &config->tokend);
+}

@@ -1,0 +1,97 @@
+/*
+ * config_check_secrets - may anybody else read the files that hold secrets?
+ */
+#include "common/config.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A file that holds a secret, and where the configuration says so. */
+struct secret_file {
+    const struct config_credential *credential;
+    const char *option;
+    const char *path;
+};
+
+static int
+fail(const struct secret_file *file, struct err *err, const char *text)
+{
+    return err_set(err, ERR_CONFIG,
+                   "%s:%u: section credential \"%s\" (ends here): %s: %s: %s",
+                   file->credential->file, file->credential->line,
+                   file->credential->name, file->option, file->path, text);
+}
+
+/* Somebody else may read it: print the commands that end that. */
+static int
+fail_mode(const struct secret_file *file, const struct stat *st,
+          struct err *err)
+{
+    char room[4096];
+    struct group entry;
+    struct group *group = NULL;
+    bool is_foreign = (st->st_mode & S_IRWXG) != 0 && st->st_gid != getegid();
+
+    (void)getgrgid_r(getegid(), &entry, room, sizeof(room), &group);
+    return err_set(
+        err, ERR_CONFIG,
+        "%s:%u: section credential \"%s\" (ends here): %s: others "
+        "may read the secret (mode %04o%s); run: chown root:%s '%s' "
+        "&& chmod 0640 '%s'",
+        file->credential->file, file->credential->line, file->credential->name,
+        file->option, (unsigned)(st->st_mode & 07777),
+        is_foreign ? ", group is not this program's" : "",
+        group != NULL ? group->gr_name : "xoauth2", file->path, file->path);
+}
+
+static int
+check_file(const struct secret_file *file, bool is_secret, struct err *err)
+{
+    struct stat st;
+
+    if (stat(file->path, &st) < 0)
+        return fail(file, err, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return fail(file, err, "this is not a regular file");
+    if (is_secret && ((st.st_mode & S_IRWXO) != 0 ||
+                      ((st.st_mode & S_IRWXG) != 0 && st.st_gid != getegid())))
+        return fail_mode(file, &st, err);
+    return 0;
+}
+
+static int
+check_credential(const struct config_credential *credential, struct err *err)
+{
+    struct secret_file file = {credential, "client_secret", NULL};
+    bool is_key_apart = credential->private_key.kind != CONFIG_REF_NONE;
+
+    for (size_t i = 0; i < credential->client_secret_count; i++) {
+        file.path = credential->client_secrets[i].value;
+        if (credential->client_secrets[i].kind == CONFIG_REF_FILE &&
+            check_file(&file, true, err) < 0)
+            return -1;
+    }
+    file.option = "certificate";
+    file.path = credential->certificate.value;
+    if (credential->certificate.kind == CONFIG_REF_FILE &&
+        check_file(&file, !is_key_apart, err) < 0)
+        return -1;
+    file.option = "private_key";
+    file.path = credential->private_key.value;
+    if (credential->private_key.kind == CONFIG_REF_FILE &&
+        check_file(&file, true, err) < 0)
+        return -1;
+    return 0;
+}
+
+int
+config_check_secrets(const struct config *config, struct err *err)
+{
+    for (size_t i = 0; i < config->credential_count; i++)
+        if (check_credential(&config->credentials[i], err) < 0)
+            return -1;
+    return 0;
+}
