@@ -7,11 +7,14 @@ noinst_LTLIBRARIES += %D%/libcommon.la
 	%D%/address.c %D%/address.h \
 	%D%/buf.c %D%/buf.h \
 	%D%/clock.c %D%/clock.h \
+	%D%/encoded_word.c %D%/encoded_word.h \
 	%D%/err.c %D%/err.h \
+	%D%/from_field.c %D%/from_field.h \
 	%D%/log.c %D%/log.h \
 	%D%/secret.c %D%/secret.h \
 	%D%/socketmap.c %D%/socketmap.h \
 	%D%/strmap.c %D%/strmap.h \
+	%D%/utf8.c %D%/utf8.h \
 	%D%/util.h
 
 # What a daemon tells its service manager; configure picks the implementation.

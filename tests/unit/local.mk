@@ -4,6 +4,8 @@
 if UNIT_TESTS
 COMMON_TESTS = \
 	%D%/test_buf \
+	%D%/test_encoded_word \
+	%D%/test_from_field \
 	%D%/test_log \
 	%D%/test_socketmap \
 	%D%/test_strmap

@@ -1,0 +1,202 @@
+/* encoded_word: finding, decoding, and encoding within lines and limits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/encoded_word.h"
+#include "common/utf8.h"
+#include "common/util.h"
+
+struct row {
+    const char *name;
+    const char *text;
+    const char *want; /* the first word as UTF-8; NULL: none, or not readable */
+    bool want_found;
+};
+
+static struct row rows[] = {
+    {"Q encoding", "x =?utf-8?q?M=C3=BCller_1?= y", "M\xc3\xbcller 1", true},
+    {"B encoding", "=?UTF-8?B?TcO8bGxlcg==?=", "M\xc3\xbcller", true},
+    {"base64 without padding", "=?UTF-8?B?TcO8bGxlcg?=", "M\xc3\xbcller", true},
+    {"ISO 8859-1", "=?ISO-8859-1?Q?M=FCller?=", "M\xc3\xbcller", true},
+    {"a language", "=?us-ascii*en?q?a?=", "a", true},
+    {"another charset", "=?koi8-r?q?=C1?=", NULL, true},
+    {"bytes that are no UTF-8", "=?utf-8?q?=FF?=", NULL, true},
+    {"an = without digits stays", "=?utf-8?q?a=b=4?=", "a=b=4", true},
+    {"a word without text",
+     "=?utf-8?q?"
+     "?=",
+     "", true},
+    {"without a charset",
+     "=?"
+     "?q?a?=",
+     NULL, false},
+    {"another encoding", "=?utf-8?x?a?=", NULL, false},
+    {"cut before its end", "=?utf-8?q?a?", NULL, false},
+    {"cut after the encoding", "=?utf-8?q", NULL, false},
+    {"only its beginning", "=?", NULL, false},
+    {"the first one broken, the second not", "=?x=?utf-8?q?a?=", "a", true},
+};
+
+static void
+check_row(void **state)
+{
+    const struct row *row = *state;
+    struct encoded_word word;
+    struct buf got;
+    bool is_found = encoded_word_find(row->text, strlen(row->text), 0, &word);
+
+    assert_int_equal(is_found, row->want_found);
+    if (!is_found)
+        return;
+    assert_memory_equal(row->text + word.at, "=?", 2);
+    assert_memory_equal(row->text + word.at + word.len - 2, "?=", 2);
+    buf_init(&got, 100);
+    assert_int_equal(encoded_word_decode_utf8(&word, &got), row->want != NULL);
+    assert_string_equal(buf_str(&got), row->want != NULL ? row->want : "");
+    buf_clear(&got);
+}
+
+/* Decode all words of a folded text; what is between them must be blank. */
+static void
+decode_all(const char *text, size_t len, struct buf *out)
+{
+    struct encoded_word word = {0};
+    size_t done = 0;
+
+    while (encoded_word_find(text, len, done, &word)) {
+        for (; done < word.at; done++)
+            assert_non_null(strchr(" \n", text[done]));
+        assert_true(word.len <= ENCODED_WORD_MAX);
+        assert_true(encoded_word_decode_utf8(&word, out));
+        done += word.len;
+    }
+    assert_int_equal(done, len);
+}
+
+static size_t
+longest_line(const char *text, size_t column)
+{
+    size_t longest = 0;
+
+    for (; *text != '\0'; text++) {
+        column = *text == '\n' ? 0 : column + 1;
+        if (column > longest)
+            longest = column;
+    }
+    return longest;
+}
+
+static void
+what_is_encoded_decodes_to_itself(void **state)
+{
+    static const char *const texts[] = {
+        "M\xc3\xbcller", "\xe5\x8d\xb0\xe5\x88\xb7\xe6\xa9\x9f",
+        "a \"quoted\" (comment) <b@c> \\ ?= =? _ = \t",
+        "Donaudampfschifffahrtselektrizit\xc3\xa4tenhauptbetriebswerkbauunter"
+        "beamtengesellschaft, \xc3\x96sterreich, in f\xc3\xbcnf langen Zeilen",
+        "\xf0\x9f\x96\xa8\xf0\x9f\x96\xa8\xf0\x9f\x96\xa8\xf0\x9f\x96\xa8"
+        "\xf0\x9f\x96\xa8\xf0\x9f\x96\xa8\xf0\x9f\x96\xa8\xf0\x9f\x96\xa8"
+        "\xf0\x9f\x96\xa8\xf0\x9f\x96\xa8\xf0\x9f\x96\xa8\xf0\x9f\x96\xa8"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        for (size_t column = 0; column < 90; column++) {
+            size_t at = column;
+            struct buf encoded;
+            struct buf decoded;
+
+            buf_init(&encoded, 10000);
+            buf_init(&decoded, 10000);
+            assert_int_equal(encoded_word_append(&encoded, texts[i],
+                                                 strlen(texts[i]), &at, 10000),
+                             strlen(texts[i]));
+            assert_true(longest_line(buf_str(&encoded), column) <=
+                        (column > 78 ? column : 78));
+            decode_all(buf_str(&encoded), encoded.len, &decoded);
+            assert_string_equal(buf_str(&decoded), texts[i]);
+            buf_clear(&decoded);
+            buf_clear(&encoded);
+        }
+    }
+}
+
+static void
+the_limit_cuts_between_characters(void **state)
+{
+    static const char text[] = "\xc3\xbc\xe5\x8d\xb0\xf0\x9f\x96\xa8 \xc3\xbc"
+                               "\xe5\x8d\xb0\xf0\x9f\x96\xa8 and so on";
+
+    (void)state;
+    for (size_t max = 0; max < 120; max++) {
+        size_t column = 0;
+        struct buf encoded;
+        struct buf decoded;
+        size_t taken;
+
+        buf_init(&encoded, 1000);
+        buf_init(&decoded, 1000);
+        taken = encoded_word_append(&encoded, text, strlen(text), &column, max);
+        assert_true(encoded.len <= max);
+        decode_all(buf_str(&encoded), encoded.len, &decoded);
+        assert_int_equal(decoded.len, taken);
+        assert_memory_equal(buf_str(&decoded), text, taken);
+        assert_true(utf8_is_valid(text, taken));
+        buf_clear(&decoded);
+        buf_clear(&encoded);
+    }
+}
+
+static void
+only_valid_utf8_is_valid(void **state)
+{
+    static const struct {
+        const char *text;
+        bool want;
+    } texts[] = {
+        {"", true},
+        {"plain", true},
+        {"\xc3\xbc\xe2\x82\xac\xf0\x9f\x96\xa8\xf4\x8f\xbf\xbf", true},
+        {"\xc3", false},
+        {"\xbc", false},
+        {"\xc0\x80", false},         /* overlong */
+        {"\xe0\x80\x80", false},     /* overlong */
+        {"\xf0\x80\x80\x80", false}, /* overlong */
+        {"\xed\xa0\x80", false},     /* a surrogate */
+        {"\xf4\x90\x80\x80", false}, /* above U+10FFFF */
+        {"\xff", false},
+        {"\xe2\x82", false},
+        {"\xe2\x28\xa1", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        assert_int_equal(utf8_is_valid(texts[i].text, strlen(texts[i].text)),
+                         texts[i].want);
+}
+
+int
+main(void)
+{
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 3];
+    size_t count = ARRAY_LEN(rows);
+
+    for (size_t i = 0; i < count; i++) {
+        tests[i] = (struct CMUnitTest){
+            .name = rows[i].name,
+            .test_func = check_row,
+            .initial_state = &rows[i],
+        };
+    }
+    tests[count++] =
+        (struct CMUnitTest)cmocka_unit_test(what_is_encoded_decodes_to_itself);
+    tests[count++] =
+        (struct CMUnitTest)cmocka_unit_test(the_limit_cuts_between_characters);
+    tests[count++] =
+        (struct CMUnitTest)cmocka_unit_test(only_valid_utf8_is_valid);
+    return cmocka_run_group_tests_name("encoded_word", tests, NULL, NULL);
+}
