@@ -1,0 +1,118 @@
+/*
+ * rewrite - what has to change in one message.
+ *
+ * Pure: envelope, fields and policy in, a list of edits out. Knows nothing of
+ * milters; whoever has a message in whatever form applies the edits. Applying
+ * them and asking again gives none.
+ */
+#ifndef MILTER_REWRITE_H
+#define MILTER_REWRITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+#include "common/from_field.h"
+#include "common/sendas.h"
+#include "milter/new_field.h"
+
+/* The fields that matter; all others are never looked at. */
+enum rewrite_name {
+    REWRITE_FROM,
+    REWRITE_SENDER,
+    REWRITE_RESENT_FROM,
+    REWRITE_RESENT_SENDER,
+    REWRITE_REPLY_TO,
+    REWRITE_TRACE, /* X-Original-From */
+    REWRITE_AUTO_SUBMITTED,
+    REWRITE_DKIM_SIGNATURE,
+    REWRITE_NAMES, /* how many there are */
+};
+
+/*
+ * Which one is it? Without case and without blanks after the name. False for
+ * all others.
+ */
+bool rewrite_name_find(const char *text, enum rewrite_name *out);
+const char *rewrite_name_text(enum rewrite_name name);
+
+/* One field as it came. */
+struct rewrite_field {
+    enum rewrite_name name;
+    struct new_field_text value;
+};
+
+/* All that is known of a message. Everything is borrowed. */
+struct rewrite_message {
+    struct sendas_message envelope; /* its `from` is not looked at */
+    bool is_smtputf8;
+    bool is_internal; /* made by the mail server itself: never refused */
+    const struct rewrite_field *fields; /* in the order of the message */
+    size_t field_count;
+    /*
+     * How many of each name the message has. May be more than there are in
+     * `fields`, which then has the first ones: nobody has to keep thousands.
+     */
+    size_t counts[REWRITE_NAMES];
+};
+
+enum rewrite_edit_kind {
+    REWRITE_EDIT_SENDER, /* the envelope sender becomes `value` */
+    REWRITE_EDIT_CHANGE, /* the `index`th field of this name gets `value` */
+    REWRITE_EDIT_DELETE, /* the `index`th field of this name goes */
+    REWRITE_EDIT_ADD,    /* a field at the end of the header */
+};
+
+/*
+ * To be applied in the order given. Indexes count from 1 within one name and
+ * fall, so it does not matter whether a deletion moves the later ones.
+ */
+struct rewrite_edit {
+    enum rewrite_edit_kind kind;
+    enum rewrite_name name;
+    size_t index;
+    char *value; /* owned by the plan; a field's begins with a blank */
+};
+
+enum rewrite_action {
+    REWRITE_EXEMPT,    /* nothing to do with us */
+    REWRITE_KEPT,      /* From stays; other things may change */
+    REWRITE_REWRITTEN, /* From is replaced */
+    REWRITE_REJECTED,  /* refuse it; there are no edits */
+    REWRITE_DISCARDED, /* take it and drop it; there are no edits */
+    REWRITE_PASSED,    /* should be refused, but nobody may refuse this one */
+};
+
+const char *rewrite_action_text(enum rewrite_action action);
+
+struct rewrite_plan {
+    enum rewrite_action action;
+    struct sendas_decision decision; /* `login` may be NULL */
+    struct from_field from;          /* of the only From:, else no address */
+    const char *from_text; /* what From: was: "one plain address", "missing" */
+    bool changes_sender;
+    struct rewrite_edit *edits;
+    size_t edit_count;
+    size_t edit_capacity;
+};
+
+/*
+ * Decide, and say what to change. `out` must be given back with
+ * rewrite_plan_clear() and may not be moved in memory, as the decision points
+ * into it. Errors: ERR_SYSTEM when out of memory.
+ */
+int rewrite_plan(const struct sendas *policy,
+                 const struct rewrite_message *message,
+                 struct rewrite_plan *out, struct err *err)
+    __attribute__((warn_unused_result));
+
+/* Free what it owns and zero it. Twice is fine. */
+void rewrite_plan_clear(struct rewrite_plan *plan);
+
+/*
+ * Does this look like an address that an answer can reach: a public domain, and
+ * not a `noreply`? (What `reply_to = deliverable` asks.)
+ */
+bool rewrite_is_deliverable(const char *address);
+
+#endif
