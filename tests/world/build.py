@@ -3,7 +3,7 @@
 import os
 
 VARIABLE = "XOAUTH2_BUILD"
-PLUGIN = "sasl-xoauth2/.libs/libxoauth2.so"
+PLUGIN = "libxoauth2.so"
 TOKEND = "token-daemon/xoauth2-tokend"
 CTL = "token-daemon/xoauth2ctl"
 MILTER = "milter/sendas-milter"
@@ -32,7 +32,7 @@ class Build:
         folder, base = os.path.split(name)
         for candidate in (os.path.join(folder, ".libs", base), name):
             path = os.path.join(self.directory, candidate)
-            if os.access(path, os.X_OK) and os.path.isfile(path):
+            if os.path.isfile(path):
                 return path
         raise MissingProgram(
             f"{name} is not in {self.directory}: run make there, or set "

@@ -1,15 +1,17 @@
 """A child process: started, watched and stopped by its id alone."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 
 from .log_file import LogFile
 from .wait import Timeout
 
+# Waits for the end of its input, which comes when the test run dies, and ends
+# the process then. (PR_SET_PDEATHSIG is no use: it is lost when Postfix's
+# master changes its user id, and it watches a thread, not a process.)
+_GUARD = 'read -r _; kill -TERM "$1"'
 _SHIM = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                      "exec_with_sockets.py")
 
@@ -22,8 +24,7 @@ class Process:
     """`argv` with its output appended to `log_file`.
 
     `sockets` are inherited as descriptors 3, 4, ... with LISTEN_FDS set. The
-    process gets SIGTERM when the test run dies, unless it was started by a
-    thread that may end before.
+    process gets SIGTERM when the test run dies.
     """
 
     def __init__(self, name, argv, log_file, environment=None, sockets=(),
@@ -35,6 +36,7 @@ class Process:
         self._sockets = list(sockets)
         self._directory = directory
         self._child = None
+        self._guard = None
 
     @property
     def pid(self):
@@ -42,12 +44,15 @@ class Process:
 
     @property
     def is_running(self):
-        return self._child is not None and self._child.poll() is None
+        return self._child is not None and self.exit_status is None
 
     @property
     def exit_status(self):
         """None while it runs; negative for a signal."""
-        return self._child.poll()
+        status = self._child.poll()
+        if status is not None:
+            self._dismiss_guard()
+        return status
 
     def start(self):
         if self.is_running:
@@ -57,13 +62,15 @@ class Process:
             descriptors = [sock.fileno() for sock in self._sockets]
             argv = [sys.executable, "-IS", _SHIM,
                     ",".join(map(str, descriptors)), *argv]
-        argv = _death_signal() + argv
         environment = {**os.environ, **self._environment}
         with open(self.log.path, "ab") as log:
             self._child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environment, pass_fds=descriptors, cwd=self._directory,
                 start_new_session=True)
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "guard", str(self.pid)],
+            stdin=subprocess.PIPE, start_new_session=True)
 
     def send_signal(self, number):
         self._child.send_signal(number)
@@ -71,10 +78,11 @@ class Process:
     def wait(self, timeout=10.0):
         """Wait for its end; give the exit status."""
         try:
-            return self._child.wait(timeout)
+            self._child.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise Timeout(f"{self.name} did not end within {timeout:g} s:\n"
                           f"{self.log.tail()}") from error
+        return self.exit_status
 
     def stop(self, timeout=10.0, number=signal.SIGTERM):
         """End it, by SIGKILL and with an error when it does not obey.
@@ -95,7 +103,8 @@ class Process:
         """SIGKILL, and wait."""
         if self.is_running:
             self._child.kill()
-        return self._child.wait()
+        self._child.wait()
+        return self.exit_status
 
     def check_running(self):
         """Raise ProcessFailed with the log when it has ended."""
@@ -104,9 +113,10 @@ class Process:
                 f"{self.name} ended with status {self.exit_status}:\n"
                 f"{self.log.tail()}")
 
-
-def _death_signal():
-    """A prefix that ties the child's life to this thread's."""
-    setpriv = shutil.which("setpriv")
-    is_main = threading.current_thread() is threading.main_thread()
-    return [setpriv, "--pdeathsig=TERM", "--"] if setpriv and is_main else []
+    def _dismiss_guard(self):
+        """The process has ended: nobody may signal its number any more."""
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.kill()
+            guard.wait()
+            guard.stdin.close()
