@@ -18,10 +18,10 @@ noinst_LTLIBRARIES += %D%/libplugin.la
 	%D%/tokend_client.c %D%/tokend_client.h \
 	%D%/tokend_reply.c %D%/tokend_reply.h
 
-saslplugin_LTLIBRARIES += libxoauth2.la
-libxoauth2_la_SOURCES = %D%/plugin.c
-libxoauth2_la_LIBADD = %D%/libplugin.la
-libxoauth2_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
+saslplugin_LTLIBRARIES += %D%/libxoauth2.la
+%C%_libxoauth2_la_SOURCES = %D%/plugin.c
+%C%_libxoauth2_la_LIBADD = %D%/libplugin.la
+%C%_libxoauth2_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex '^sasl_client_plug_init$$'
 
 dist_man_MANS += %D%/xoauth2-sasl.7

@@ -1,4 +1,5 @@
 include %D%/e2e/local.mk
+include %D%/fuzz/local.mk
 include %D%/unit/local.mk
 include %D%/world/local.mk
 

@@ -34,7 +34,7 @@ PLUGIN_TEST_LDADD = sasl-xoauth2/libplugin.la $(CMOCKA_LIBS)
 # Through libsasl2, with the plugin that was built and with the system's.
 %C%_test_mech_SOURCES = %D%/test_mech.c %D%/fake_tokend.c %D%/fake_tokend.h
 %C%_test_mech_CPPFLAGS = $(AM_CPPFLAGS) $(SASL_CFLAGS) \
-	-DPLUGIN_DIR='"$(abs_top_builddir)/.libs"' \
+	-DPLUGIN_DIR='"$(abs_top_builddir)/sasl-xoauth2/.libs"' \
 	-DSYSTEM_SASL_DIR='"$(SYSTEM_SASL_DIR)"'
 %C%_test_mech_LDADD = $(PLUGIN_TEST_LDADD) $(SASL_LIBS) -lpthread
 endif

@@ -1,0 +1,23 @@
+# libFuzzer targets, with CC=clang and --enable-fuzzers only; not part of
+# `make check`. Each compiles the modules it feeds with the fuzzer's own
+# instrumentation. To run one for a minute:
+#     tests/fuzz/fuzz_tokend_reply -max_total_time=60
+
+if FUZZERS
+FUZZ_CFLAGS = $(AM_CFLAGS) -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=all
+
+# What tokend answers to the plugin.
+noinst_PROGRAMS += %D%/fuzz_tokend_reply
+%C%_fuzz_tokend_reply_SOURCES = %D%/fuzz_tokend_reply.c \
+	common/buf.c common/err.c common/secret.c common/socketmap.c \
+	sasl-xoauth2/client_response.c sasl-xoauth2/printable.c \
+	sasl-xoauth2/tokend_reply.c
+%C%_fuzz_tokend_reply_CFLAGS = $(FUZZ_CFLAGS)
+
+# What a server says when it refuses a token.
+noinst_PROGRAMS += %D%/fuzz_server_error
+%C%_fuzz_server_error_SOURCES = %D%/fuzz_server_error.c \
+	sasl-xoauth2/server_error.c
+%C%_fuzz_server_error_CFLAGS = $(FUZZ_CFLAGS)
+endif
