@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pwd
+import signal
 import smtplib
 import socket
 import ssl
@@ -703,7 +704,8 @@ def daemon(servers):
     made = Daemon("fake", program, "/nowhere", servers.directory,
                   [UnixListener(path) for path in paths], ["-v"])
     yield made
-    made.release()
+    if not made.is_released:
+        made.release()
     assert not any(os.path.exists(path) for path in paths)
 
 
@@ -746,6 +748,14 @@ def test_daemon_that_dies_at_the_start_is_an_error_with_its_log(servers):
     with pytest.raises(ProcessFailed, match="status 78:\nthe reason"):
         dying.start()
     dying.release()
+
+
+def test_daemon_that_crashed_unseen_is_an_error(daemon):
+    daemon.start()
+    daemon.process.send_signal(signal.SIGABRT)
+    daemon.process.wait()
+    with pytest.raises(ProcessFailed, match="status -6"):
+        daemon.release()
 
 
 # The private Postfix

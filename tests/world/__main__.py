@@ -7,6 +7,7 @@ use, prints what the submission server got, and stops everything.
 """
 
 import argparse
+import signal
 import sys
 import time
 
@@ -20,6 +21,8 @@ FROM = f'"Scan 3rd floor" <{SENDER}>'
 
 def main():
     arguments = _parser().parse_args()
+    # So that everything is stopped then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.monotonic()
     try:
         with World(Build(arguments.build), chroot=arguments.jail,

@@ -5,7 +5,7 @@ import time
 
 from .log_file import LogFile
 from .notify import NotifySocket
-from .process import Process
+from .process import Process, ProcessFailed
 from .wait import Deadline, Timeout
 
 START_TIMEOUT = 10.0  # s
@@ -30,12 +30,13 @@ class Daemon:
         self.log = LogFile(f"{directory}/{name}.log")  # of all its lives
         self.arguments = list(arguments)
         self.environment = dict(environment or {})
+        self.is_released = False
         self._process = None
 
     # Life
 
     def start(self, wait=True):
-        """Start it; wait until it is ready."""
+        """Start it; wait until it is ready. When that fails it is ended."""
         self.notify.clear()
         self._process = Process(
             self.name,
@@ -43,8 +44,13 @@ class Daemon:
             self.log.path, {**self.notify.environment, **self.environment},
             self.listeners)
         self._process.start()
-        if wait:
+        if not wait:
+            return
+        try:
             self.wait_ready()
+        except AssertionError:
+            self.kill()
+            raise
 
     def wait_ready(self, timeout=START_TIMEOUT):
         deadline = Deadline(timeout)
@@ -80,10 +86,17 @@ class Daemon:
         self.notify.wait_for("READY=1", before + 1, timeout)
 
     def release(self):
-        """Stop, and take away what it listened on."""
+        """Stop, and take away what it listened on.
+
+        Raises ProcessFailed when it had crashed or did not end cleanly.
+        """
         try:
-            self.stop()
+            status = self.stop()
+            if status not in (None, 0):
+                raise ProcessFailed(f"{self.name} ended with status {status}:"
+                                    f"\n{self.log.tail()}")
         finally:
+            self.is_released = True
             self.notify.close()
             for listener in self.listeners:
                 listener.close()

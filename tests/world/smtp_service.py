@@ -245,5 +245,6 @@ def _path(keyword, arg):
 
 def _ignore_lost_connections(loop, context):
     """Clients that vanish in a handshake are no news; all else is."""
-    if not isinstance(context.get("exception"), (OSError, asyncio.CancelledError)):
+    expected = (OSError, asyncio.CancelledError)
+    if not isinstance(context.get("exception"), expected):
         loop.default_exception_handler(context)

@@ -257,9 +257,10 @@ class SubmissionServer(SmtpService):
 
     def _unsuccessful(self):
         now = datetime.datetime.now(datetime.timezone.utc)
+        serial = uuid.uuid4().hex[:16].upper()
         return ("535 5.7.3 Authentication unsuccessful ["
                 f"{self.hostname.upper()} {now:%Y-%m-%dT%H:%M:%S}."
-                f"{now.microsecond // 1000:03d}Z {uuid.uuid4().hex[:16].upper()}]")
+                f"{now.microsecond // 1000:03d}Z {serial}]")
 
 
 def _only(**wanted):
