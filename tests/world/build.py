@@ -3,7 +3,7 @@
 import os
 
 VARIABLE = "XOAUTH2_BUILD"
-PLUGIN = "libxoauth2.so"
+PLUGIN = "sasl-xoauth2/libxoauth2.so"
 TOKEND = "token-daemon/xoauth2-tokend"
 CTL = "token-daemon/xoauth2ctl"
 MILTER = "milter/sendas-milter"

@@ -105,7 +105,7 @@ class ClientCertificate:
             .sign(self.key, hashes.SHA256()))
         self.cert_file = os.path.join(directory, name + ".pem")
         self.key_file = os.path.join(directory, name + ".key")
-        _write(self.cert_file, _pem(self.certificate), 0o644)
+        _write(self.cert_file, _pem(self.certificate), 0o600)
         _write(self.key_file, _key_pem(self.key), 0o600)
 
     @property
