@@ -1,7 +1,55 @@
 # Examples, units and the demo. Examples are installed as documentation: an
-# administrator copies lines from them.
+# administrator copies lines from them. Units go where systemd looks for them
+# (--with-systemdsystemunitdir=no: nowhere).
 
 postfixexampledir = $(docdir)/examples/postfix
 dist_postfixexample_DATA = \
 	%D%/postfix/main.cf.relay \
 	%D%/postfix/master.cf.relay
+
+relayexampledir = $(docdir)/examples
+dist_relayexample_DATA = \
+	%D%/relay.conf.certificate \
+	%D%/relay.conf.secret
+
+systemd_units =
+systemd_sockets =
+EXTRA_DIST += \
+	%D%/demo/run \
+	%D%/systemd/sendas-milter.service.in \
+	%D%/systemd/xoauth2-tokend.service.in
+
+if TOKEND
+systemd_units += %D%/systemd/xoauth2-tokend.service
+systemd_sockets += \
+	%D%/systemd/xoauth2-tokend-control.socket \
+	%D%/systemd/xoauth2-tokend.socket
+endif
+if MILTER
+systemd_units += %D%/systemd/sendas-milter.service
+systemd_sockets += %D%/systemd/sendas-milter.socket
+endif
+
+if SYSTEMD_UNITS
+sysusersdir = $(prefix)/lib/sysusers.d
+tmpfilesdir = $(prefix)/lib/tmpfiles.d
+systemdsystemunit_DATA = $(systemd_units) $(systemd_sockets)
+sysusers_DATA = %D%/systemd/sysusers.d/xoauth2-relay.conf
+tmpfiles_DATA = %D%/systemd/tmpfiles.d/xoauth2-relay.conf
+endif
+
+EXTRA_DIST += \
+	%D%/systemd/sendas-milter.socket \
+	%D%/systemd/xoauth2-tokend-control.socket \
+	%D%/systemd/xoauth2-tokend.socket \
+	%D%/systemd/sysusers.d/xoauth2-relay.conf \
+	%D%/systemd/tmpfiles.d/xoauth2-relay.conf
+CLEANFILES += $(systemd_units)
+
+# Where the programs are is known when make runs.
+write_unit = $(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	sed 's,@sbindir\@,$(sbindir),g' $(srcdir)/$@.in >$@.tmp && mv $@.tmp $@
+%D%/systemd/sendas-milter.service: %D%/systemd/sendas-milter.service.in
+	$(write_unit)
+%D%/systemd/xoauth2-tokend.service: %D%/systemd/xoauth2-tokend.service.in
+	$(write_unit)

@@ -9,8 +9,10 @@ EXTRA_DIST += \
 	%D%/checks/includes.sh \
 	%D%/checks/man.sh \
 	%D%/checks/plugin.sh \
+	%D%/checks/postfix.sh \
 	%D%/checks/programs.sh \
 	%D%/checks/scripts.sh \
+	%D%/checks/units.sh \
 	%D%/checks/words.sh \
 	%D%/lib/build.sh \
 	%D%/lib/packages.sh \
