@@ -33,5 +33,4 @@ install-plugin-without-la:
 	rm -f '$(DESTDIR)$(saslplugindir)/libxoauth2.la'
 uninstall-plugin:
 	rm -f '$(DESTDIR)$(saslplugindir)/libxoauth2.so'
-.PHONY: install-plugin-without-la uninstall-plugin
 endif

@@ -1,3 +1,4 @@
+include %D%/bench/local.mk
 include %D%/e2e/local.mk
 include %D%/fuzz/local.mk
 include %D%/unit/local.mk

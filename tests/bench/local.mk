@@ -1,0 +1,26 @@
+# Benchmarks: `make bench-programs`, then tests/bench/NAME.py. Not part of
+# `make check`: they measure, and a machine that is busy would fail them.
+
+EXTRA_PROGRAMS =
+BENCH_NEEDS =
+bench-programs: $(EXTRA_PROGRAMS) $(BENCH_NEEDS)
+.PHONY: bench-programs
+
+if PLUGIN
+if TOKEND
+# plugin.py: one login through libsasl2.
+EXTRA_PROGRAMS += %D%/echo_server %D%/sasl_client
+BENCH_NEEDS += sasl-xoauth2/libxoauth2.la
+%C%_echo_server_SOURCES = %D%/echo_server.c
+%C%_echo_server_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(PIE_CFLAGS)
+%C%_echo_server_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_echo_server_LDADD = common/libcommon.la $(EVENT_LIBS)
+%C%_sasl_client_SOURCES = %D%/sasl_client.c
+%C%_sasl_client_CFLAGS = $(AM_CFLAGS) $(SASL_CFLAGS) $(PIE_CFLAGS)
+%C%_sasl_client_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_sasl_client_LDADD = $(SASL_LIBS)
+endif
+endif
+
+CLEANFILES += $(EXTRA_PROGRAMS)
+EXTRA_DIST += %D%/plugin.py
