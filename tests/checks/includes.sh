@@ -50,7 +50,8 @@ library 'sqlite3' token-daemon/store.c
 library 'libmilter/' milter/callbacks.c
 library 'confuse' common/config.c
 library 'sasl/' sasl-xoauth2/
-library 'openssl/' token-daemon/assertion.c token-daemon/seal.c
+library 'openssl/' token-daemon/assertion.c token-daemon/fingerprint.c \
+    token-daemon/hardening.c token-daemon/seal.c
 
 # ---- A library's header is in none of ours -----------------------------------
 
@@ -62,16 +63,19 @@ done < <(grep -lE '^[[:space:]]*#[[:space:]]*include[[:space:]]*<(curl/|sqlite3|
 
 # ---- Inside token-daemon/: to the right, never to the left -------------------
 
-# main -> servers -> lookups -> refresher -> token -> http, store -> the rest
+# From left to right: main -> daemon -> servers -> lookups, control -> refusals -> refresher
+#      -> acquire, token -> http, store -> the rest
 rank()
 {
     case $1 in
-    main) echo 6 ;;
-    lookup_server | control_server) echo 5 ;;
+    main) echo 8 ;;
+    daemon) echo 7 ;;
+    lookup_server | control_server) echo 6 ;;
+    control) echo 5 ;;
     lookups) echo 4 ;;
-    refresher) echo 3 ;;
-    token) echo 2 ;;
-    http | store) echo 1 ;;
+    refusals) echo 3 ;;
+    refresher) echo 2 ;;
+    acquire | http | store) echo 1 ;;
     *) echo 0 ;;
     esac
 }
@@ -87,7 +91,7 @@ while IFS= read -r file; do
         [[ $(rank "$other") -le $own ]] ||
             wrong "$file: includes $include, which stands to its left"
     done < <(includes "$file")
-done < <(find token-daemon -name '*.[ch]' ! -name main.c ! -name xoauth2ctl.c | sort)
+done < <(find token-daemon -name '*.[ch]' ! -name xoauth2ctl.c | sort)
 
 # ---- Each header compiles alone ----------------------------------------------
 

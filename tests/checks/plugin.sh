@@ -4,7 +4,7 @@
 # (look at its LIBADD and at the files of common/ it is made of), or an export.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-plugin=${XOAUTH2_BUILD:-build}/sasl-xoauth2/.libs/libxoauth2.so
+plugin=${XOAUTH2_BUILD:-build}/.libs/libxoauth2.so
 found=0
 
 needed=$(readelf -d "$plugin" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p') || exit 2

@@ -13,10 +13,10 @@ wrong()
     found=1
 }
 
-for name in sasl-xoauth2/libxoauth2.so token-daemon/xoauth2-tokend \
+for name in libxoauth2.so token-daemon/xoauth2-tokend \
     token-daemon/xoauth2ctl milter/sendas-milter; do
-    file=$build/${name%/*}/.libs/${name##*/}
-    [[ -f $file ]] || file=$build/$name
+    file=$(find "$build" -path "*.libs/${name##*/}" -type f -print -quit)
+    file=${file:-$build/$name}
     [[ -f $file ]] || { wrong "$name is not built"; continue; }
     readelf -hW "$file" | grep -q 'Type:[[:space:]]*DYN' ||
         wrong "$file: not position-independent"
