@@ -4,7 +4,9 @@
 # (look at its LIBADD and at the files of common/ it is made of), or an export.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-plugin=${XOAUTH2_BUILD:-build}/.libs/libxoauth2.so
+build=${XOAUTH2_BUILD:-build}
+plugin=$(find "$build" -path "*.libs/libxoauth2.so" -type f -print -quit)
+[[ -n $plugin ]] || { echo "libxoauth2.so is not built"; exit 1; }
 found=0
 
 needed=$(readelf -d "$plugin" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p') || exit 2
