@@ -4,7 +4,8 @@
  * RFC 7523 and RFC 7515, with the header fields by which Microsoft finds the
  * certificate: PS256 with x5t#S256 (RSA-PSS, SHA-256, MGF1 with SHA-256, salt
  * of 32 bytes: RFC 7518, section 3.5), or RS256 with x5t. Knows nothing of
- * files: certificate and key come as PEM bytes. OpenSSL is used here only.
+ * files: certificate and key come as PEM bytes. No other module makes
+ * signatures.
  */
 #ifndef TOKEN_DAEMON_ASSERTION_H
 #define TOKEN_DAEMON_ASSERTION_H

@@ -20,6 +20,7 @@ is_slow(enum problem problem)
     case PROBLEM_BAD_REQUEST:
     case PROBLEM_ACCESS_DENIED:
     case PROBLEM_NEEDS_LOGIN:
+    case PROBLEM_BAD_SETTINGS:
         slow = true;
         break;
     case PROBLEM_NONE:

@@ -1,9 +1,9 @@
 /*
  * hardening - what the process does for its secrets before it has any.
  *
- * Memory that libraries gave back is wiped (curl, jansson and libevent get the
- * allocators below), core files and ptrace are off, and pages that hold a
- * secret can be locked. Locking is for single pages, never mlockall(): the
+ * Memory that libraries gave back is wiped (curl, jansson, libevent and OpenSSL
+ * get the allocators below), core files and ptrace are off, and pages that hold
+ * a secret can be locked. Locking is for single pages, never mlockall(): the
  * limit of an unprivileged process is small, and a refused lock is a warning,
  * not a failure.
  */
@@ -17,8 +17,8 @@
 /*
  * Call first in main(), before any library allocates: no core files, not
  * dumpable (so no ptrace, and /proc/PID is root's), no privileges gained by
- * exec, umask 077, and jansson and libevent wipe what they free. Errors:
- * ERR_SYSTEM when the kernel refuses one of these.
+ * exec, umask 077, and jansson, libevent and OpenSSL wipe what they free.
+ * Errors: ERR_SYSTEM when the kernel refuses one of these.
  */
 int hardening_apply(struct err *err) __attribute__((warn_unused_result));
 

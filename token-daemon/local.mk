@@ -6,17 +6,17 @@ if TOKEND
 noinst_LTLIBRARIES += %D%/libtokend.la
 %C%_libtokend_la_SOURCES = \
 	%D%/acquire.h \
-	%D%/assertion.h \
+	%D%/assertion.c %D%/assertion.h \
 	%D%/backoff.c %D%/backoff.h \
 	%D%/grant.c %D%/grant.h \
 	%D%/grant_client_credentials.c \
-	%D%/hardening.h \
+	%D%/hardening.c %D%/hardening.h \
 	%D%/http.h \
 	%D%/oauth_response.c %D%/oauth_response.h \
 	%D%/problem.c %D%/problem.h \
 	%D%/provider.c %D%/provider.h \
 	%D%/retry_after.c %D%/retry_after.h \
-	%D%/secret_source.h
+	%D%/secret_source.c %D%/secret_source.h
 %C%_libtokend_la_CPPFLAGS = $(AM_CPPFLAGS) \
 	$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
 %C%_libtokend_la_LIBADD = \

@@ -180,6 +180,7 @@ static const char *const general_hints[] = {
     [PROBLEM_ACCESS_DENIED] = "a policy of the provider forbids it",
     [PROBLEM_NEEDS_LOGIN] = "a person must sign in, or an administrator must "
                             "grant consent",
+    [PROBLEM_BAD_SETTINGS] = NULL,
     [PROBLEM_NO_SECRET] = NULL,
     [PROBLEM_INTERNAL] = NULL,
 };

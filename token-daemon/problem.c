@@ -18,6 +18,7 @@ static const struct {
     [PROBLEM_BAD_REQUEST] = {"bad-request", ERR_CONFIG},
     [PROBLEM_ACCESS_DENIED] = {"access-denied", ERR_CONFIG},
     [PROBLEM_NEEDS_LOGIN] = {"needs-login", ERR_REAUTH},
+    [PROBLEM_BAD_SETTINGS] = {"bad-settings", ERR_CONFIG},
     [PROBLEM_NO_SECRET] = {"no-secret", ERR_CONFIG},
     [PROBLEM_INTERNAL] = {"internal", ERR_SYSTEM},
 };

@@ -23,6 +23,7 @@ enum problem {
     PROBLEM_BAD_REQUEST,   /* invalid_request: tenant, grant, parameters */
     PROBLEM_ACCESS_DENIED, /* a policy of the provider's forbids it */
     PROBLEM_NEEDS_LOGIN,   /* the grant is dead, a person must sign in */
+    PROBLEM_BAD_SETTINGS,  /* no request can be made of the settings */
     PROBLEM_NO_SECRET,     /* a secret, key or certificate can't be read */
     PROBLEM_INTERNAL,      /* here: out of memory and the like */
 };

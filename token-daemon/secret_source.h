@@ -17,8 +17,8 @@
 #include "common/config.h"
 #include "common/err.h"
 
-#define SECRET_SOURCE_MAX          (64 * 1024) /* bytes of one secret */
-#define SECRET_SOURCE_EXEC_LIMIT_S 10
+#define SECRET_SOURCE_MAX      (64 * 1024) /* bytes of one secret */
+#define SECRET_SOURCE_LIMIT_MS 10000       /* for a command */
 
 struct event_base;
 struct secret_source;
@@ -35,12 +35,13 @@ typedef void secret_source_fn(const char *secret, size_t len,
                               const struct err *err, void *arg);
 
 /*
- * Begin to read. `ref` is borrowed until `done` or secret_source_cancel().
- * NULL when out of memory. After `done` the pointer must be forgotten.
+ * Begin to read. `ref` is borrowed until `done` or secret_source_cancel(). A
+ * command may take `limit_ms`. NULL when out of memory. After `done` the
+ * pointer must be forgotten.
  */
-struct secret_source *secret_source_read(struct event_base *base,
-                                         const struct config_ref *ref,
-                                         secret_source_fn *done, void *arg)
+struct secret_source *
+secret_source_read(struct event_base *base, const struct config_ref *ref,
+                   int limit_ms, secret_source_fn *done, void *arg)
     __attribute__((warn_unused_result));
 
 /* Give up without a call of `done`; set *source to NULL. Takes NULL. */

@@ -41,18 +41,33 @@ endif
 
 if TOKEND
 TOKEND_TESTS = \
+	%D%/test_assertion \
 	%D%/test_backoff \
 	%D%/test_grant \
+	%D%/test_hardening \
 	%D%/test_oauth_response \
 	%D%/test_provider \
-	%D%/test_retry_after
+	%D%/test_retry_after \
+	%D%/test_secret_source
 
 check_PROGRAMS += $(TOKEND_TESTS)
-TOKEND_TEST_LIBS = token-daemon/libtokend.la common/libcommon.la $(CMOCKA_LIBS)
+TOKEND_TEST_CPPFLAGS = $(AM_CPPFLAGS) \
+	$(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
+TOKEND_TEST_LIBS = token-daemon/libtokend.la common/libconfig.la \
+	common/libcommon.la $(EVENT_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS) \
+	$(CMOCKA_LIBS)
+%C%_test_assertion_SOURCES = %D%/test_assertion.c \
+	%D%/self_signed.c %D%/self_signed.h
+%C%_test_assertion_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_assertion_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_backoff_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_grant_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_hardening_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_hardening_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_oauth_response_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_provider_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_retry_after_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_secret_source_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_secret_source_LDADD = $(TOKEND_TEST_LIBS)
 endif
 endif

@@ -1,0 +1,363 @@
+/*
+ * assertion - client assertions: a signed JWT in place of a client secret.
+ *
+ *     BASE64URL(header) "." BASE64URL(claims) "." BASE64URL(signature)
+ */
+#include "token-daemon/assertion.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <jansson.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "common/secret.h"
+
+#define KEY_BITS_MIN 2048
+#define JSON_MAX     4096 /* bytes of header or claims */
+
+struct assertion_key {
+    EVP_PKEY *key;
+    char *x5t_sha1; /* base64url of the DER's digest */
+    char *x5t_sha256;
+    int64_t not_after; /* s since 1970 */
+};
+
+/* What sets the two algorithms apart. */
+static const struct algorithm {
+    const char *name;       /* RFC 7518, section 3.1 */
+    const char *thumbprint; /* header field, RFC 7515, sections 4.1.7, 4.1.8 */
+    bool is_sha256;         /* is that field the SHA-256 one? */
+    int padding;
+} algorithms[] = {
+    [CONFIG_ASSERTION_PS256] = {"PS256", "x5t#S256", true,
+                                RSA_PKCS1_PSS_PADDING},
+    [CONFIG_ASSERTION_RS256] = {"RS256", "x5t", false, RSA_PKCS1_PADDING},
+};
+
+/* RFC 4648, section 5, without padding. */
+static void
+append_base64url(struct buf *out, const unsigned char *data, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    for (size_t i = 0; i < len; i += 3) {
+        size_t left = len - i < 3 ? len - i : 3;
+        unsigned group = (unsigned)data[i] << 16;
+
+        if (left > 1)
+            group |= (unsigned)data[i + 1] << 8;
+        if (left > 2)
+            group |= data[i + 2];
+        for (size_t digit = 0; digit <= left; digit++)
+            buf_append_char(out, digits[(group >> (18 - 6 * digit)) & 63]);
+    }
+}
+
+/*
+ * OpenSSL would ask on the terminal for the passphrase of an encrypted key.
+ * `arg` points to a bool that remembers that it wanted to.
+ */
+static int
+refuse_passphrase(char *out, int size, int is_writing, void *arg)
+{
+    bool *was_asked = arg;
+
+    (void)out;
+    (void)size;
+    (void)is_writing;
+    *was_asked = true;
+    return -1;
+}
+
+static BIO *
+open_pem(const char *text, size_t len)
+{
+    return len <= INT_MAX ? BIO_new_mem_buf(text, (int)len) : NULL;
+}
+
+static X509 *
+read_certificate(const char *text, size_t len, struct err *err)
+{
+    BIO *bio = open_pem(text, len);
+    bool was_asked = false;
+    X509 *certificate = NULL;
+
+    if (bio == NULL) {
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    certificate = PEM_read_bio_X509(bio, NULL, refuse_passphrase, &was_asked);
+    if (certificate == NULL)
+        (void)err_set(err, ERR_CONFIG,
+                      "there is no certificate in it: PEM is expected, with a "
+                      "line BEGIN CERTIFICATE");
+    BIO_free(bio);
+    return certificate;
+}
+
+static EVP_PKEY *
+read_key(const char *text, size_t len, struct err *err)
+{
+    BIO *bio = open_pem(text, len);
+    bool was_asked = false;
+    EVP_PKEY *key = NULL;
+
+    if (bio == NULL) {
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    key = PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, &was_asked);
+    if (key == NULL && was_asked)
+        (void)err_set(err, ERR_CONFIG,
+                      "the private key is encrypted: keep it without a "
+                      "passphrase, readable by the daemon only");
+    else if (key == NULL)
+        (void)err_set(err, ERR_CONFIG,
+                      "there is no private key in it: PEM is expected, with "
+                      "a line BEGIN PRIVATE KEY");
+    BIO_free(bio);
+    return key;
+}
+
+/* The base64url of a digest of the certificate's DER form; NULL: failed. */
+static char *
+thumbprint(const X509 *certificate, const EVP_MD *digest)
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    struct buf text;
+    char *copy = NULL;
+
+    if (X509_digest(certificate, digest, bytes, &len) != 1)
+        return NULL;
+    buf_init(&text, 128);
+    append_base64url(&text, bytes, len);
+    if (!buf_failed(&text))
+        copy = strdup(buf_str(&text));
+    buf_clear(&text);
+    return copy;
+}
+
+static int
+read_not_after(const X509 *certificate, int64_t *out)
+{
+    struct tm tm = {0};
+
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+        return -1;
+    *out = timegm(&tm);
+    return 0;
+}
+
+static int
+check_pair(const X509 *certificate, const EVP_PKEY *key, struct err *err)
+{
+    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
+        return err_set(err, ERR_CONFIG,
+                       "the private key is not an RSA key, which PS256 and "
+                       "RS256 need");
+    if (EVP_PKEY_get_bits(key) < KEY_BITS_MIN)
+        return err_set(err, ERR_CONFIG,
+                       "the RSA key has %d bits: at least %d are needed",
+                       EVP_PKEY_get_bits(key), KEY_BITS_MIN);
+    if (X509_check_private_key(certificate, key) != 1)
+        return err_set(err, ERR_CONFIG,
+                       "the private key belongs to another certificate");
+    return 0;
+}
+
+struct assertion_key *
+assertion_key_load(const char *certificate, size_t certificate_len,
+                   const char *private_key, size_t private_key_len,
+                   struct err *err)
+{
+    struct assertion_key *loaded = calloc(1, sizeof(*loaded));
+    X509 *x509 = NULL;
+    int rc = -1;
+
+    if (loaded == NULL) {
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    x509 = read_certificate(certificate, certificate_len, err);
+    if (x509 == NULL)
+        goto out;
+    loaded->key = read_key(private_key, private_key_len, err);
+    if (loaded->key == NULL || check_pair(x509, loaded->key, err) < 0)
+        goto out;
+    loaded->x5t_sha1 = thumbprint(x509, EVP_sha1());
+    loaded->x5t_sha256 = thumbprint(x509, EVP_sha256());
+    if (loaded->x5t_sha1 == NULL || loaded->x5t_sha256 == NULL) {
+        (void)err_set(err, ERR_SYSTEM, "the certificate can't be hashed");
+        goto out;
+    }
+    if (read_not_after(x509, &loaded->not_after) < 0) {
+        (void)err_set(err, ERR_CONFIG, "the certificate has no end date");
+        goto out;
+    }
+    rc = 0;
+out:
+    /* Its texts are about the input; ours say what to do. */
+    ERR_clear_error();
+    X509_free(x509);
+    if (rc < 0)
+        assertion_key_free(&loaded);
+    return loaded;
+}
+
+void
+assertion_key_free(struct assertion_key **key)
+{
+    if (*key == NULL)
+        return;
+    EVP_PKEY_free((*key)->key); /* wipes the private numbers */
+    free((*key)->x5t_sha1);
+    free((*key)->x5t_sha256);
+    free(*key);
+    *key = NULL;
+}
+
+int64_t
+assertion_key_not_after(const struct assertion_key *key)
+{
+    return key->not_after;
+}
+
+/* RFC 9562, section 5.4: version 4. */
+int
+assertion_new_id(char out[ASSERTION_ID_SIZE], struct err *err)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char bytes[16];
+    char *at = out;
+
+    if (RAND_bytes(bytes, sizeof(bytes)) != 1) {
+        ERR_clear_error();
+        return err_set(err, ERR_SYSTEM, "no random numbers");
+    }
+    bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
+    bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *at++ = '-';
+        *at++ = hex[bytes[i] >> 4];
+        *at++ = hex[bytes[i] & 15];
+    }
+    *at = '\0';
+    return 0;
+}
+
+static int
+append_to_buf(const char *data, size_t len, void *arg)
+{
+    struct buf *buf = arg;
+
+    buf_append(buf, data, len);
+    return buf_failed(buf) ? -1 : 0;
+}
+
+/* Append the base64url of an object, and drop the object. */
+static int
+append_part(struct buf *out, json_t *object, struct err *err)
+{
+    struct buf text;
+    int rc = -1;
+
+    if (object == NULL)
+        return err_set(err, ERR_CONFIG,
+                       "client_id or token_url is not valid UTF-8");
+    buf_init(&text, JSON_MAX);
+    if (json_dump_callback(object, append_to_buf, &text, JSON_COMPACT) < 0) {
+        (void)err_set(err, ERR_CONFIG, "client_id or token_url is too long");
+        goto out;
+    }
+    append_base64url(out, (const unsigned char *)buf_str(&text), text.len);
+    rc = 0;
+out:
+    buf_clear(&text);
+    json_decref(object);
+    return rc;
+}
+
+/* RFC 7518, sections 3.3 and 3.5. Appends the signature over all of `out`. */
+static int
+append_signature(struct buf *out, EVP_PKEY *key, int padding)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *pkey = NULL; /* the context's */
+    const unsigned char *input = (const unsigned char *)buf_str(out);
+    unsigned char signature[1024]; /* 8192 bits */
+    size_t len = sizeof(signature);
+    int rc = -1;
+
+    if (context == NULL ||
+        EVP_DigestSignInit(context, &pkey, EVP_sha256(), NULL, key) != 1 ||
+        EVP_PKEY_CTX_set_rsa_padding(pkey, padding) <= 0)
+        goto out;
+    if (padding == RSA_PKCS1_PSS_PADDING &&
+        (EVP_PKEY_CTX_set_rsa_mgf1_md(pkey, EVP_sha256()) <= 0 ||
+         EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey, RSA_PSS_SALTLEN_DIGEST) <= 0))
+        goto out;
+    if (EVP_DigestSign(context, signature, &len, input, out->len) != 1)
+        goto out;
+    buf_append_char(out, '.');
+    append_base64url(out, signature, len);
+    rc = 0;
+out:
+    ERR_clear_error();
+    EVP_MD_CTX_free(context);
+    secret_wipe(signature, sizeof(signature));
+    return rc;
+}
+
+int
+assertion_sign(const struct assertion_key *key, enum config_assertion algorithm,
+               const struct assertion_claims *claims, struct buf *out,
+               struct err *err)
+{
+    const struct algorithm *by = &algorithms[algorithm];
+    struct buf text;
+    int rc = -1;
+
+    buf_init(&text, ASSERTION_LENGTH_MAX);
+    if (append_part(&text,
+                    json_pack("{s:s, s:s, s:s}", "alg", by->name, "typ", "JWT",
+                              by->thumbprint,
+                              by->is_sha256 ? key->x5t_sha256 : key->x5t_sha1),
+                    err) < 0)
+        goto out;
+    buf_append_char(&text, '.');
+    if (append_part(&text,
+                    json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "aud",
+                              claims->audience, "iss", claims->client_id, "sub",
+                              claims->client_id, "jti", claims->id, "nbf",
+                              (json_int_t)claims->now, "iat",
+                              (json_int_t)claims->now, "exp",
+                              (json_int_t)(claims->now + ASSERTION_LIFETIME)),
+                    err) < 0)
+        goto out;
+    if (append_signature(&text, key->key, by->padding) < 0) {
+        (void)err_set(err, ERR_SYSTEM, "signing the client assertion failed");
+        goto out;
+    }
+    buf_append(out, buf_str(&text), text.len);
+    if (buf_failed(&text) || buf_failed(out)) {
+        (void)err_set(err, ERR_SYSTEM, "no room for the client assertion");
+        goto out;
+    }
+    rc = 0;
+out:
+    buf_clear(&text);
+    return rc;
+}
