@@ -5,13 +5,13 @@
 if TOKEND
 noinst_LTLIBRARIES += %D%/libtokend.la
 %C%_libtokend_la_SOURCES = \
-	%D%/acquire.h \
+	%D%/acquire.c %D%/acquire.h \
 	%D%/assertion.c %D%/assertion.h \
 	%D%/backoff.c %D%/backoff.h \
 	%D%/grant.c %D%/grant.h \
 	%D%/grant_client_credentials.c \
 	%D%/hardening.c %D%/hardening.h \
-	%D%/http.h \
+	%D%/http.c %D%/http.h \
 	%D%/oauth_response.c %D%/oauth_response.h \
 	%D%/problem.c %D%/problem.h \
 	%D%/provider.c %D%/provider.h \
