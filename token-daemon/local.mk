@@ -22,3 +22,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 %C%_libtokend_la_LIBADD = \
 	$(CURL_LIBS) $(CRYPTO_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS)
 endif
+
+if TOKEND
+dist_man_MANS += %D%/xoauth2-tokend.8 %D%/xoauth2ctl.1
+endif
