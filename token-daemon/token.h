@@ -1,0 +1,165 @@
+/*
+ * token - one cached access token: its state, when it is to be fetched again,
+ * and what somebody who asks for it gets.
+ *
+ * Pure: owns the text of the token and wipes it; knows nothing of timers, HTTP
+ * or who waits. The caller passes the time in. Points in time are milliseconds
+ * of CLOCK_BOOTTIME, unless the name says wall; spans are in the unit their
+ * name says.
+ *
+ *     EMPTY --begin--> FETCHING --succeed--> READY
+ *                       ^    |                 |
+ *                       |    +--fail--> BACKOFF|
+ *                       |                  |   |
+ *                       +------begin-------+---+
+ *
+ * An old token stays in force in every state until it expires: a failing
+ * refresh takes nothing away.
+ */
+#ifndef TOKEN_DAEMON_TOKEN_H
+#define TOKEN_DAEMON_TOKEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+#define TOKEN_NEVER           INT64_MAX
+#define TOKEN_FINGERPRINT_LEN 16 /* hexadecimal digits */
+#define TOKEN_HINT_MAX        256
+#define TOKEN_REASON_MAX      32
+
+/* The report interval doubles up to this while nobody succeeds. */
+#define TOKEN_EXTRA_INTERVAL_MAX_MS (15 * 60 * 1000)
+
+enum token_state {
+    TOKEN_EMPTY,    /* nothing was asked of the provider yet */
+    TOKEN_FETCHING, /* a request is in flight */
+    TOKEN_READY,    /* the last request succeeded */
+    TOKEN_BACKOFF,  /* the last request failed; the next is at due_at */
+};
+
+/* How often and how early to fetch; the same for all tokens of a process. */
+struct token_policy {
+    int64_t refetch_interval_ms;
+    int64_t margin_ms; /* the longest that a server wants left */
+};
+
+struct token {
+    enum token_state state;
+    char *text; /* owned; NULL: none was ever obtained */
+    char fingerprint[TOKEN_FINGERPRINT_LEN + 1];
+    uint64_t serial;     /* successful fetches so far */
+    int64_t lifetime_ms; /* the life this text was issued with */
+    int64_t expires_at;
+    int64_t expires_wall; /* s since 1970 */
+    int64_t fetched_at;   /* the last success */
+    int64_t due_at;       /* when to begin the next fetch; TOKEN_NEVER: not */
+    int64_t not_before;   /* the provider's Retry-After: no request earlier */
+    unsigned failures;    /* in a row */
+    /* The extra fetch that reports of a refusal may cause. */
+    bool is_extra_wanted;      /* the next fetch is one */
+    int64_t extra_at;          /* not before this */
+    int64_t extra_interval_ms; /* 0: no report since somebody succeeded */
+    /* The last failure, for whoever asks; code NONE after a success. */
+    struct err error;
+    char reason[TOKEN_REASON_MAX]; /* stable word */
+    char hint[TOKEN_HINT_MAX];     /* for the operator; may be empty */
+    int64_t failed_wall;           /* s since 1970 */
+};
+
+/* An empty token, due at `now`. */
+void token_init(struct token *token, int64_t now);
+
+/* Wipe and free. */
+void token_clear(struct token *token);
+
+/* A request starts. When a report wanted it, it counts as the extra one. */
+void token_begin(struct token *token, const struct token_policy *policy,
+                 int64_t now);
+
+/* What a provider answered. */
+struct token_issue {
+    const char *text;     /* copies */
+    int64_t lifetime_s;   /* of what remains; > 0 */
+    int64_t refresh_in_s; /* 0: not said */
+};
+
+/*
+ * The request succeeded. `jitter` in [0, 1) spreads the next fetch. Errors:
+ * ERR_SYSTEM when out of memory; the token is then as after a failure that is
+ * tried again in a second.
+ */
+int token_succeed(struct token *token, const struct token_issue *issue,
+                  const struct token_policy *policy, int64_t now, int64_t wall,
+                  double jitter, struct err *err)
+    __attribute__((warn_unused_result));
+
+/* Why a request failed and when to try again. */
+struct token_failure {
+    const struct err *err;  /* copies */
+    const char *reason;     /* stable word; copies */
+    const char *hint;       /* NULL: none; copies */
+    int64_t delay_ms;       /* until the next try */
+    int64_t retry_after_ms; /* 0, or what the provider demanded */
+};
+
+void token_fail(struct token *token, const struct token_failure *failure,
+                int64_t now, int64_t wall);
+
+/* Is there a text that has not expired? */
+bool token_is_alive(const struct token *token, int64_t now);
+
+enum token_verdict {
+    TOKEN_SERVE,
+    TOKEN_WAIT,       /* for the fetch in flight or due at token->due_at */
+    TOKEN_WAIT_BEGIN, /* the same, and the fetch should begin now */
+    TOKEN_REFUSE,     /* answer with token->reason */
+};
+
+/* Somebody who asks for a token. */
+struct token_wish {
+    int64_t min_ms; /* life that must be left; clamped to half of the life
+                       the token was issued with */
+    uint64_t refused_serial; /* this asker has reported the token of that
+                                serial as refused; 0: none */
+    int64_t deadline;        /* by which an answer must be given */
+};
+
+enum token_verdict token_judge(const struct token *token,
+                               const struct token_wish *wish,
+                               const struct token_policy *policy, int64_t now);
+
+enum token_report_answer {
+    TOKEN_REPORT_FETCH,    /* begin a fetch now */
+    TOKEN_REPORT_FETCHING, /* one is in flight already */
+    TOKEN_REPORT_LIMITED,  /* not before *until; it is due by itself then */
+};
+
+/*
+ * The current text was refused by a server. It stays in force; at most one
+ * extra fetch per interval follows, now or at *until (which is then due_at).
+ */
+enum token_report_answer token_report(struct token *token, int64_t now,
+                                      int64_t *until);
+
+/* Somebody logged in with it: the next report is the first again. */
+void token_accepted(struct token *token);
+
+/*
+ * Forget the text, as it was obtained with other settings. The serial goes on,
+ * so that nobody takes the next text for one that was seen before.
+ */
+void token_reset(struct token *token, int64_t now);
+
+/*
+ * The operator changed something: whatever waits for a later try is due now,
+ * but for what the provider itself demanded.
+ */
+void token_retry_now(struct token *token, int64_t now);
+
+/* The name of a state for status and logs. */
+const char *token_state_name(enum token_state state);
+
+#endif
