@@ -1,0 +1,360 @@
+/*
+ * control - the verbs of xoauth2ctl: one JSON object in, one out.
+ */
+#include <config.h>
+
+#include "token-daemon/control.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/log.h"
+#include "common/util.h"
+
+#define PATIENCE_MS 15000 /* for `token` */
+#define MIN_MAX_S   86400
+
+struct control {
+    struct control_env env;
+    int64_t started_wall; /* s since 1970 */
+};
+
+struct control_pending {
+    struct control *control;
+    struct refresher_waiter *waiter;
+    control_reply_fn reply;
+    void *arg;
+    char mailbox[];
+};
+
+/* One request, while it is being answered. */
+struct request {
+    struct control *control;
+    const json_t *root;
+    control_reply_fn reply;
+    void *arg;
+};
+
+/* ---- Answers ------------------------------------------------------------ */
+
+/* Send and drop `body`; it is stolen. */
+static void
+send_json(control_reply_fn reply, void *arg, json_t *body)
+{
+    char *line = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_malloc_t allocate;
+    json_free_t release;
+
+    reply(line, arg);
+    json_decref(body);
+    json_get_alloc_funcs(&allocate, &release);
+    release(line);
+}
+
+static void
+send_error(control_reply_fn reply, void *arg, const char *code,
+           const char *text)
+{
+    send_json(reply, arg,
+              json_pack("{s:i, s:b, s:{s:s, s:s}}", "version", CONTROL_VERSION,
+                        "ok", 0, "error", "code", code, "text", text));
+}
+
+/* `result` is stolen. */
+static void
+send_result(control_reply_fn reply, void *arg, json_t *result)
+{
+    if (result == NULL) {
+        reply(NULL, arg);
+        return;
+    }
+    send_json(reply, arg,
+              json_pack("{s:i, s:b, s:o}", "version", CONTROL_VERSION, "ok", 1,
+                        "result", result));
+}
+
+/* ---- status ------------------------------------------------------------- */
+
+static json_t *
+optional_string(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? json_string(text) : json_null();
+}
+
+/* Seconds until `at`, never negative. */
+static json_int_t
+seconds_until(int64_t at, int64_t now)
+{
+    return at > now ? (json_int_t)((at - now) / 1000) : 0;
+}
+
+static json_t *
+describe_error(const struct token *token)
+{
+    if (token->error.code == ERR_NONE)
+        return json_null();
+    return json_pack("{s:s, s:s, s:o, s:I}", "reason", token->reason, "text",
+                     token->error.text, "hint", optional_string(token->hint),
+                     "at", (json_int_t)token->failed_wall);
+}
+
+/* refresher_each() visitor: append one credential to the array `arg`. */
+static void
+describe_credential(const struct refresher_info *info, void *arg)
+{
+    const struct token *token = info->token;
+    bool is_alive = token_is_alive(token, info->now);
+    json_t *next = token->due_at == TOKEN_NEVER
+                       ? json_null()
+                       : json_integer(seconds_until(token->due_at, info->now));
+
+    /* On failure the entry is left out; status is all the same useful. */
+    (void)json_array_append_new(
+        arg,
+        json_pack(
+            "{s:s, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o, "
+            "s:o, s:o}",
+            "name", info->credential->name, "state",
+            token_state_name(token->state), "has_token", is_alive,
+            "fingerprint",
+            optional_string(is_alive ? token->fingerprint : NULL),
+            "token_left_s",
+            is_alive ? seconds_until(token->expires_at, info->now)
+                     : (json_int_t)0,
+            "failures", (json_int_t)token->failures, "next_fetch_s", next,
+            "error", describe_error(token), "waiters",
+            (json_int_t)info->waiters, "requests", (json_int_t)info->requests,
+            "secret", optional_string(info->secret), "certificate_not_after",
+            info->not_after != 0 ? json_integer(info->not_after) : json_null(),
+            "clock_skew_s",
+            info->has_skew ? json_integer(info->skew_s) : json_null()));
+}
+
+static json_t *
+describe_mailbox(const struct control *control,
+                 const struct config_mailbox *mailbox)
+{
+    const struct suspect *suspect =
+        lookups_suspect(control->env.lookups, mailbox->title);
+    const char *state = "ok";
+
+    if (suspect != NULL)
+        state = suspect->is_denied ? "denied" : "refused";
+    return json_pack(
+        "{s:s, s:s, s:s, s:o}", "address", mailbox->title, "credential",
+        mailbox->credential->name, "state", state, "since",
+        suspect != NULL ? json_integer(suspect->since_wall) : json_null());
+}
+
+static json_t *
+describe_mailboxes(const struct control *control)
+{
+    const struct config *config =
+        sendas_config(control->env.policy(control->env.arg));
+    json_t *list = json_array();
+
+    for (size_t i = 0; list != NULL && i < config->mailbox_count; i++)
+        (void)json_array_append_new(
+            list, describe_mailbox(control, &config->mailboxes[i]));
+    return list;
+}
+
+static struct control_pending *
+answer_status(const struct request *request)
+{
+    const struct control *control = request->control;
+    const struct control_env *env = &control->env;
+    json_t *credentials = json_array();
+    struct lookups_counts counts;
+
+    lookups_count(env->lookups, &counts);
+    if (credentials != NULL)
+        refresher_each(env->refresher, describe_credential, credentials);
+    send_result(
+        request->reply, request->arg,
+        json_pack("{s:{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o}",
+                  "daemon", "version", PACKAGE_VERSION, "config",
+                  sendas_config(env->policy(env->arg))->path, "started",
+                  (json_int_t)control->started_wall, "clients",
+                  (json_int_t)env->clients(env->arg), "requests",
+                  (json_int_t)counts.requests, "tokens_given",
+                  (json_int_t)counts.tokens_given, "refusals",
+                  (json_int_t)counts.refusals, "deferred",
+                  (json_int_t)counts.deferred, "denied_mailboxes",
+                  (json_int_t)counts.denied_mailboxes, "credentials",
+                  credentials, "mailboxes", describe_mailboxes(control)));
+    return NULL;
+}
+
+/* ---- token -------------------------------------------------------------- */
+
+static void
+on_token(const struct refresher_answer *answer, void *arg)
+{
+    struct control_pending *pending = arg;
+    const struct token *token = answer->token;
+    const char *reason = token->reason;
+    const char *text = token->error.text;
+
+    if (answer->is_given) {
+        send_result(pending->reply, pending->arg,
+                    json_pack("{s:s, s:s, s:I, s:s}", "mailbox",
+                              pending->mailbox, "token", token->text, "expires",
+                              (json_int_t)token->expires_wall, "fingerprint",
+                              token->fingerprint));
+    } else {
+        if (reason[0] == '\0') {
+            reason = "fetching";
+            text = "the provider has not answered yet";
+        }
+        send_error(pending->reply, pending->arg, reason, text);
+    }
+    free(pending);
+}
+
+static struct control_pending *
+answer_token(const struct request *request)
+{
+    struct control *control = request->control;
+    const json_t *min = json_object_get(request->root, "min");
+    const char *mailbox =
+        json_string_value(json_object_get(request->root, "mailbox"));
+    struct control_pending *pending;
+    struct refresher_waiter *waiter;
+    struct sendas_match match;
+    size_t size;
+
+    if (mailbox == NULL ||
+        (min != NULL && (!json_is_integer(min) || json_integer_value(min) < 0 ||
+                         json_integer_value(min) > MIN_MAX_S))) {
+        send_error(request->reply, request->arg, "bad-request",
+                   "token wants a mailbox, and min as seconds from 0 to 86400");
+        return NULL;
+    }
+    if (!sendas_find_login(control->env.policy(control->env.arg), mailbox,
+                           &match)) {
+        send_error(request->reply, request->arg, "unknown-mailbox",
+                   "no mailbox section has this address or its @domain");
+        return NULL;
+    }
+    size = strlen(match.login) + 1;
+    pending = calloc(1, sizeof(*pending) + size);
+    if (pending == NULL) {
+        request->reply(NULL, request->arg);
+        return NULL;
+    }
+    pending->control = control;
+    pending->reply = request->reply;
+    pending->arg = request->arg;
+    memcpy(pending->mailbox, match.login, size);
+    waiter = refresher_ask(control->env.refresher,
+                           &(struct refresher_question){
+                               .credential = match.mailbox->credential->name,
+                               .min_ms = json_integer_value(min) * 1000,
+                               .patience_ms = PATIENCE_MS,
+                           },
+                           on_token, pending);
+    if (waiter == NULL)
+        return NULL; /* answered, and `pending` is gone */
+    pending->waiter = waiter;
+    return pending;
+}
+
+/* ---- reload ------------------------------------------------------------- */
+
+static struct control_pending *
+answer_reload(const struct request *request)
+{
+    const struct control_env *env = &request->control->env;
+    struct err err = {ERR_NONE, ""};
+
+    if (env->reload(env->arg, &err) < 0)
+        send_error(request->reply, request->arg, "bad-configuration", err.text);
+    else
+        send_result(request->reply, request->arg, json_object());
+    return NULL;
+}
+
+/* ---- The table ---------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    struct control_pending *(*answer)(const struct request *request);
+} verbs[] = {
+    {"status", answer_status},
+    {"token", answer_token},
+    {"reload", answer_reload},
+};
+
+static struct control_pending *
+dispatch(const struct request *request)
+{
+    const char *verb =
+        json_string_value(json_object_get(request->root, "verb"));
+    const json_t *version = json_object_get(request->root, "version");
+
+    if (!json_is_integer(version) ||
+        json_integer_value(version) != CONTROL_VERSION) {
+        send_error(request->reply, request->arg, "bad-version",
+                   "this daemon speaks version 1; use the xoauth2ctl that came "
+                   "with it");
+        return NULL;
+    }
+    for (size_t i = 0; verb != NULL && i < ARRAY_LEN(verbs); i++)
+        if (strcmp(verb, verbs[i].name) == 0)
+            return verbs[i].answer(request);
+    send_error(request->reply, request->arg, "unknown-verb",
+               "the verbs are status, token and reload");
+    return NULL;
+}
+
+struct control_pending *
+control_ask(struct control *control, const char *line, size_t len,
+            control_reply_fn reply, void *arg)
+{
+    struct request request = {.control = control, .reply = reply, .arg = arg};
+    struct control_pending *pending = NULL;
+    json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+
+    if (json_is_object(root)) {
+        request.root = root;
+        pending = dispatch(&request);
+    } else {
+        send_error(reply, arg, "bad-request",
+                   "a request is one JSON object on one line");
+    }
+    json_decref(root);
+    return pending;
+}
+
+void
+control_forget(struct control_pending **pending)
+{
+    if (*pending == NULL)
+        return;
+    refresher_forget(&(*pending)->waiter);
+    free(*pending);
+    *pending = NULL;
+}
+
+struct control *
+control_new(const struct control_env *env)
+{
+    struct control *control = calloc(1, sizeof(*control));
+
+    if (control == NULL)
+        return NULL;
+    control->env = *env;
+    control->started_wall = env->wall(env->arg);
+    return control;
+}
+
+void
+control_free(struct control **control)
+{
+    free(*control);
+    *control = NULL;
+}

@@ -1,0 +1,240 @@
+/*
+ * control_server - the control socket: who may connect, lines in, lines out.
+ */
+#include "token-daemon/control_server.h"
+
+#include <grp.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+
+#include "common/log.h"
+#include "token-daemon/peer_identity.h"
+
+#define CLIENTS_MAX     64
+#define IDLE_S          60
+#define WRITE_TIMEOUT_S 20
+
+struct client {
+    TAILQ_ENTRY(client) link;
+    struct control_server *server;
+    struct bufferevent *bev;
+    struct control_pending *pending;
+    bool is_answering;
+    bool has_ended;
+    bool is_closing;
+};
+
+struct control_server {
+    struct event_base *base;
+    struct control *control;
+    struct evconnlistener *listener;
+    TAILQ_HEAD(, client) clients;
+    size_t client_count;
+};
+
+static void
+client_free(struct client *client)
+{
+    control_forget(&client->pending);
+    TAILQ_REMOVE(&client->server->clients, client, link);
+    client->server->client_count--;
+    bufferevent_free(client->bev);
+    free(client);
+}
+
+static void
+write_line(struct client *client, const char *line)
+{
+    if (line == NULL ||
+        bufferevent_write(client->bev, line, strlen(line)) < 0 ||
+        bufferevent_write(client->bev, "\n", 1) < 0)
+        client->is_closing = true;
+}
+
+static void answer_lines(struct client *client);
+
+/* control_reply_fn */
+static void
+on_reply(const char *line, void *arg)
+{
+    struct client *client = arg;
+
+    client->pending = NULL;
+    write_line(client, line);
+    if (!client->is_answering)
+        answer_lines(client);
+}
+
+/* Answer the first line of the input. False when there is none. */
+static bool
+answer_next(struct client *client)
+{
+    struct evbuffer *input = bufferevent_get_input(client->bev);
+    size_t len;
+    char *line = evbuffer_readln(input, &len, EVBUFFER_EOL_LF);
+
+    if (line == NULL) {
+        if (evbuffer_get_length(input) >= CONTROL_REQUEST_MAX)
+            client->is_closing = true;
+        return false;
+    }
+    client->pending =
+        control_ask(client->server->control, line, len, on_reply, client);
+    free(line);
+    return true;
+}
+
+/* May free the client. */
+static void
+answer_lines(struct client *client)
+{
+    client->is_answering = true;
+    while (client->pending == NULL && !client->is_closing &&
+           answer_next(client))
+        ;
+    client->is_answering = false;
+    if (client->is_closing)
+        (void)bufferevent_disable(client->bev, EV_READ);
+    if ((client->is_closing ||
+         (client->has_ended && client->pending == NULL)) &&
+        evbuffer_get_length(bufferevent_get_output(client->bev)) == 0)
+        client_free(client);
+}
+
+static void
+on_readable(struct bufferevent *bev, void *arg)
+{
+    (void)bev;
+    answer_lines(arg);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+    struct client *client = arg;
+
+    (void)bev;
+    if ((what & BEV_EVENT_EOF) != 0) {
+        client->has_ended = true;
+        answer_lines(client);
+        return;
+    }
+    client_free(client);
+}
+
+static struct client *
+client_new(struct control_server *server, int fd)
+{
+    static const struct timeval idle = {IDLE_S, 0};
+    static const struct timeval write_timeout = {WRITE_TIMEOUT_S, 0};
+    struct client *client = calloc(1, sizeof(*client));
+
+    if (client == NULL)
+        return NULL;
+    client->bev =
+        bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (client->bev == NULL) {
+        free(client);
+        return NULL;
+    }
+    client->server = server;
+    TAILQ_INSERT_TAIL(&server->clients, client, link);
+    server->client_count++;
+    bufferevent_setcb(client->bev, on_readable, on_readable, on_event, client);
+    bufferevent_setwatermark(client->bev, EV_READ, 0, CONTROL_REQUEST_MAX);
+    (void)bufferevent_set_timeouts(client->bev, &idle, &write_timeout);
+    return client;
+}
+
+/* The group is looked up anew, as it may be made while the daemon runs. */
+static bool
+may_control(const struct peer_identity *identity)
+{
+    const struct group *group = getgrnam(CONTROL_SERVER_GROUP);
+    struct config_peer admins = {.is_group = true, .is_known = group != NULL};
+
+    if (group != NULL)
+        admins.id = group->gr_gid;
+    return peer_identity_is_allowed(identity, geteuid(), &admins, 1);
+}
+
+static void
+on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
+            struct sockaddr *address, int address_len, void *arg)
+{
+    struct control_server *server = arg;
+    struct peer_identity identity;
+    struct client *client;
+
+    (void)listener;
+    (void)address;
+    (void)address_len;
+    if (!peer_identity_read(fd, &identity) ||
+        server->client_count >= CLIENTS_MAX) {
+        (void)close(fd);
+        return;
+    }
+    client = client_new(server, fd);
+    if (client == NULL) {
+        log_error("a control connection was closed, out of memory");
+        (void)close(fd);
+        return;
+    }
+    if (bufferevent_enable(client->bev, EV_READ | EV_WRITE) < 0) {
+        client_free(client);
+        return;
+    }
+    if (may_control(&identity))
+        return;
+    log_warning(
+        "control refused; add the user to the group " CONTROL_SERVER_GROUP
+        " if that is right",
+        F_INT("uid", identity.uid), F_INT("pid", identity.pid));
+    write_line(
+        client,
+        "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"not-allowed\","
+        "\"text\":\"only root and the group " CONTROL_SERVER_GROUP
+        " may use the control socket\"}}");
+    client->is_closing = true;
+    (void)bufferevent_disable(client->bev, EV_READ);
+}
+
+struct control_server *
+control_server_new(struct event_base *base, int fd, struct control *control)
+{
+    struct control_server *server = calloc(1, sizeof(*server));
+
+    if (server == NULL)
+        return NULL;
+    server->base = base;
+    server->control = control;
+    TAILQ_INIT(&server->clients);
+    server->listener = evconnlistener_new(base, on_accepted, server,
+                                          LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    if (server->listener == NULL)
+        control_server_free(&server);
+    return server;
+}
+
+void
+control_server_free(struct control_server **server)
+{
+    struct client *client;
+
+    if (*server == NULL)
+        return;
+    if ((*server)->listener != NULL)
+        evconnlistener_free((*server)->listener);
+    while ((client = TAILQ_FIRST(&(*server)->clients)) != NULL)
+        client_free(client);
+    free(*server);
+    *server = NULL;
+}

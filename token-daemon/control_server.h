@@ -1,0 +1,30 @@
+/*
+ * control_server - the control socket: who may connect, lines in, lines out.
+ *
+ * Root, the daemon's own user and the group GROUP may ask; everybody else gets
+ * one clear answer and a closed connection.
+ */
+#ifndef TOKEN_DAEMON_CONTROL_SERVER_H
+#define TOKEN_DAEMON_CONTROL_SERVER_H
+
+#include "common/err.h"
+#include "token-daemon/control.h"
+
+#define CONTROL_SERVER_GROUP "xoauth2-admin"
+#define CONTROL_SERVER_MODE  0660
+
+struct event_base;
+struct control_server;
+
+/*
+ * Serve the listening socket `fd` (borrowed: for the server's life, as are
+ * `base` and `control`). Owned; NULL when out of memory.
+ */
+struct control_server *control_server_new(struct event_base *base, int fd,
+                                          struct control *control)
+    __attribute__((warn_unused_result));
+
+/* Close every connection, answered or not. Takes NULL. */
+void control_server_free(struct control_server **server);
+
+#endif

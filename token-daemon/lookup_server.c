@@ -1,0 +1,366 @@
+/*
+ * lookup_server - the socketmap listeners.
+ */
+#include "token-daemon/lookup_server.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+
+#include "common/log.h"
+#include "common/socketmap.h"
+#include "token-daemon/peer_identity.h"
+
+#define LISTENERS_MAX   32
+#define WRITE_TIMEOUT_S 20
+/* Stop answering a client that does not read. */
+#define OUTPUT_MAX ((size_t)4 * SOCKETMAP_REPLY_MAX)
+/* Room for one request and its frame, so that a whole one always fits. */
+#define INPUT_MAX       (SOCKETMAP_REQUEST_MAX + SOCKETMAP_FRAME_MORE)
+#define ACCEPT_PAUSE_MS 100 /* after accept() failed: out of descriptors */
+
+struct client {
+    TAILQ_ENTRY(client) link; /* the longest silent first */
+    struct lookup_server *server;
+    struct bufferevent *bev;
+    struct lookups_pending *pending;
+    pid_t pid;
+    uid_t uid;
+    bool is_allowed;
+    bool is_answering; /* inside answer_requests() */
+    bool has_ended;    /* the client sends no more */
+    bool is_closing;   /* nothing more is read; close when all is written */
+};
+
+struct lookup_server {
+    struct event_base *base;
+    struct lookups *lookups;
+    struct config *config;
+    size_t max_clients;
+    size_t client_count;
+    TAILQ_HEAD(, client) silent_first;
+    struct evconnlistener *listeners[LISTENERS_MAX];
+    size_t listener_count;
+    struct event *resume; /* after a pause of accepting */
+    struct buf scratch;
+};
+
+static void
+client_free(struct client *client)
+{
+    struct lookup_server *server = client->server;
+
+    lookups_forget(&client->pending);
+    TAILQ_REMOVE(&server->silent_first, client, link);
+    server->client_count--;
+    bufferevent_free(client->bev);
+    free(client);
+}
+
+/* Write one answer. False when out of memory: the connection must go. */
+static bool
+write_answer(struct client *client, enum socketmap_status status,
+             const char *data, size_t len)
+{
+    struct buf *scratch = &client->server->scratch;
+    bool is_written;
+
+    buf_reset(scratch);
+    socketmap_reply_encode(scratch, status, data, len);
+    is_written =
+        !buf_failed(scratch) &&
+        bufferevent_write(client->bev, scratch->data, scratch->len) == 0;
+    buf_reset(scratch);
+    return is_written;
+}
+
+static void answer_requests(struct client *client);
+
+/* lookups_reply_fn */
+static void
+on_reply(enum socketmap_status status, const char *data, size_t len, void *arg)
+{
+    struct client *client = arg;
+
+    client->pending = NULL;
+    if (!write_answer(client, status, data, len))
+        client->is_closing = true;
+    if (!client->is_answering)
+        answer_requests(client);
+}
+
+/* One last answer; then the connection closes. */
+static void
+refuse(struct client *client, const char *text)
+{
+    client->is_closing = true;
+    (void)write_answer(client, SOCKETMAP_PERM, text, strlen(text));
+}
+
+static void
+refuse_peer(struct client *client)
+{
+    log_warning("a user who is not in allow asked; add the user to allow in "
+                "the tokend section of relay.conf if that is right",
+                F_INT("uid", client->uid), F_INT("pid", client->pid));
+    refuse(client, "not-allowed this user may not ask; add it to allow in the "
+                   "tokend section of relay.conf");
+}
+
+/* Answer the first request of the input. False when there is none. */
+static bool
+answer_next(struct client *client)
+{
+    struct evbuffer *input = bufferevent_get_input(client->bev);
+    size_t len = evbuffer_get_length(input);
+    struct socketmap_frame frame;
+    struct socketmap_request request;
+    const char *data;
+
+    if (len == 0)
+        return false;
+    data = (const char *)evbuffer_pullup(input, -1);
+    if (data == NULL) {
+        client->is_closing = true;
+        return false;
+    }
+    switch (socketmap_decode(data, len, SOCKETMAP_REQUEST_MAX, &frame)) {
+    case SOCKETMAP_PARTIAL:
+        return false;
+    case SOCKETMAP_BAD:
+        refuse(client, "bad-request this is not a netstring of at most 8192 "
+                       "bytes; see socketmap_table(5)");
+        return false;
+    case SOCKETMAP_COMPLETE:
+        break;
+    }
+    if (!client->is_allowed)
+        refuse_peer(client);
+    else if (!socketmap_request_parse(frame.payload, frame.len, &request))
+        refuse(client, "bad-request a request is a name, a space and a key");
+    else
+        client->pending = lookups_ask(client->server->lookups, &request,
+                                      client->pid, on_reply, client);
+    (void)evbuffer_drain(input, frame.consumed);
+    return true;
+}
+
+/*
+ * Answer until a request has to wait, the input is used up, or the client does
+ * not read its answers. May free the client.
+ */
+static void
+answer_requests(struct client *client)
+{
+    struct evbuffer *output = bufferevent_get_output(client->bev);
+
+    client->is_answering = true;
+    while (client->pending == NULL && !client->is_closing &&
+           evbuffer_get_length(output) <= OUTPUT_MAX && answer_next(client))
+        ;
+    client->is_answering = false;
+    if (client->is_closing)
+        (void)bufferevent_disable(client->bev, EV_READ);
+    if ((client->is_closing ||
+         (client->has_ended && client->pending == NULL)) &&
+        evbuffer_get_length(output) == 0)
+        client_free(client);
+}
+
+static void
+on_readable(struct bufferevent *bev, void *arg)
+{
+    struct client *client = arg;
+    struct lookup_server *server = client->server;
+
+    (void)bev;
+    TAILQ_REMOVE(&server->silent_first, client, link);
+    TAILQ_INSERT_TAIL(&server->silent_first, client, link);
+    answer_requests(client);
+}
+
+/* Everything was written. */
+static void
+on_written(struct bufferevent *bev, void *arg)
+{
+    (void)bev;
+    answer_requests(arg);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+    struct client *client = arg;
+
+    (void)bev;
+    if ((what & BEV_EVENT_EOF) != 0) {
+        client->has_ended = true;
+        answer_requests(client);
+        return;
+    }
+    if ((what & BEV_EVENT_TIMEOUT) != 0 && (what & BEV_EVENT_READING) != 0 &&
+        client->pending != NULL) {
+        /* Silent because it waits for us. */
+        (void)bufferevent_enable(client->bev, EV_READ);
+        return;
+    }
+    client_free(client);
+}
+
+static struct client *
+client_new(struct lookup_server *server, int fd)
+{
+    static const struct timeval idle = {LOOKUP_SERVER_IDLE_S, 0};
+    static const struct timeval write_timeout = {WRITE_TIMEOUT_S, 0};
+    struct client *client = calloc(1, sizeof(*client));
+
+    if (client == NULL)
+        return NULL;
+    client->bev =
+        bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (client->bev == NULL) {
+        free(client);
+        return NULL;
+    }
+    client->server = server;
+    TAILQ_INSERT_TAIL(&server->silent_first, client, link);
+    server->client_count++;
+    bufferevent_setcb(client->bev, on_readable, on_written, on_event, client);
+    bufferevent_setwatermark(client->bev, EV_READ, 0, INPUT_MAX);
+    (void)bufferevent_set_timeouts(client->bev, &idle, &write_timeout);
+    return client;
+}
+
+static void
+on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
+            struct sockaddr *address, int address_len, void *arg)
+{
+    struct lookup_server *server = arg;
+    struct peer_identity identity;
+    struct client *client;
+
+    (void)listener;
+    (void)address;
+    (void)address_len;
+    if (!peer_identity_read(fd, &identity)) {
+        (void)close(fd);
+        return;
+    }
+    if (server->client_count >= server->max_clients)
+        client_free(TAILQ_FIRST(&server->silent_first));
+    client = client_new(server, fd);
+    if (client == NULL) {
+        log_error("a connection was closed, out of memory");
+        (void)close(fd);
+        return;
+    }
+    client->pid = identity.pid;
+    client->uid = identity.uid;
+    client->is_allowed = peer_identity_is_allowed(
+        &identity, geteuid(), server->config->tokend.allow,
+        server->config->tokend.allow_count);
+    if (bufferevent_enable(client->bev, EV_READ | EV_WRITE) < 0)
+        client_free(client);
+}
+
+/* Out of descriptors or memory: leave the rest in the backlog for a moment. */
+static void
+on_accept_failed(struct evconnlistener *listener, void *arg)
+{
+    static const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+    struct lookup_server *server = arg;
+
+    log_warning("connections wait, as none can be accepted now; raise "
+                "LimitNOFILE if this goes on",
+                F_INT("clients", server->client_count));
+    (void)evconnlistener_disable(listener);
+    (void)evtimer_add(server->resume, &pause);
+}
+
+static void
+on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    struct lookup_server *server = arg;
+
+    (void)fd;
+    (void)what;
+    for (size_t i = 0; i < server->listener_count; i++)
+        (void)evconnlistener_enable(server->listeners[i]);
+}
+
+struct lookup_server *
+lookup_server_new(const struct lookup_server_options *options)
+{
+    struct lookup_server *server = calloc(1, sizeof(*server));
+
+    if (server == NULL)
+        return NULL;
+    server->base = options->base;
+    server->lookups = options->lookups;
+    server->max_clients = options->max_clients;
+    TAILQ_INIT(&server->silent_first);
+    buf_init(&server->scratch, SOCKETMAP_REPLY_MAX + SOCKETMAP_FRAME_MORE);
+    server->resume = evtimer_new(options->base, on_resume, server);
+    if (server->resume == NULL)
+        lookup_server_free(&server);
+    return server;
+}
+
+void
+lookup_server_free(struct lookup_server **server)
+{
+    struct client *client;
+
+    if (*server == NULL)
+        return;
+    for (size_t i = 0; i < (*server)->listener_count; i++)
+        evconnlistener_free((*server)->listeners[i]);
+    while ((client = TAILQ_FIRST(&(*server)->silent_first)) != NULL)
+        client_free(client);
+    if ((*server)->resume != NULL)
+        event_free((*server)->resume);
+    buf_clear(&(*server)->scratch);
+    config_unref(&(*server)->config);
+    free(*server);
+    *server = NULL;
+}
+
+int
+lookup_server_add(struct lookup_server *server, int fd, struct err *err)
+{
+    struct evconnlistener *listener;
+
+    if (server->listener_count == LISTENERS_MAX)
+        return err_set(err, ERR_CONFIG, "more than %d lookup sockets",
+                       LISTENERS_MAX);
+    /* A backlog of 0: it listens already. */
+    listener = evconnlistener_new(server->base, on_accepted, server,
+                                  LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    if (listener == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    evconnlistener_set_error_cb(listener, on_accept_failed);
+    server->listeners[server->listener_count++] = listener;
+    return 0;
+}
+
+void
+lookup_server_allow(struct lookup_server *server, struct config *config)
+{
+    struct config *old = server->config;
+
+    server->config = config_ref(config);
+    config_unref(&old);
+}
+
+size_t
+lookup_server_clients(const struct lookup_server *server)
+{
+    return server->client_count;
+}
