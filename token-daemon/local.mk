@@ -21,6 +21,41 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
 %C%_libtokend_la_LIBADD = \
 	$(CURL_LIBS) $(CRYPTO_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS)
+
+# What decides when, who waits, and who may ask.
+%C%_libtokend_la_SOURCES += \
+	%D%/control.c %D%/control.h \
+	%D%/control_server.c %D%/control_server.h \
+	%D%/ctl_format.c %D%/ctl_format.h \
+	%D%/daemon.c %D%/daemon.h \
+	%D%/delivery_status.c %D%/delivery_status.h \
+	%D%/fingerprint.c %D%/fingerprint.h \
+	%D%/lookup_key.c %D%/lookup_key.h \
+	%D%/lookup_server.c %D%/lookup_server.h \
+	%D%/lookups.c %D%/lookups.h \
+	%D%/peer_identity.c %D%/peer_identity.h \
+	%D%/peers.c %D%/peers.h \
+	%D%/refresher.c %D%/refresher.h \
+	%D%/refusals.c %D%/refusals.h \
+	%D%/repeats.c %D%/repeats.h \
+	%D%/suspects.c %D%/suspects.h \
+	%D%/token.c %D%/token.h \
+	%D%/unix_listener.c %D%/unix_listener.h
+
+sbin_PROGRAMS += %D%/xoauth2-tokend
+%C%_xoauth2_tokend_SOURCES = %D%/main.c
+%C%_xoauth2_tokend_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_xoauth2_tokend_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_xoauth2_tokend_LDADD = %D%/libtokend.la common/libservice.la \
+	common/libconfig.la
+
+bin_PROGRAMS += %D%/xoauth2ctl
+%C%_xoauth2ctl_SOURCES = %D%/xoauth2ctl.c \
+	%D%/ctl_format.c %D%/ctl_format.h
+%C%_xoauth2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+%C%_xoauth2ctl_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_xoauth2ctl_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_xoauth2ctl_LDADD = common/libconfig.la $(JANSSON_LIBS)
 endif
 
 if TOKEND

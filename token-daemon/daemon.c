@@ -1,0 +1,576 @@
+/*
+ * daemon - xoauth2-tokend put together.
+ *
+ * A reload builds the new configuration whole and then swaps it in. SIGHUP, or
+ * `xoauth2ctl reload`; what is wrong with a file leaves the old one in force.
+ */
+#include "token-daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/sendas.h"
+#include "common/service.h"
+#include "common/util.h"
+#include "token-daemon/acquire.h"
+#include "token-daemon/control.h"
+#include "token-daemon/control_server.h"
+#include "token-daemon/http.h"
+#include "token-daemon/lookup_server.h"
+#include "token-daemon/lookups.h"
+#include "token-daemon/refresher.h"
+#include "token-daemon/unix_listener.h"
+
+#define LISTENERS_MAX     16
+#define LOOKUP_MODE       0666 /* peer credentials decide */
+#define CLIENTS_MAX       16384
+#define DESCRIPTORS_SPARE 64 /* kept back for requests and files */
+
+/* A configuration and the policy made from it; both are owned. */
+struct loaded {
+    struct config *config;
+    struct sendas *policy;
+};
+
+struct daemon {
+    char *config_path;
+    struct event_base *base;
+    struct http *http;
+    struct acquire_context acquire;
+    struct loaded in_force;
+    struct refresher *refresher;
+    struct lookups *lookups;
+    struct lookup_server *lookup_server;
+    struct control *control;
+    struct control_server *control_server;
+    struct unix_listener listeners[LISTENERS_MAX + 1]; /* control is last */
+    size_t listener_count;
+    struct event *signals[4];
+    struct event *watchdog;
+};
+
+/* ---- What the parts see of the world ------------------------------------ */
+
+static int64_t
+env_boot_ms(void *arg)
+{
+    (void)arg;
+    return clock_boot_ms();
+}
+
+static int64_t
+env_wall(void *arg)
+{
+    (void)arg;
+    return clock_wall();
+}
+
+static double
+env_chance(void *arg)
+{
+    uint32_t bits;
+
+    (void)arg;
+    if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != sizeof(bits))
+        return 0; /* then everything is merely not spread */
+    return bits / 4294967296.0;
+}
+
+struct timer {
+    struct event *event;
+    void (*fire)(void *arg);
+    void *arg;
+};
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct timer *timer = arg;
+
+    (void)fd;
+    (void)what;
+    timer->fire(timer->arg);
+}
+
+static void *
+env_timer_new(void *arg, void (*fire)(void *fire_arg), void *fire_arg)
+{
+    const struct daemon *daemon = arg;
+    struct timer *timer = calloc(1, sizeof(*timer));
+
+    if (timer == NULL)
+        return NULL;
+    timer->fire = fire;
+    timer->arg = fire_arg;
+    timer->event = evtimer_new(daemon->base, on_timer, timer);
+    if (timer->event == NULL) {
+        free(timer);
+        return NULL;
+    }
+    return timer;
+}
+
+static void
+env_timer_set(void *arg, int64_t delay_ms)
+{
+    struct timer *timer = arg;
+    struct timeval delay = {.tv_sec = delay_ms / 1000,
+                            .tv_usec = delay_ms % 1000 * 1000};
+
+    if (delay_ms < 0)
+        (void)evtimer_del(timer->event);
+    else if (evtimer_add(timer->event, &delay) < 0)
+        log_error("a timer could not be set, out of memory");
+}
+
+static void
+env_timer_free(void *arg)
+{
+    struct timer *timer = arg;
+
+    event_free(timer->event);
+    free(timer);
+}
+
+static struct acquire *
+env_start(void *arg, const struct acquire_request *request,
+          acquire_done_fn *done, void *done_arg)
+{
+    const struct daemon *daemon = arg;
+
+    return acquire_start(&daemon->acquire, request, done, done_arg);
+}
+
+static const struct sendas *
+env_policy(void *arg)
+{
+    const struct daemon *daemon = arg;
+
+    return daemon->in_force.policy;
+}
+
+static size_t
+env_clients(void *arg)
+{
+    const struct daemon *daemon = arg;
+
+    return lookup_server_clients(daemon->lookup_server);
+}
+
+/* ---- Configuration ------------------------------------------------------ */
+
+static void
+loaded_clear(struct loaded *loaded)
+{
+    sendas_unref(&loaded->policy);
+    config_unref(&loaded->config);
+}
+
+/* Read, check, and build the policy. */
+static int
+load(const char *path, struct loaded *out, struct err *err)
+{
+    struct loaded loaded = {.config = config_load(path, err)};
+
+    if (loaded.config == NULL)
+        return -1;
+    if (config_check_secrets(loaded.config, err) == 0)
+        loaded.policy = sendas_new(loaded.config, err);
+    if (loaded.policy == NULL) {
+        loaded_clear(&loaded);
+        return -1;
+    }
+    *out = loaded;
+    return 0;
+}
+
+int
+daemon_check(const char *config_path, struct err *err)
+{
+    struct loaded loaded;
+
+    if (load(config_path, &loaded, err) < 0)
+        return -1;
+    loaded_clear(&loaded);
+    return 0;
+}
+
+/* Swap the parts over; takes what was loaded. Nothing changes on failure. */
+static int
+apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
+{
+    struct err again = {ERR_NONE, ""};
+
+    if (lookups_configure(daemon->lookups, loaded->policy, err) < 0)
+        return -1;
+    if (refresher_configure(daemon->refresher, loaded->config, err) < 0) {
+        if (daemon->in_force.policy != NULL &&
+            lookups_configure(daemon->lookups, daemon->in_force.policy,
+                              &again) < 0)
+            log_error("lookups answer by a configuration that is not in force; "
+                      "restart xoauth2-tokend",
+                      F_STR("error", again.text));
+        return -1;
+    }
+    lookup_server_allow(daemon->lookup_server, loaded->config);
+    loaded_clear(&daemon->in_force);
+    daemon->in_force = *loaded;
+    *loaded = (struct loaded){0};
+    return 0;
+}
+
+static bool
+is_same_sockets(const struct config_tokend *a, const struct config_tokend *b)
+{
+    if (a->socket_count != b->socket_count ||
+        strcmp(a->control, b->control) != 0)
+        return false;
+    for (size_t i = 0; i < a->socket_count; i++)
+        if (strcmp(a->sockets[i], b->sockets[i]) != 0)
+            return false;
+    return true;
+}
+
+static int
+reload(void *arg, struct err *err)
+{
+    struct daemon *daemon = arg;
+    struct loaded loaded = {0};
+    int rc;
+
+    service_reloading();
+    rc = load(daemon->config_path, &loaded, err);
+    if (rc == 0 && !is_same_sockets(&daemon->in_force.config->tokend,
+                                    &loaded.config->tokend))
+        log_warning("socket or control changed in relay.conf; that takes a "
+                    "restart");
+    if (rc == 0)
+        rc = apply(daemon, &loaded, err);
+    loaded_clear(&loaded);
+    if (rc == 0)
+        log_info("configuration reloaded", F_STR("file", daemon->config_path));
+    else
+        log_error("configuration not reloaded, the old one stays in force",
+                  F_STR("error", err->text));
+    service_ready();
+    return rc;
+}
+
+/* ---- Signals and watchdog ----------------------------------------------- */
+
+static void
+on_stop(evutil_socket_t signal_number, short what, void *arg)
+{
+    struct daemon *daemon = arg;
+
+    (void)what;
+    log_info("stopping", F_INT("signal", signal_number));
+    service_stopping();
+    (void)event_base_loopbreak(daemon->base);
+}
+
+static void
+on_reload(evutil_socket_t signal_number, short what, void *arg)
+{
+    struct err err = {ERR_NONE, ""};
+
+    (void)signal_number;
+    (void)what;
+    (void)reload(arg, &err); /* it has logged how it went */
+}
+
+static void
+on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+    service_alive();
+}
+
+static void
+on_ignored(evutil_socket_t signal_number, short what, void *arg)
+{
+    (void)signal_number;
+    (void)what;
+    (void)arg;
+}
+
+static int
+add_signals(struct daemon *daemon, struct err *err)
+{
+    const struct {
+        int number;
+        event_callback_fn fn;
+    } wanted[] = {
+        {SIGTERM, on_stop},
+        {SIGINT, on_stop},
+        {SIGHUP, on_reload},
+        {SIGPIPE, on_ignored},
+    };
+
+    _Static_assert(ARRAY_LEN(wanted) ==
+                       ARRAY_LEN(((struct daemon *)0)->signals),
+                   "one event for each signal");
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        daemon->signals[i] =
+            evsignal_new(daemon->base, wanted[i].number, wanted[i].fn, daemon);
+        if (daemon->signals[i] == NULL ||
+            evsignal_add(daemon->signals[i], NULL) < 0)
+            return err_set(err, ERR_SYSTEM, "can't handle signals");
+    }
+    return 0;
+}
+
+static int
+add_watchdog(struct daemon *daemon, struct err *err)
+{
+    int64_t interval_ms = service_watchdog_ms();
+    struct timeval interval = {.tv_sec = interval_ms / 1000,
+                               .tv_usec = interval_ms % 1000 * 1000};
+
+    if (interval_ms == 0)
+        return 0;
+    daemon->watchdog =
+        event_new(daemon->base, -1, EV_PERSIST, on_watchdog, NULL);
+    if (daemon->watchdog == NULL || event_add(daemon->watchdog, &interval) < 0)
+        return err_set(err, ERR_SYSTEM, "can't set the watchdog's timer");
+    return 0;
+}
+
+/* ---- Parts -------------------------------------------------------------- */
+
+static struct event_base *
+new_base(void)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+
+    if (config != NULL &&
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+        base = event_base_new_with_config(config);
+    if (config != NULL)
+        event_config_free(config);
+    return base;
+}
+
+static int
+make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
+{
+    const struct lookups_env lookups_env = {.boot_ms = env_boot_ms,
+                                            .wall = env_wall};
+    const struct refresher_env refresher_env = {
+        .boot_ms = env_boot_ms,
+        .wall = env_wall,
+        .chance = env_chance,
+        .timer_new = env_timer_new,
+        .timer_set = env_timer_set,
+        .timer_free = env_timer_free,
+        .start = env_start,
+        .cancel = acquire_cancel,
+        .arg = daemon,
+    };
+
+    daemon->base = new_base();
+    if (daemon->base == NULL)
+        return err_set(err, ERR_SYSTEM, "can't make an event loop");
+    daemon->http = http_new(daemon->base, err);
+    if (daemon->http == NULL)
+        return -1;
+    daemon->acquire = (struct acquire_context){
+        .base = daemon->base, .http = daemon->http, .wall = clock_wall};
+    daemon->refresher = refresher_new(&refresher_env);
+    if (daemon->refresher != NULL)
+        daemon->lookups = lookups_new(&lookups_env, daemon->refresher);
+    if (daemon->lookups == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    daemon->lookup_server = lookup_server_new(&(struct lookup_server_options){
+        .base = daemon->base,
+        .lookups = daemon->lookups,
+        .max_clients = max_clients,
+    });
+    daemon->control = control_new(&(struct control_env){
+        .refresher = daemon->refresher,
+        .lookups = daemon->lookups,
+        .policy = env_policy,
+        .reload = reload,
+        .clients = env_clients,
+        .wall = env_wall,
+        .arg = daemon,
+    });
+    if (daemon->lookup_server == NULL || daemon->control == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    return 0;
+}
+
+/* Open one more listener, the next in the array. */
+static struct unix_listener *
+open_listener(struct daemon *daemon, const struct unix_listener_wish *wish,
+              struct unix_listener_inherited *inherited, struct err *err)
+{
+    struct unix_listener *listener = &daemon->listeners[daemon->listener_count];
+
+    if (unix_listener_open(listener, wish, inherited, err) < 0)
+        return NULL;
+    daemon->listener_count++;
+    return listener;
+}
+
+/* The command that makes the directory of a socket. */
+static void
+install_line(const char *path, char *out, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+    int len = slash != NULL ? (int)(slash - path) : 0;
+
+    (void)snprintf(out, size, "install -d -o xoauth2 -g xoauth2 -m 0755 %.*s",
+                   len, path);
+}
+
+static int
+open_listeners(struct daemon *daemon, struct err *err)
+{
+    const struct config_tokend *tokend = &daemon->in_force.config->tokend;
+    struct unix_listener_inherited inherited;
+    struct unix_listener *listener;
+    char line[512];
+    int count = service_inherited();
+
+    if (count < 0)
+        return err_set(err, ERR_SYSTEM, "can't use the inherited sockets: %s",
+                       strerror(errno));
+    unix_listener_inherit(&inherited, SERVICE_FIRST_FD, count);
+    if (tokend->socket_count > LISTENERS_MAX)
+        return err_set(err, ERR_CONFIG, "tokend: more than %d sockets",
+                       LISTENERS_MAX);
+    for (size_t i = 0; i < tokend->socket_count; i++) {
+        install_line(tokend->sockets[i], line, sizeof(line));
+        listener = open_listener(
+            daemon,
+            &(struct unix_listener_wish){.path = tokend->sockets[i],
+                                         .mode = LOOKUP_MODE,
+                                         .install_line = line},
+            &inherited, err);
+        if (listener == NULL ||
+            lookup_server_add(daemon->lookup_server, listener->fd, err) < 0)
+            return -1;
+    }
+    install_line(tokend->control, line, sizeof(line));
+    listener = open_listener(
+        daemon,
+        &(struct unix_listener_wish){.path = tokend->control,
+                                     .mode = CONTROL_SERVER_MODE,
+                                     .group = CONTROL_SERVER_GROUP,
+                                     .install_line = line},
+        &inherited, err);
+    if (listener == NULL)
+        return -1;
+    daemon->control_server =
+        control_server_new(daemon->base, listener->fd, daemon->control);
+    if (daemon->control_server == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    unix_listener_drop_unused(&inherited);
+    return 0;
+}
+
+/* As many descriptors as we may have; how many clients does that leave? */
+static size_t
+raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return DESCRIPTORS_SPARE;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 &&
+        getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return DESCRIPTORS_SPARE;
+    if (limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur > CLIENTS_MAX + DESCRIPTORS_SPARE)
+        return CLIENTS_MAX;
+    return limit.rlim_cur > 2 * DESCRIPTORS_SPARE
+               ? (size_t)limit.rlim_cur - DESCRIPTORS_SPARE
+               : DESCRIPTORS_SPARE;
+}
+
+struct daemon *
+daemon_new(const char *config_path, struct err *err)
+{
+    struct daemon *daemon = calloc(1, sizeof(*daemon));
+    struct loaded loaded = {0};
+
+    if (daemon == NULL) {
+        err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    daemon->config_path = strdup(config_path);
+    if (daemon->config_path == NULL) {
+        err_set(err, ERR_SYSTEM, "out of memory");
+        goto fail;
+    }
+    if (load(config_path, &loaded, err) < 0 ||
+        make_parts(daemon, raise_descriptors(), err) < 0 ||
+        apply(daemon, &loaded, err) < 0 || open_listeners(daemon, err) < 0 ||
+        add_signals(daemon, err) < 0 || add_watchdog(daemon, err) < 0)
+        goto fail;
+    return daemon;
+fail:
+    loaded_clear(&loaded);
+    daemon_free(&daemon);
+    return NULL;
+}
+
+void
+daemon_free(struct daemon **daemon)
+{
+    struct daemon *d = *daemon;
+
+    if (d == NULL)
+        return;
+    control_server_free(&d->control_server);
+    lookup_server_free(&d->lookup_server);
+    control_free(&d->control);
+    lookups_free(&d->lookups);
+    refresher_free(&d->refresher);
+    http_free(&d->http);
+    for (size_t i = 0; i < d->listener_count; i++)
+        unix_listener_close(&d->listeners[i]);
+    for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
+        if (d->signals[i] != NULL)
+            event_free(d->signals[i]);
+    if (d->watchdog != NULL)
+        event_free(d->watchdog);
+    if (d->base != NULL)
+        event_base_free(d->base);
+    loaded_clear(&d->in_force);
+    free(d->config_path);
+    free(d);
+    *daemon = NULL;
+}
+
+int
+daemon_run(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->in_force.config;
+
+    log_info("ready", F_STR("config", daemon->config_path),
+             F_INT("credentials", config->credential_count),
+             F_INT("mailboxes", config->mailbox_count),
+             F_INT("sockets", config->tokend.socket_count));
+    service_ready();
+    if (event_base_dispatch(daemon->base) < 0)
+        return err_set(err, ERR_SYSTEM, "the event loop failed");
+    return 0;
+}
