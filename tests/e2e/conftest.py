@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(
 from world import Build, MissingProgram, World  # noqa: E402
 from world import postfix as postfix_module  # noqa: E402
 from world.build import MILTER, PLUGIN, TOKEND  # noqa: E402
+from world.wait import wait_until  # noqa: E402
 
 MAX_LOG = 20000  # bytes of each log in a report
 
@@ -63,6 +64,18 @@ def world(request, build):
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+def wait_for_statuses(made, wanted, timeout=20.0):
+    """Wait until Postfix has logged as many deliveries of each kind, and fail
+    when it has logged any other."""
+    def is_there():
+        found = made.postfix.statuses()
+        return all(found[name] >= count for name, count in wanted.items())
+
+    wait_until(is_there, timeout, lambda:
+               f"{wanted}, has {dict(made.postfix.statuses())}")
+    assert made.postfix.statuses() == wanted
 
 
 def _check_programs(build, options):

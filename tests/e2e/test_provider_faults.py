@@ -5,6 +5,8 @@ import time
 from world import fault
 from world.wait import wait_until
 
+from conftest import wait_for_statuses
+
 KEY = "relay@contoso.com host=localhost"
 
 
@@ -23,7 +25,7 @@ def test_mail_flows_while_the_endpoint_is_down(world):
     for number in range(5):
         made.send()
     made.submission.wait_for_messages(5)
-    assert made.postfix.statuses() == {"sent": 5}
+    wait_for_statuses(made, {"sent": 5})
     assert made.tokend.log.lines("token request failed")
     made.endpoint.clear_faults()
 
@@ -42,7 +44,7 @@ def test_an_outage_of_five_half_lives_with_a_token_that_lives(world):
         made.send()
         sent += 1
         made.submission.wait_for_messages(sent)
-    assert made.postfix.statuses() == {"sent": sent}
+    wait_for_statuses(made, {"sent": sent})
     made.endpoint.accept_connections()
     before = made.endpoint.issued_count
     wait_until(lambda: made.endpoint.issued_count > before, timeout=40,
