@@ -1,1 +1,5 @@
-# Filled in by the files of this folder.
+# What an administrator reads beside the man pages, and a developer before all.
+
+dist_doc_DATA += \
+	%D%/architecture.md \
+	%D%/postfix.md
