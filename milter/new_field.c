@@ -317,7 +317,9 @@ compose_from(struct buf *value, struct new_field_text old, const char *mailbox,
         if (is_accepted(value, mailbox))
             return;
     }
+    /* What was within a comment must not become one: it would be lost. */
     if (from_field_is_phrase(name.text, name.len) &&
+        (field.has_brackets || memchr(name.text, '(', name.len) == NULL) &&
         may_stay(name.text, name.len, is_smtputf8)) {
         keep_phrase(value, name, mailbox);
         if (is_accepted(value, mailbox))

@@ -547,6 +547,25 @@ rewrite_plan(const struct sendas *policy, const struct rewrite_message *message,
 }
 
 void
+rewrite_refusal(const struct rewrite_plan *plan, struct buf *out)
+{
+    if (plan->from.kind == FROM_FIELD_PLAIN && plan->from.is_address_ascii) {
+        buf_append_str(out, "From address ");
+        buf_append_str(out, plan->from.address);
+        buf_append_str(out,
+                       " is not permitted: no mailbox and no send_as entry "
+                       "of this relay covers it.");
+    } else {
+        buf_append_str(out, "From field not permitted (");
+        buf_append_str(out, plan->from_text);
+        buf_append_str(out, "): it must hold exactly one plain address.");
+    }
+    buf_append_str(out, " Send as a permitted address, or ask the mail "
+                        "administrator to add this one (not_permitted = "
+                        "reject).");
+}
+
+void
 rewrite_plan_clear(struct rewrite_plan *plan)
 {
     for (size_t i = 0; i < plan->edit_count; i++)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/buf.h"
 #include "common/err.h"
 #include "common/from_field.h"
 #include "common/sendas.h"
@@ -105,6 +106,12 @@ int rewrite_plan(const struct sendas *policy,
                  const struct rewrite_message *message,
                  struct rewrite_plan *out, struct err *err)
     __attribute__((warn_unused_result));
+
+/*
+ * Append what a REJECTED message's sender is told: printable ASCII in one line,
+ * without a %, which milters would have to double.
+ */
+void rewrite_refusal(const struct rewrite_plan *plan, struct buf *out);
 
 /* Free what it owns and zero it. Twice is fine. */
 void rewrite_plan_clear(struct rewrite_plan *plan);

@@ -39,6 +39,16 @@ PLUGIN_TEST_LDADD = sasl-xoauth2/libplugin.la $(CMOCKA_LIBS)
 %C%_test_mech_LDADD = $(PLUGIN_TEST_LDADD) $(SASL_LIBS) -lpthread
 endif
 
+if MILTER
+MILTER_TESTS = \
+	%D%/test_rewrite
+
+check_PROGRAMS += $(MILTER_TESTS)
+MILTER_TEST_LDADD = milter/libsendas-milter.la $(CMOCKA_LIBS)
+%C%_test_rewrite_SOURCES = %D%/test_rewrite.c %D%/mail.c %D%/mail.h
+%C%_test_rewrite_LDADD = $(MILTER_TEST_LDADD)
+endif
+
 if TOKEND
 TOKEND_TESTS = \
 	%D%/test_assertion \

@@ -1,0 +1,193 @@
+/*
+ * message - what we know of one message, gathered until its end.
+ */
+#include "milter/message.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/address.h"
+
+/* A path without its brackets. Owned; NULL when out of memory. */
+static char *
+copy_path(const char *path)
+{
+    size_t size = strlen(path) + 1;
+    char *copy = malloc(size);
+
+    /* One whose brackets do not match is kept as it is: it fits no rule. */
+    if (copy != NULL && !address_from_path(path, copy, size))
+        memcpy(copy, path, size);
+    return copy;
+}
+
+/*
+ * Does the mail server write this itself? Postfix's notices come from
+ * double-bounce@ and, unlike all that is said in SMTP, without brackets.
+ */
+static bool
+is_internal(const char *path)
+{
+    static const char notices[] = "double-bounce@";
+
+    return strncasecmp(path, notices, sizeof(notices) - 1) == 0;
+}
+
+void
+message_begin(struct message *message, struct sendas *policy,
+              char *const *arguments)
+{
+    message->policy = policy;
+    message->sender = copy_path(arguments[0]);
+    message->has_failed = message->sender == NULL;
+    message->is_internal = is_internal(arguments[0]);
+    for (size_t i = 1; arguments[i] != NULL; i++)
+        if (strcasecmp(arguments[i], "SMTPUTF8") == 0)
+            message->is_smtputf8 = true;
+}
+
+void
+message_clear(struct message *message)
+{
+    for (size_t i = 0; i < message->recipient_count; i++)
+        free(message->recipients[i]);
+    /* The texts are const to all others. */
+    for (size_t i = 0; i < message->field_count; i++)
+        free((void *)(uintptr_t)message->fields[i].value.text);
+    free(message->recipients);
+    free(message->fields);
+    free(message->login);
+    free(message->sender);
+    sendas_unref(&message->policy);
+    *message = (struct message){0};
+}
+
+void
+message_set_login(struct message *message, const char *login)
+{
+    if (login == NULL)
+        return;
+    free(message->login);
+    message->login = strdup(login);
+    message->has_failed |= message->login == NULL;
+}
+
+/* Is a list of `count` full, given that it grows to powers of two? */
+static bool
+is_full(size_t count)
+{
+    return (count & (count - 1)) == 0;
+}
+
+static size_t
+grown(size_t count)
+{
+    return count == 0 ? 1 : count * 2;
+}
+
+/* Takes `path`. */
+static bool
+append_recipient(struct message *message, char *path)
+{
+    size_t count = message->recipient_count;
+
+    if (is_full(count)) {
+        char **recipients = reallocarray(message->recipients, grown(count),
+                                         sizeof(*recipients));
+
+        if (recipients == NULL)
+            return false;
+        message->recipients = recipients;
+    }
+    message->recipients[message->recipient_count++] = path;
+    return true;
+}
+
+void
+message_add_recipient(struct message *message, const char *path)
+{
+    char *copy;
+
+    if (message->recipient_count > MESSAGE_RECIPIENTS_MAX)
+        return;
+    /* Too many: the last one is none that a rule covers. */
+    copy = copy_path(message->recipient_count == MESSAGE_RECIPIENTS_MAX ? ""
+                                                                        : path);
+    if (copy == NULL || !append_recipient(message, copy)) {
+        free(copy);
+        message->has_failed = true;
+    }
+}
+
+/* Takes `text`. */
+static bool
+append_field(struct message *message, enum rewrite_name name, char *text,
+             size_t len)
+{
+    size_t count = message->field_count;
+
+    if (is_full(count)) {
+        struct rewrite_field *fields =
+            reallocarray(message->fields, grown(count), sizeof(*fields));
+
+        if (fields == NULL)
+            return false;
+        message->fields = fields;
+    }
+    message->fields[message->field_count++] =
+        (struct rewrite_field){name, {text, len}};
+    return true;
+}
+
+void
+message_add_field(struct message *message, const char *name, const char *value)
+{
+    size_t len = strlen(value);
+    enum rewrite_name found;
+    char *copy;
+
+    if (!rewrite_name_find(name, &found))
+        return;
+    message->counts[found]++;
+    /* Once one is not kept, no later one is: the first ones have to be there */
+    if (message->counts[found] > MESSAGE_FIELDS_MAX ||
+        len >= MESSAGE_BYTES_MAX - message->bytes[found]) {
+        message->bytes[found] = MESSAGE_BYTES_MAX;
+        return;
+    }
+    copy = strdup(value);
+    if (copy == NULL || !append_field(message, found, copy, len)) {
+        free(copy);
+        message->has_failed = true;
+        return;
+    }
+    message->bytes[found] += len;
+}
+
+void
+message_view(const struct message *message, struct rewrite_message *out)
+{
+    *out = (struct rewrite_message){
+        .envelope =
+            {
+                .login = message->login,
+                .sender = message->sender,
+                .recipients = (const char *const *)message->recipients,
+                .recipient_count = message->recipient_count,
+            },
+        .is_smtputf8 = message->is_smtputf8,
+        .is_internal = message->is_internal,
+        .fields = message->fields,
+        .field_count = message->field_count,
+    };
+    memcpy(out->counts, message->counts, sizeof(out->counts));
+}
+
+bool
+message_may_be_refused(const struct message *message)
+{
+    return !message->is_internal &&
+           (message->sender == NULL || message->sender[0] != '\0');
+}

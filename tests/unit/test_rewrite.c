@@ -1,0 +1,498 @@
+/*
+ * One row is one message and what becomes of it. Every row is filtered twice:
+ * the second time must change nothing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/util.h"
+#include "tests/unit/mail.h"
+
+#define RELAY "relay@contoso.com"
+
+struct row {
+    const char *name;
+    const char *settings; /* of the milter section, beside those below */
+    const char *sender;   /* NULL: <scan@inside.example> */
+    const char *parameter;
+    const char *header;
+    const char *want;        /* NULL: the header stays */
+    const char *want_sender; /* NULL: RELAY; "=": it stays */
+    enum rewrite_action action;
+};
+
+#define KEPT(sender_in, header_in)                                    \
+    .sender = (sender_in), .header = (header_in), .want_sender = "=", \
+    .action = REWRITE_KEPT
+#define REWRITTEN .action = REWRITE_REWRITTEN
+
+static struct row rows[] = {
+    /* What is permitted stays. */
+    {"the mailbox itself",
+     KEPT("<" RELAY ">", "From: " RELAY "\nSubject: x\n")},
+    {"another case", KEPT("<Relay@CONTOSO.com>", "From: RELAY@contoso.COM\n")},
+    {"an exact send_as entry",
+     KEPT("<alerts@contoso.com>", "From: Alerts <alerts@contoso.com>\n")},
+    {"a send_as domain, odd blanks and folds",
+     KEPT("<a@printers.contoso.com>",
+          "FROM  :   \"Scan\"\n\t <a@printers.contoso.com>  (x) \n")},
+    {"a mailbox of a whole domain",
+     KEPT("<app@apps.contoso.com>", "From: app@apps.contoso.com\n")},
+    {"a Reply-To and a Sender that is permitted",
+     KEPT("<" RELAY ">", "From: alerts@contoso.com\nSender: " RELAY
+                         "\nReply-To: x@y.example\n")},
+    {"an old X-Original-From and a signature",
+     KEPT("<" RELAY ">", "X-Original-From: x\nDKIM-Signature: h=from; b=\n"
+                         "From: " RELAY "\n")},
+    {"a bounce whose From the default mailbox may use",
+     KEPT("<>", "From: alerts@contoso.com\n")},
+
+    /* The envelope follows. */
+    {"an envelope that logs in as another mailbox",
+     .sender = "<erp@contoso.com>", .header = "From: " RELAY "\n",
+     .action = REWRITE_KEPT},
+    {"an envelope that nobody may use", .header = "From: alerts@contoso.com\n",
+     .action = REWRITE_KEPT},
+    {"an envelope of the same domain, but another sender",
+     .sender = "<other@apps.contoso.com>",
+     .header = "From: app@apps.contoso.com\n",
+     .want_sender = "app@apps.contoso.com", .action = REWRITE_KEPT},
+    {"an envelope without brackets", .sender = "alerts@contoso.com",
+     .header = "From: " RELAY "\n", .want_sender = "=", .action = REWRITE_KEPT},
+    {"an envelope with a quoted local part", .sender = "<\"a b\"@contoso.com>",
+     .header = "From: " RELAY "\n", .action = REWRITE_KEPT},
+
+    /* From is rewritten; the name stays byte for byte. */
+    {"a bare address", .header = "From: scan@inside.example\nTo: x@y\n",
+     .want = "From: " RELAY "\nTo: x@y\n"
+             "X-Original-From: scan@inside.example\n"
+             "Reply-To: scan@inside.example\n",
+     REWRITTEN},
+    {"a quoted name",
+     .header = "From: \"Scan 3rd floor\" <scan@inside.example>\n",
+     .want = "From: \"Scan 3rd floor\" <" RELAY ">\n"
+             "X-Original-From: \"Scan 3rd floor\" <scan@inside.example>\n"
+             "Reply-To: scan@inside.example\n",
+     REWRITTEN},
+    {"a permitted envelope stays", .sender = "<alerts@contoso.com>",
+     .header = "From: scan@inside.example\n",
+     .want = "From: " RELAY "\nX-Original-From: scan@inside.example\n"
+             "Reply-To: scan@inside.example\n",
+     .want_sender = "=", REWRITTEN},
+    {"folded, tabs and comments",
+     .header = "From:\t\"Scan,\n\t3rd\"\n <s@inside.example>\t(x)\n",
+     .want = "From:\t\"Scan,\n\t3rd\"\n <" RELAY ">\t(x)\n"
+             "X-Original-From: \"Scan, 3rd\" <s@inside.example> (x)\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an encoded word with a comma",
+     .header = "From: =?utf-8?q?=C3=9Cber=2C_Stock?= <s@inside.example>\n",
+     .want = "From: =?utf-8?q?=C3=9Cber=2C_Stock?= <" RELAY ">\n"
+             "X-Original-From: =?utf-8?q?=C3=9Cber=2C_Stock?= "
+             "<s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a quoted address before the brackets",
+     .header = "From: \"a@b\" <c@d.example>\n",
+     .want = "From: \"a@b\" <" RELAY ">\n"
+             "X-Original-From: \"a@b\" <c@d.example>\n"
+             "Reply-To: c@d.example\n",
+     REWRITTEN},
+    {"the comment form", .header = "From: s@inside.example (Scan (3))\n",
+     .want = "From: \"Scan (3)\" <" RELAY ">\n"
+             "X-Original-From: s@inside.example (Scan (3))\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"the comment form with an encoded word",
+     .header = "From: s@inside.example (=?utf-8?b?TcO8bGxlcg==?=)\n",
+     .want = "From: =?utf-8?b?TcO8bGxlcg==?= <" RELAY ">\n"
+             "X-Original-From: s@inside.example (=?utf-8?b?TcO8bGxlcg==?=)\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"what cron writes", .header = "From: root (Cron Daemon)\n",
+     .want = "From: Cron Daemon <" RELAY ">\n"
+             "X-Original-From: root (Cron Daemon)\n",
+     REWRITTEN},
+    {"words only", .header = "From: Scanner Floor 2\n",
+     .want = "From: Scanner Floor 2 <" RELAY ">\n"
+             "X-Original-From: Scanner Floor 2\n",
+     REWRITTEN},
+    {"a blank before the colon", .header = "From : scan@inside.example\n",
+     .want = "From: " RELAY "\nX-Original-From: scan@inside.example\n"
+             "Reply-To: scan@inside.example\n",
+     REWRITTEN},
+
+    /* UTF-8. */
+    {"raw UTF-8 is encoded",
+     .header = "From: M\xc3\xbcller <s@inside.example>\n",
+     .want = "From: =?utf-8?q?M=C3=BCller?= <" RELAY ">\n"
+             "X-Original-From: =?utf-8?q?M=C3=BCller?= <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"raw UTF-8 stays with SMTPUTF8", .parameter = "SMTPUTF8",
+     .header = "From: M\xc3\xbcller <s@inside.example>\n",
+     .want = "From: M\xc3\xbcller <" RELAY ">\n"
+             "X-Original-From: =?utf-8?q?M=C3=BCller?= <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"raw ISO 8859-1 is encoded", .parameter = "SMTPUTF8",
+     .header = "From: \"M\xfcller\" <s@inside.example>\n",
+     .want = "From: \"M\xc3\xbcller\" <" RELAY ">\n"
+             "X-Original-From: =?utf-8?b?Ik3DvGxsZXIi?= <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an address in UTF-8 that needs SMTPUTF8", .sender = "<" RELAY ">",
+     .header = "From: <m\xc3\xbc@printers.contoso.com>\n",
+     .want = "From: " RELAY "\n"
+             "X-Original-From: =?utf-8?b?PG3DvEBwcmludGVycy5jb250b3NvLmNvbT4=?="
+             "\n",
+     .want_sender = "=", REWRITTEN},
+    {"an address in UTF-8 with SMTPUTF8", .parameter = "SMTPUTF8",
+     KEPT("<" RELAY ">", "From: <m\xc3\xbc@printers.contoso.com>\n")},
+
+    /* More or less than one address. */
+    {"two From fields",
+     .header = "From: A <a@inside.example>\nSubject: x\nFrom: " RELAY "\n",
+     .want = "From: A <" RELAY ">\nSubject: x\n"
+             "X-Original-From: A <a@inside.example>, " RELAY "\n"
+             "Reply-To: a@inside.example\n",
+     REWRITTEN},
+    {"three From fields that are the same and permitted",
+     .sender = "<" RELAY ">",
+     .header = "From: " RELAY "\nfrom: " RELAY "\nFROM: " RELAY "\n",
+     .want = "From: " RELAY "\n"
+             "X-Original-From: " RELAY ", " RELAY ", " RELAY "\n",
+     .want_sender = "=", REWRITTEN},
+    {"a list", .header = "From: A <a@b.example>, \"C, d\" <c@d.example>\n",
+     .want = "From: A <" RELAY ">\n"
+             "X-Original-From: A <a@b.example>, \"C, d\" <c@d.example>\n"
+             "Reply-To: a@b.example,\n c@d.example\n",
+     REWRITTEN},
+    {"a list of permitted addresses", .sender = "<" RELAY ">",
+     .header = "From: alerts@contoso.com, " RELAY "\n",
+     .want = "From: " RELAY "\n"
+             "X-Original-From: alerts@contoso.com, " RELAY "\n"
+             "Reply-To: alerts@contoso.com\n",
+     .want_sender = "=", REWRITTEN},
+    {"a group", .header = "From: Team: A <a@b.example>, c@d.example;\n",
+     .want = "From: Team <" RELAY ">\n"
+             "X-Original-From: Team: A <a@b.example>, c@d.example;\n"
+             "Reply-To: a@b.example,\n c@d.example\n",
+     REWRITTEN},
+    {"an empty group", .header = "From: undisclosed-recipients:;\n",
+     .want = "From: undisclosed-recipients <" RELAY ">\n"
+             "X-Original-From: undisclosed-recipients:;\n",
+     REWRITTEN},
+    {"no From", .header = "Subject: x\n",
+     .want = "Subject: x\nFrom: " RELAY "\nReply-To: scan@inside.example\n",
+     REWRITTEN},
+    {"no From, and a trace from outside",
+     .header = "X-Original-From: x\nX-original-from: y\n",
+     .want = "From: " RELAY "\nReply-To: scan@inside.example\n", REWRITTEN},
+    {"an empty From", .header = "From:\n", .want = "From: " RELAY "\n",
+     REWRITTEN},
+    {"an unquoted comma in the name",
+     .header = "From: Doe, John <j@inside.example>\n",
+     .want = "From: \"Doe, John\" <" RELAY ">\n"
+             "X-Original-From: Doe, John <j@inside.example>\n"
+             "Reply-To: j@inside.example\n",
+     REWRITTEN},
+
+    /* What two readers may read differently. */
+    {"a permitted address before the brackets", .sender = "<" RELAY ">",
+     .header = "From: " RELAY " <evil@e.example>\n",
+     .want = "From: \"" RELAY "\" <" RELAY ">\n"
+             "X-Original-From: " RELAY " <evil@e.example>\n"
+             "Reply-To: evil@e.example\n",
+     .want_sender = "=", REWRITTEN},
+    {"a permitted address in the brackets, another before",
+     .sender = "<" RELAY ">", .header = "From: evil@e.example <" RELAY ">\n",
+     .want = "From: \"evil@e.example\" <" RELAY ">\n"
+             "X-Original-From: evil@e.example <" RELAY ">\n",
+     .want_sender = "=", REWRITTEN},
+    {"a quoted name with an address in brackets", .sender = "<" RELAY ">",
+     .header = "From: \"x <" RELAY ">\" <" RELAY ">\n",
+     .want = "From: \"x " RELAY "\" <" RELAY ">\n"
+             "X-Original-From: \"x <" RELAY ">\" <" RELAY ">\n",
+     .want_sender = "=", REWRITTEN},
+    {"an encoded word with an address in brackets", .sender = "<" RELAY ">",
+     .header = "From: =?utf-8?q?x_=3Ca=40b=3E?= <" RELAY ">\n",
+     .want = "From: \"x a@b\" <" RELAY ">\n"
+             "X-Original-From: =?utf-8?q?x_=3Ca=40b=3E?= <" RELAY ">\n",
+     .want_sender = "=", REWRITTEN},
+    {"an encoded NUL and line end", .sender = "<" RELAY ">",
+     .header = "From: =?utf-8?b?YQBiCmM=?= <" RELAY ">\n",
+     .want = "From: a b c <" RELAY ">\n"
+             "X-Original-From: =?utf-8?b?YQBiCmM=?= <" RELAY ">\n",
+     .want_sender = "=", REWRITTEN},
+    {"an encoded word within an encoded word", .sender = "<" RELAY ">",
+     .header = "From: [=?utf-8?q?=3D=3Futf-8=3Fq=3F=3Ca=40b=3E=3F=3D?=] <" RELAY
+               ">\n",
+     .want = "From: =?utf-8?b?Wz0/dXRmLTg/cT8gYUBiID89XQ==?= <" RELAY ">\n"
+             "X-Original-From: [=?utf-8?q?=3D=3Futf-8=3Fq=3F=3Ca=40b=3E=3F=3D"
+             "?=]\n <" RELAY ">\n",
+     .want_sender = "=", REWRITTEN},
+    {"a source route", .sender = "<" RELAY ">",
+     .header = "From: <@a.example,@b.example:" RELAY ">\n",
+     .want = "From: <" RELAY ">\n"
+             "X-Original-From: <@a.example,@b.example:" RELAY ">\n",
+     .want_sender = "=", REWRITTEN},
+    {"a percent route", .sender = "<" RELAY ">",
+     .header = "From: evil%e.example@printers.contoso.com\n",
+     .want = "From: " RELAY "\n"
+             "X-Original-From: evil%e.example@printers.contoso.com\n",
+     .want_sender = "=", REWRITTEN},
+    {"nested brackets", .header = "From: Scan <<s@inside.example>>\n",
+     .want = "From: Scan <" RELAY ">\n"
+             "X-Original-From: Scan <<s@inside.example>>\n",
+     REWRITTEN},
+    {"a quote that is not closed",
+     .header = "From: \"Scan <s@inside.example>\n",
+     .want = "From: Scan <" RELAY ">\n"
+             "X-Original-From: \"Scan <s@inside.example>\n",
+     REWRITTEN},
+    {"control bytes", .header = "From: Sc\001an\r <s@inside.example>\n",
+     .want = "From: Sc an <" RELAY ">\n"
+             "X-Original-From: Sc an <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+
+    /* Reply-To. */
+    {"a Reply-To stays",
+     .header = "Reply-To: x@y.example\n"
+               "From: s@inside.example\n",
+     .want = "Reply-To: x@y.example\nFrom: " RELAY "\n"
+             "X-Original-From: s@inside.example\n",
+     REWRITTEN},
+    {"an empty Reply-To is filled",
+     .header = "Reply-To: \n"
+               "From: s@inside.example\n",
+     .want = "Reply-To: s@inside.example\nFrom: " RELAY "\n"
+             "X-Original-From: s@inside.example\n",
+     REWRITTEN},
+    {"reply_to = never", .settings = "reply_to = \"never\"",
+     .header = "From: s@inside.example\n",
+     .want = "From: " RELAY "\nX-Original-From: s@inside.example\n", REWRITTEN},
+    {"reply_to = deliverable, and it is",
+     .settings = "reply_to = \"deliverable\"",
+     .header = "From: s@fabrikam.com\n",
+     .want = "From: " RELAY "\nX-Original-From: s@fabrikam.com\n"
+             "Reply-To: s@fabrikam.com\n",
+     REWRITTEN},
+    {"reply_to = deliverable, and it is not",
+     .settings = "reply_to = \"deliverable\"",
+     .header = "From: s@printers.local\n",
+     .want = "From: " RELAY "\nX-Original-From: s@printers.local\n", REWRITTEN},
+
+    /* Sender and Resent-*. */
+    {"a Sender that is the old From",
+     .header = "Sender: s@inside.example\nFrom: s@inside.example\n",
+     .want = "From: " RELAY "\nX-Original-From: s@inside.example\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a Sender that the mailbox may use",
+     .header = "Sender: Alerts <alerts@contoso.com>\nFrom: s@inside.example\n",
+     .want = "Sender: Alerts <alerts@contoso.com>\nFrom: " RELAY "\n"
+             "X-Original-From: s@inside.example\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"two Senders",
+     .header = "Sender: " RELAY "\nFrom: s@inside.example\n"
+               "Sender: alerts@contoso.com\n",
+     .want = "Sender: " RELAY "\nFrom: " RELAY "\n"
+             "X-Original-From: s@inside.example\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"Resent-From and Resent-Sender",
+     .header = "Resent-From: evil@e.example\nResent-Sender: x@e.example\n"
+               "Resent-To: a@b.example\nResent-From: " RELAY "\n"
+               "From: s@inside.example\nResent-From: " RELAY ", a@b.example\n",
+     .want = "Resent-To: a@b.example\nResent-From: " RELAY "\n"
+             "From: " RELAY "\nX-Original-From: s@inside.example\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a permitted From with a Sender that is not", .sender = "<" RELAY ">",
+     .header = "From: " RELAY "\nSender: evil@e.example\n",
+     .want = "From: " RELAY "\n", .want_sender = "=", .action = REWRITE_KEPT},
+
+    /* Signatures. */
+    {"signatures that the change breaks",
+     .header = "DKIM-Signature: v=1; a=rsa-sha256; h=To : From: Subject; b=x\n"
+               "DKIM-Signature: v=1; b=h=from; h=to:subject\n"
+               "dkim-signature: nonsense\nFrom: s@inside.example\n",
+     .want = "DKIM-Signature: v=1; b=h=from; h=to:subject\n"
+             "From: " RELAY "\nX-Original-From: s@inside.example\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a signature that covers the Sender which goes", .sender = "<" RELAY ">",
+     .header = "DKIM-Signature: h=from:sen\n der; b=x\n"
+               "DKIM-Signature: h=from:to; b=x\n"
+               "From: " RELAY "\nSender: evil@e.example\n",
+     .want = "DKIM-Signature: h=from:to; b=x\nFrom: " RELAY "\n",
+     .want_sender = "=", .action = REWRITE_KEPT},
+
+    /* X-Original-From. */
+    {"traces from outside",
+     .header = "X-Original-From: a\nX-ORIGINAL-FROM: b\n"
+               "From: s@inside.example\nX-Original-From: c\n",
+     .want = "X-Original-From: s@inside.example\nFrom: " RELAY "\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+
+    /* Bounces. */
+    {"a bounce keeps its envelope", .sender = "<>",
+     .header = "From: MAILER-DAEMON@gw.inside.example\n",
+     .want = "From: " RELAY "\n"
+             "X-Original-From: MAILER-DAEMON@gw.inside.example\n"
+             "Reply-To: MAILER-DAEMON@gw.inside.example\n",
+     .want_sender = "=", REWRITTEN},
+    {"a bounce whose From only another mailbox may use", .sender = "<>",
+     .header = "From: erp@contoso.com\n",
+     .want = "From: " RELAY "\nX-Original-From: erp@contoso.com\n"
+             "Reply-To: erp@contoso.com\n",
+     .want_sender = "=", REWRITTEN},
+    {"null_sender = rewrite", .settings = "null_sender = \"rewrite\"",
+     .sender = "<>", .header = "From: d@gw.inside.example\n",
+     .want = "From: " RELAY "\nX-Original-From: d@gw.inside.example\n"
+             "Reply-To: d@gw.inside.example\n"
+             "Auto-Submitted: auto-replied\n",
+     REWRITTEN},
+    {"null_sender = rewrite and it is marked already",
+     .settings = "null_sender = \"rewrite\"", .sender = "<>",
+     .header = "From: " RELAY "\nAuto-Submitted: auto-generated\n",
+     .action = REWRITE_KEPT},
+    {"null_sender = rewrite and it says it is no answer",
+     .settings = "null_sender = \"rewrite\"", .sender = "<>",
+     .header = "From: " RELAY "\nAuto-Submitted: NO (really)\n",
+     .want = "From: " RELAY "\nAuto-Submitted: auto-replied\n",
+     .action = REWRITE_KEPT},
+    {"null_sender = discard", .settings = "null_sender = \"discard\"",
+     .sender = "<>", .header = "From: " RELAY "\n", .want_sender = "=",
+     .action = REWRITE_DISCARDED},
+    {"null_sender = discard and a sender",
+     .settings = "null_sender = \"discard\"",
+     KEPT("<" RELAY ">", "From: " RELAY "\n")},
+
+    /* Routes, exemptions, refusals. */
+    {"a route by From",
+     .settings =
+         "route { from = \"@legacy.local\" mailbox = \"erp@contoso.com\" }",
+     .header = "From: x@legacy.local\n",
+     .want = "From: erp@contoso.com\nX-Original-From: x@legacy.local\n"
+             "Reply-To: x@legacy.local\n",
+     .want_sender = "erp@contoso.com", REWRITTEN},
+    {"an exempt recipient",
+     .settings = "exempt { recipient = \"@example.com\" }",
+     .header = "From: x\nFrom: y\nSender: z\n", .want_sender = "=",
+     .action = REWRITE_EXEMPT},
+    {"not_permitted = reject", .settings = "not_permitted = \"reject\"",
+     .header = "From: s@inside.example\n", .want_sender = "=",
+     .action = REWRITE_REJECTED},
+    {"not_permitted = reject, but a bounce",
+     .settings = "not_permitted = \"reject\"", .sender = "<>",
+     .header = "From: MAILER-DAEMON\n",
+     .want = "From: MAILER-DAEMON <" RELAY ">\n"
+             "X-Original-From: MAILER-DAEMON\n",
+     .want_sender = "=", REWRITTEN},
+    {"not_permitted = reject, but a notice of Postfix itself",
+     .settings = "not_permitted = \"reject\"",
+     .sender = "double-bounce@gw.inside.example",
+     .header = "From: MAILER-DAEMON@gw.inside.example\nReply-To: x@y.example\n",
+     .want = "From: " RELAY "\nReply-To: x@y.example\n"
+             "X-Original-From: MAILER-DAEMON@gw.inside.example\n",
+     REWRITTEN},
+    {"not_permitted = reject, and somebody says that he is Postfix",
+     .settings = "not_permitted = \"reject\"",
+     .sender = "<double-bounce@gw.inside.example>",
+     .header = "From: MAILER-DAEMON@gw.inside.example\n", .want_sender = "=",
+     .action = REWRITE_REJECTED},
+};
+
+static struct sendas *
+policy_for(const char *settings)
+{
+    char conf[2000];
+    int len = snprintf(
+        conf, sizeof(conf),
+        "credential \"c\" { provider = \"microsoft\" tenant = \"t.example\" "
+        "client_id = \"i\" client_secret = {\"file:/nonexistent\"} }\n"
+        "mailbox \"" RELAY "\" { credential = \"c\" send_as = "
+        "{\"alerts@contoso.com\", \"@printers.contoso.com\"} }\n"
+        "mailbox \"erp@contoso.com\" { credential = \"c\" }\n"
+        "mailbox \"@apps.contoso.com\" { credential = \"c\" }\n"
+        "milter { socket = \"unix:/nonexistent/s\" default_mailbox = \"" RELAY
+        "\"\n%s }\n",
+        settings != NULL ? settings : "");
+
+    assert_true(len > 0 && (size_t)len < sizeof(conf));
+    return mail_policy(conf);
+}
+
+static void
+check_header(const struct mail *mail, const char *want)
+{
+    char *got = mail_header(mail);
+
+    assert_string_equal(got, want);
+    free(got);
+}
+
+static void
+check_sender(const struct row *row, const char *got)
+{
+    if (row->want_sender == NULL)
+        assert_string_equal(got, RELAY);
+    else if (strcmp(row->want_sender, "=") == 0)
+        assert_string_equal(got, row->sender != NULL ? row->sender
+                                                     : "<scan@inside.example>");
+    else
+        assert_string_equal(got, row->want_sender);
+}
+
+static void
+check_row(void **state)
+{
+    const struct row *row = *state;
+    struct sendas *policy = policy_for(row->settings);
+    const char *want = row->want != NULL ? row->want : row->header;
+    struct rewrite_plan plan;
+    struct mail mail;
+
+    mail_init(&mail,
+              row->sender != NULL ? row->sender : "<scan@inside.example>",
+              row->parameter, row->header);
+    assert_int_equal(mail_filter(&mail, policy, &plan), 0);
+    check_header(&mail, want);
+    check_sender(row, mail.sender);
+    assert_string_equal(rewrite_action_text(plan.action),
+                        rewrite_action_text(row->action));
+    rewrite_plan_clear(&plan);
+
+    assert_int_equal(mail_filter(&mail, policy, &plan), 0);
+    assert_int_equal(plan.edit_count, 0);
+    rewrite_plan_clear(&plan);
+    mail_clear(&mail);
+    sendas_unref(&policy);
+}
+
+int
+main(void)
+{
+    struct CMUnitTest tests[ARRAY_LEN(rows)];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        tests[i] = (struct CMUnitTest){
+            .name = rows[i].name,
+            .test_func = check_row,
+            .initial_state = &rows[i],
+        };
+    }
+    return cmocka_run_group_tests_name("rewrite", tests, NULL, NULL);
+}
