@@ -3,6 +3,21 @@
 if MILTER
 noinst_LTLIBRARIES += %D%/libsendas-milter.la
 %C%_libsendas_milter_la_SOURCES = \
+	%D%/activity.c %D%/activity.h \
+	%D%/callbacks.c %D%/callbacks.h \
+	%D%/listener.c %D%/listener.h \
+	%D%/message.c %D%/message.h \
 	%D%/new_field.c %D%/new_field.h \
+	%D%/policy.c %D%/policy.h \
+	%D%/reload.c %D%/reload.h \
 	%D%/rewrite.c %D%/rewrite.h
+%C%_libsendas_milter_la_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_libsendas_milter_la_LIBADD = common/libconfig.la common/libservice.la \
+	common/libcommon.la $(MILTER_LIBS)
+
+sbin_PROGRAMS += %D%/sendas-milter
+%C%_sendas_milter_SOURCES = %D%/main.c
+%C%_sendas_milter_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_sendas_milter_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_sendas_milter_LDADD = %D%/libsendas-milter.la
 endif

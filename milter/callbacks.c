@@ -1,0 +1,554 @@
+/*
+ * callbacks - what libmilter calls.
+ *
+ * One session is one connection of the mail server:
+ *
+ *     negotiate, connect?, ( MAIL, RCPT*, header*, end | abort )*, close
+ */
+#include "milter/callbacks.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <libmilter/mfapi.h>
+
+#include "common/log.h"
+#include "common/util.h"
+#include "milter/message.h"
+#include "milter/rewrite.h"
+
+#define NAME        "sendas-milter"
+#define BACKLOG     1024
+#define REFUSAL_MAX 900 /* bytes; libmilter takes 980 */
+
+#define ACTIONS (SMFIF_CHGFROM | SMFIF_CHGHDRS | SMFIF_ADDHDRS)
+
+/* Steps that no policy needs, and answers that nobody waits for. */
+#define NEVER_STEPS \
+    (SMFIP_NOHELO | SMFIP_NODATA | SMFIP_NOUNKNOWN | SMFIP_NOEOH | SMFIP_NOBODY)
+#define NO_REPLIES \
+    (SMFIP_NR_CONN | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR)
+
+struct session {
+    unsigned long steps;   /* SMFIP_*, as negotiated */
+    unsigned needs;        /* POLICY_NEED_* that this connection satisfies */
+    struct sendas *policy; /* owned; the one it was negotiated for */
+    bool has_client;
+    struct in6_addr client;
+    struct message message;
+};
+
+/* libmilter gives callbacks nothing but the connection. Set once. */
+static const struct callbacks *env;
+
+/* For sessions that begin without negotiation; see get_session(). */
+static atomic_ulong last_steps;
+
+static struct session *
+session_new(unsigned long steps)
+{
+    struct session *session = calloc(1, sizeof(*session));
+
+    if (session == NULL)
+        return NULL;
+    session->steps = steps;
+    session->policy = policy_get(env->policy);
+    session->needs = policy_needs(session->policy);
+    activity_session_begins(env->activity);
+    return session;
+}
+
+static void
+end_message(struct session *session)
+{
+    if (session->message.policy == NULL)
+        return;
+    message_clear(&session->message);
+    activity_message_ends(env->activity);
+}
+
+static void
+session_free(struct session *session)
+{
+    end_message(session);
+    sendas_unref(&session->policy);
+    free(session);
+    activity_session_ends(env->activity);
+}
+
+/*
+ * The session of a connection. Sendmail closes one and begins the next on the
+ * same connection without negotiating again: then it is made anew, with what
+ * was negotiated last. NULL when out of memory.
+ */
+static struct session *
+get_session(SMFICTX *ctx)
+{
+    struct session *session = smfi_getpriv(ctx);
+
+    if (session != NULL)
+        return session;
+    session = session_new(atomic_load(&last_steps));
+    if (session != NULL && smfi_setpriv(ctx, session) != MI_SUCCESS) {
+        session_free(session);
+        return NULL;
+    }
+    return session;
+}
+
+/* What a step answers when nothing is wrong. */
+static sfsistat
+answer(const struct session *session, unsigned long no_reply)
+{
+    unsigned long steps =
+        session != NULL ? session->steps : atomic_load(&last_steps);
+
+    return (steps & no_reply) != 0 ? SMFIS_NOREPLY : SMFIS_CONTINUE;
+}
+
+static unsigned long
+wanted_steps(unsigned needs)
+{
+    unsigned long steps = NEVER_STEPS | NO_REPLIES | SMFIP_HDR_LEADSPC;
+
+    if ((needs & POLICY_NEED_CLIENT) == 0)
+        steps |= SMFIP_NOCONNECT;
+    if ((needs & POLICY_NEED_RECIPIENTS) == 0)
+        steps |= SMFIP_NORCPT;
+    return steps;
+}
+
+static bool
+set_macros(SMFICTX *ctx, unsigned needs)
+{
+    char none[] = "";
+    char login[] = "{auth_authen}";
+    char queue_id[] = "i";
+    const struct {
+        int stage;
+        char *macros;
+    } wanted[] = {
+        {SMFIM_CONNECT, none},
+        {SMFIM_HELO, none},
+        {SMFIM_ENVFROM, (needs & POLICY_NEED_LOGIN) != 0 ? login : none},
+        {SMFIM_ENVRCPT, none},
+        {SMFIM_DATA, none},
+        {SMFIM_EOH, none},
+        {SMFIM_EOM, queue_id},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+        if (smfi_setsymlist(ctx, wanted[i].stage, wanted[i].macros) !=
+            MI_SUCCESS)
+            return false;
+    return true;
+}
+
+static sfsistat
+on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
+             unsigned long unused_2, unsigned long unused_3,
+             unsigned long *actions_out, unsigned long *steps_out,
+             unsigned long *unused_2_out, unsigned long *unused_3_out)
+{
+    struct session *session;
+
+    (void)unused_2;
+    (void)unused_3;
+    if ((actions & ACTIONS) != ACTIONS) {
+        log_error("the mail server does not let a milter change sender and "
+                  "fields; sendmail: add them to confMILTER options");
+        return SMFIS_REJECT;
+    }
+    session = session_new(0);
+    if (session == NULL || smfi_setpriv(ctx, session) != MI_SUCCESS) {
+        log_error("out of memory");
+        if (session != NULL)
+            session_free(session);
+        return SMFIS_REJECT;
+    }
+    *actions_out = ACTIONS;
+    if ((actions & SMFIF_SETSYMLIST) != 0 && set_macros(ctx, session->needs))
+        *actions_out |= SMFIF_SETSYMLIST;
+    session->steps = wanted_steps(session->needs) & steps;
+    atomic_store(&last_steps, session->steps);
+    *steps_out = session->steps;
+    *unused_2_out = 0;
+    *unused_3_out = 0;
+    return SMFIS_CONTINUE;
+}
+
+static bool
+read_client(const struct sockaddr *address, struct in6_addr *out)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    if (address != NULL && address->sa_family == AF_INET) {
+        memcpy(&v4, address, sizeof(v4));
+        memset(out, 0, sizeof(*out));
+        out->s6_addr[10] = out->s6_addr[11] = 0xff;
+        memcpy(&out->s6_addr[12], &v4.sin_addr, 4);
+        return true;
+    }
+    if (address != NULL && address->sa_family == AF_INET6) {
+        memcpy(&v6, address, sizeof(v6));
+        *out = v6.sin6_addr;
+        return true;
+    }
+    return false;
+}
+
+static sfsistat
+on_connect(SMFICTX *ctx, char *name, _SOCK_ADDR *address)
+{
+    struct session *session = get_session(ctx);
+
+    (void)name;
+    if (session != NULL)
+        session->has_client = read_client(address, &session->client);
+    return answer(session, SMFIP_NR_CONN);
+}
+
+/* The policy for the next message: see the header. */
+static struct sendas *
+choose_policy(const struct session *session)
+{
+    struct sendas *newest = policy_get(env->policy);
+
+    if ((policy_needs(newest) & ~session->needs) == 0)
+        return newest;
+    sendas_unref(&newest);
+    return sendas_ref(session->policy);
+}
+
+static sfsistat
+on_mail(SMFICTX *ctx, char **arguments)
+{
+    struct session *session = get_session(ctx);
+    char login[] = "{auth_authen}";
+
+    if (session == NULL)
+        return answer(session, SMFIP_NR_MAIL);
+    end_message(session);
+    activity_message_begins(env->activity);
+    message_begin(&session->message, choose_policy(session), arguments);
+    if ((session->needs & POLICY_NEED_LOGIN) != 0)
+        message_set_login(&session->message, smfi_getsymval(ctx, login));
+    return answer(session, SMFIP_NR_MAIL);
+}
+
+static sfsistat
+on_rcpt(SMFICTX *ctx, char **arguments)
+{
+    struct session *session = get_session(ctx);
+
+    if (session != NULL && session->message.policy != NULL)
+        message_add_recipient(&session->message, arguments[0]);
+    return answer(session, SMFIP_NR_RCPT);
+}
+
+/* With the leading blank, whatever was negotiated. */
+static void
+add_field(struct session *session, const char *name, const char *value)
+{
+    struct buf whole;
+
+    if ((session->steps & SMFIP_HDR_LEADSPC) != 0) {
+        message_add_field(&session->message, name, value);
+        return;
+    }
+    buf_init(&whole, strlen(value) + 1);
+    buf_append_char(&whole, ' ');
+    buf_append_str(&whole, value);
+    session->message.has_failed |= buf_failed(&whole);
+    message_add_field(&session->message, name, buf_str(&whole));
+    buf_clear(&whole);
+}
+
+static sfsistat
+on_header(SMFICTX *ctx, char *name, char *value)
+{
+    struct session *session = get_session(ctx);
+    enum rewrite_name found;
+
+    if (session != NULL && session->message.policy != NULL &&
+        rewrite_name_find(name, &found))
+        add_field(session, name, value);
+    return answer(session, SMFIP_NR_HDR);
+}
+
+/*
+ * Do one edit. libmilter's arguments are not const, but it does not change
+ * them.
+ */
+static int
+apply_edit(SMFICTX *ctx, const struct session *session,
+           const struct rewrite_edit *edit)
+{
+    char *name = strdup(rewrite_name_text(edit->name));
+    char *value = edit->value;
+    int rc = MI_FAILURE;
+
+    if (name == NULL)
+        return MI_FAILURE;
+    /* Without that option the mail server puts a blank there itself. */
+    if (edit->kind != REWRITE_EDIT_SENDER && value != NULL && *value == ' ' &&
+        (session->steps & SMFIP_HDR_LEADSPC) == 0)
+        value++;
+    switch (edit->kind) {
+    case REWRITE_EDIT_SENDER:
+        rc = smfi_chgfrom(ctx, value, NULL);
+        break;
+    case REWRITE_EDIT_CHANGE:
+        rc = smfi_chgheader(ctx, name, (int)edit->index, value);
+        break;
+    case REWRITE_EDIT_DELETE:
+        rc = smfi_chgheader(ctx, name, (int)edit->index, NULL);
+        break;
+    case REWRITE_EDIT_ADD:
+        rc = smfi_addheader(ctx, name, value);
+        break;
+    }
+    free(name);
+    return rc;
+}
+
+static bool
+apply_edits(SMFICTX *ctx, const struct session *session,
+            const struct rewrite_plan *plan)
+{
+    for (size_t i = 0; i < plan->edit_count; i++)
+        if (apply_edit(ctx, session, &plan->edits[i]) != MI_SUCCESS)
+            return false;
+    return true;
+}
+
+/* Which rule decided: `mailbox`, `route at line 12`, `default_mailbox`. */
+static void
+describe_rule(const struct rewrite_plan *plan, struct buf *out)
+{
+    const struct sendas_decision *decision = &plan->decision;
+
+    if (plan->action == REWRITE_KEPT) {
+        buf_append_str(out, sendas_rule_name(decision->rule));
+    } else if (decision->rule_line > 0) {
+        buf_append_str(out,
+                       plan->action == REWRITE_EXEMPT ? "exempt" : "route");
+        buf_append_str(out, " at line ");
+        buf_append_int(out, decision->rule_line);
+    } else if (plan->action == REWRITE_REWRITTEN) {
+        buf_append_str(out, "default_mailbox");
+    }
+}
+
+/* What is said of a message: a fixed sentence for each action. */
+static const char *
+describe_action(const struct rewrite_plan *plan, bool is_audit)
+{
+    switch (plan->action) {
+    case REWRITE_EXEMPT:
+        return "message exempt";
+    case REWRITE_KEPT:
+        return is_audit && plan->edit_count > 0 ? "message would be changed"
+                                                : "message kept";
+    case REWRITE_REWRITTEN:
+        return is_audit ? "message would be rewritten" : "message rewritten";
+    case REWRITE_REJECTED:
+        return "message rejected";
+    case REWRITE_DISCARDED:
+        return is_audit ? "message would be discarded" : "message discarded";
+    case REWRITE_PASSED:
+        return "message not permitted, but not to be refused";
+    }
+    return "";
+}
+
+static const char *
+or_null_path(const char *sender)
+{
+    return *sender != '\0' ? sender : "<>";
+}
+
+static void
+log_message(const char *queue_id, const struct message *message,
+            const struct rewrite_plan *plan, bool is_audit)
+{
+    const char *login = plan->decision.login;
+    bool is_plain = plan->from.address[0] != '\0';
+    struct buf rule;
+
+    if (!log_is_on(LOG_LEVEL_INFO))
+        return;
+    buf_init(&rule, 100);
+    describe_rule(plan, &rule);
+    log_info(
+        describe_action(plan, is_audit), F_STR("queue_id", queue_id),
+        F_STR("from", is_plain ? plan->from.address : NULL),
+        F_STR("from_is", plan->from.kind != FROM_FIELD_PLAIN || !is_plain
+                             ? plan->from_text
+                             : NULL),
+        F_STR("new_from", plan->action == REWRITE_REWRITTEN ? login : NULL),
+        F_STR("sender", or_null_path(message->sender)),
+        F_STR("new_sender", plan->changes_sender ? login : NULL),
+        F_STR("mailbox", login),
+        F_STR("rule", rule.len > 0 ? buf_str(&rule) : NULL));
+    buf_clear(&rule);
+}
+
+static sfsistat
+reject(SMFICTX *ctx, const struct rewrite_plan *plan)
+{
+    char code[] = "550";
+    char status[] = "5.7.1";
+    struct buf text;
+
+    buf_init(&text, REFUSAL_MAX);
+    rewrite_refusal(plan, &text);
+    if (!buf_failed(&text))
+        (void)smfi_setreply(ctx, code, status, text.data);
+    buf_clear(&text);
+    return SMFIS_REJECT;
+}
+
+/* Nothing can be decided: the sender tries again, but a bounce goes on. */
+static sfsistat
+fail(SMFICTX *ctx, const char *queue_id, const struct message *message,
+     const char *reason)
+{
+    bool may_refuse = message_may_be_refused(message);
+    char code[] = "451";
+    char status[] = "4.3.0";
+    char text[] = "Sender can't be checked at the moment, try again later";
+
+    log_error(may_refuse ? "message deferred" : "message passed unchanged",
+              F_STR("queue_id", queue_id), F_STR("reason", reason));
+    if (!may_refuse)
+        return SMFIS_CONTINUE;
+    (void)smfi_setreply(ctx, code, status, text);
+    return SMFIS_TEMPFAIL;
+}
+
+static sfsistat
+carry_out(SMFICTX *ctx, const struct session *session,
+          const struct rewrite_plan *plan, const char *queue_id)
+{
+    const struct message *message = &session->message;
+    bool is_audit = sendas_config(message->policy)->milter.not_permitted ==
+                    CONFIG_NOT_PERMITTED_AUDIT;
+
+    if (!is_audit && !apply_edits(ctx, session, plan))
+        return fail(ctx, queue_id, message, "the mail server took no change");
+    log_message(queue_id, message, plan, is_audit);
+    if (is_audit)
+        return SMFIS_CONTINUE;
+    if (plan->action == REWRITE_REJECTED)
+        return reject(ctx, plan);
+    return plan->action == REWRITE_DISCARDED ? SMFIS_DISCARD : SMFIS_CONTINUE;
+}
+
+static sfsistat
+finish(SMFICTX *ctx, struct session *session)
+{
+    char macro[] = "i";
+    const char *queue_id = smfi_getsymval(ctx, macro);
+    struct err err = {ERR_NONE, ""};
+    struct rewrite_message view;
+    struct rewrite_plan plan;
+    sfsistat result;
+
+    if (session->message.has_failed)
+        return fail(ctx, queue_id, &session->message, "out of memory");
+    message_view(&session->message, &view);
+    view.envelope.has_client = session->has_client;
+    view.envelope.client = session->client;
+    if (rewrite_plan(session->message.policy, &view, &plan, &err) < 0)
+        return fail(ctx, queue_id, &session->message, err.text);
+    result = carry_out(ctx, session, &plan, queue_id);
+    rewrite_plan_clear(&plan);
+    return result;
+}
+
+static sfsistat
+on_end(SMFICTX *ctx)
+{
+    struct session *session = get_session(ctx);
+    sfsistat result;
+
+    if (session == NULL || session->message.policy == NULL) {
+        log_error("message deferred", F_STR("reason", "out of memory"));
+        return SMFIS_TEMPFAIL;
+    }
+    result = finish(ctx, session);
+    end_message(session);
+    return result;
+}
+
+static sfsistat
+on_abort(SMFICTX *ctx)
+{
+    struct session *session = smfi_getpriv(ctx);
+
+    if (session != NULL)
+        end_message(session);
+    return SMFIS_CONTINUE;
+}
+
+static sfsistat
+on_close(SMFICTX *ctx)
+{
+    struct session *session = smfi_getpriv(ctx);
+
+    if (session != NULL) {
+        (void)smfi_setpriv(ctx, NULL);
+        session_free(session);
+    }
+    return SMFIS_CONTINUE;
+}
+
+int
+callbacks_register(const struct callbacks *callbacks, const char *spec,
+                   struct err *err)
+{
+    static char name[] = NAME;
+    char *copy = strdup(spec);
+    bool is_done;
+
+    if (copy == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    env = callbacks;
+    is_done = smfi_register((struct smfiDesc){
+                  .xxfi_name = name,
+                  .xxfi_version = SMFI_VERSION,
+                  .xxfi_flags = ACTIONS | SMFIF_SETSYMLIST,
+                  .xxfi_connect = on_connect,
+                  .xxfi_envfrom = on_mail,
+                  .xxfi_envrcpt = on_rcpt,
+                  .xxfi_header = on_header,
+                  .xxfi_eom = on_end,
+                  .xxfi_abort = on_abort,
+                  .xxfi_close = on_close,
+                  .xxfi_negotiate = on_negotiate,
+              }) == MI_SUCCESS &&
+              smfi_setconn(copy) == MI_SUCCESS &&
+              smfi_setbacklog(BACKLOG) == MI_SUCCESS;
+    free(copy);
+    if (!is_done)
+        return err_set(err, ERR_SYSTEM, "libmilter can't be set up");
+    return 0;
+}
+
+int
+callbacks_listen(void)
+{
+    return smfi_opensocket(false) == MI_SUCCESS ? 0 : -1;
+}
+
+void
+callbacks_serve(void)
+{
+    (void)smfi_main();
+}

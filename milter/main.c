@@ -1,0 +1,255 @@
+/*
+ * main - sendas-milter: argv -> configuration -> libmilter -> signals.
+ *
+ * libmilter runs in a thread of its own. The main thread waits for signals,
+ * blocked in all threads: the kernel prefers it to libmilter's own signal
+ * thread, which would end the process at once and cut messages off. So SIGUSR1
+ * and SIGHUP reload; SIGTERM, SIGINT and SIGUSR2 stop when no message is in
+ * progress, at most after STOP_MAX_MS.
+ *
+ * smfi_stop() is not called at the end: it waits for libmilter's poll, five
+ * seconds, and the process has nothing left to finish.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "common/log.h"
+#include "common/service.h"
+#include "milter/activity.h"
+#include "milter/callbacks.h"
+#include "milter/listener.h"
+#include "milter/policy.h"
+#include "milter/reload.h"
+
+#define NAME         "sendas-milter"
+#define STOP_IDLE_MS 300   /* without a message, before sessions are dropped */
+#define STOP_MAX_MS  20000 /* for messages that are in progress */
+
+struct options {
+    const char *path;
+    int verbosity;
+    bool is_foreground;
+    bool is_check;
+    bool is_print;
+};
+
+static int
+usage(void)
+{
+    (void)fprintf(stderr, "usage: " NAME " [-ftTv] [-c file]\n");
+    return EX_USAGE;
+}
+
+/* 0, or an exit status. */
+static int
+read_options(int argc, char **argv, struct options *out)
+{
+    int option;
+
+    *out = (struct options){.path = CONFIG_DEFAULT_PATH};
+    while ((option = getopt(argc, argv, "c:ftTv")) != -1) {
+        switch (option) {
+        case 'c':
+            out->path = optarg;
+            break;
+        case 'f':
+            out->is_foreground = true;
+            break;
+        case 't':
+            out->is_check = true;
+            break;
+        case 'T':
+            out->is_print = true;
+            break;
+        case 'v':
+            out->verbosity++;
+            break;
+        default:
+            return usage();
+        }
+    }
+    return optind == argc ? 0 : usage();
+}
+
+static int
+exit_status(const struct err *err)
+{
+    return err->code == ERR_CONFIG ? EX_CONFIG : EX_OSERR;
+}
+
+/* What can't be undone later: no new rights, no core files. */
+static void
+harden(void)
+{
+    const struct rlimit none = {0, 0};
+
+    /* Neither can fail for a process that only gives something up. */
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)umask(077);
+}
+
+/* The signals that are waited for, blocked from now on in every thread. */
+static void
+block_signals(sigset_t *set)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGUSR1);
+    (void)sigaddset(set, SIGUSR2);
+    (void)sigaddset(set, SIGHUP);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, set, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+/* -t and -T. */
+static int
+print_or_check(const struct options *options, struct policy *policy)
+{
+    struct sendas *current = policy_get(policy);
+    struct buf text;
+    int status = EX_OK;
+
+    buf_init(&text, SIZE_MAX / 2);
+    if (options->is_print)
+        config_print(sendas_config(current), &text);
+    if (options->is_check)
+        (void)fprintf(stderr, "%s: no errors found\n", options->path);
+    if (buf_failed(&text) ||
+        fwrite(buf_str(&text), 1, text.len, stdout) != text.len ||
+        fflush(stdout) != 0)
+        status = EX_IOERR;
+    buf_clear(&text);
+    sendas_unref(&current);
+    return status;
+}
+
+/* Ends only when libmilter can't go on; then nobody is left to serve. */
+static void *
+serve(void *arg)
+{
+    (void)arg;
+    callbacks_serve();
+    log_error("libmilter stopped; it says why in the system's log");
+    (void)kill(getpid(), SIGUSR2);
+    return NULL;
+}
+
+static int
+start(const struct callbacks *callbacks, struct listener *listener,
+      struct err *err)
+{
+    pthread_t thread;
+
+    if (callbacks_register(callbacks, listener->spec, err) < 0 ||
+        listener_open(listener, callbacks_listen, err) < 0)
+        return -1;
+    if (pthread_create(&thread, NULL, serve, NULL) != 0)
+        return err_set(err, ERR_SYSTEM, "can't start a thread");
+    (void)pthread_detach(thread);
+    return 0;
+}
+
+/* Serve signals until one says to stop. */
+static void
+wait_for_stop(const sigset_t *set, struct reload *reload)
+{
+    int number = 0;
+
+    for (;;) {
+        if (sigwait(set, &number) != 0)
+            continue;
+        if (number != SIGUSR1 && number != SIGHUP)
+            return;
+        reload_request(reload);
+    }
+}
+
+static void
+stop(struct listener *listener, struct activity *activity)
+{
+    size_t left;
+
+    service_stopping();
+    listener_close(listener);
+    left = activity_wait(activity, STOP_IDLE_MS, STOP_MAX_MS);
+    if (left > 0)
+        log_warning("stopped with messages in progress", F_INT("count", left));
+    else
+        log_info("stopped");
+}
+
+static int
+run(struct policy *policy, struct err *err)
+{
+    struct sendas *current = policy_get(policy);
+    static struct activity activity;
+    static struct callbacks callbacks;
+    struct listener listener = {.fd = -1};
+    struct reload *reload;
+    sigset_t set;
+    int rc = -1;
+
+    block_signals(&set);
+    activity_init(&activity);
+    callbacks = (struct callbacks){policy, &activity};
+    if (listener_init(&sendas_config(current)->milter, &listener, err) == 0 &&
+        start(&callbacks, &listener, err) == 0)
+        rc = 0;
+    reload = rc == 0 ? reload_new(policy, err) : NULL;
+    if (reload != NULL) {
+        log_info("listening", F_STR("socket", listener.spec),
+                 F_INT("entries", sendas_count(current)));
+        service_ready();
+        wait_for_stop(&set, reload);
+        stop(&listener, &activity);
+    }
+    sendas_unref(&current);
+    listener_clear(&listener);
+    return reload != NULL ? 0 : -1;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct err err = {ERR_NONE, ""};
+    struct options options;
+    struct policy *policy;
+    int status = read_options(argc, argv, &options);
+    bool is_service;
+
+    if (status != 0)
+        return status;
+    is_service = !options.is_check && !options.is_print;
+    log_open(NAME,
+             options.is_foreground || !is_service ? LOG_SINK_STDERR
+                                                  : LOG_SINK_SYSLOG,
+             options.verbosity);
+    harden();
+    policy = policy_new(options.path, &err);
+    if (policy == NULL) {
+        log_error("the configuration can't be used", F_STR("reason", err.text));
+        return exit_status(&err);
+    }
+    if (!is_service) {
+        status = print_or_check(&options, policy);
+        policy_free(&policy);
+        return status;
+    }
+    if (run(policy, &err) == 0)
+        return EX_OK;
+    log_error("can't start", F_STR("reason", err.text));
+    return exit_status(&err);
+}
