@@ -15,7 +15,9 @@
 bool
 client_response_name_is_valid(const char *name)
 {
-    if (*name == '\0')
+    size_t len = strnlen(name, CLIENT_RESPONSE_NAME_MAX + 1);
+
+    if (len == 0 || len > CLIENT_RESPONSE_NAME_MAX)
         return false;
     for (const char *p = name; *p != '\0'; p++) {
         /* Bytes over 127 are UTF-8: mailboxes may be named so (RFC 6531). */

@@ -13,8 +13,9 @@
 
 #include "common/buf.h"
 
+#define CLIENT_RESPONSE_NAME_MAX  1024  /* bytes of a user or a server */
 #define CLIENT_RESPONSE_TOKEN_MAX 32768 /* bytes */
-#define CLIENT_RESPONSE_MAX       40960 /* bytes, for buf_init() */
+#define CLIENT_RESPONSE_MAX       40960 /* bytes: the longest of all these fits */
 
 enum client_response_format {
     CLIENT_RESPONSE_XOAUTH2,
@@ -32,8 +33,8 @@ struct client_response {
 
 /*
  * May this stand for a user or a server, in a response and in a request to
- * tokend? Not empty, no blanks and no control bytes, so that it can't bring
- * in a field of its own.
+ * tokend? 1 to CLIENT_RESPONSE_NAME_MAX bytes, no blanks and no control bytes,
+ * so that it can't bring in a field of its own.
  */
 bool client_response_name_is_valid(const char *name);
 
@@ -44,8 +45,8 @@ bool client_response_name_is_valid(const char *name);
 bool client_response_token_is_valid(const char *token, size_t len);
 
 /*
- * Append the response. Names and token must be valid. Fails as buf does: ask
- * buf_failed().
+ * Append the response. Names and token must be valid; then only running out
+ * of memory can fail: ask buf_failed().
  */
 void client_response_build(enum client_response_format format,
                            const struct client_response *response,

@@ -30,7 +30,8 @@
 
 #define SOCKET_PREFIX "unix:"
 #define NAME_SHOWN    128  /* bytes of a login or server in a line, with NUL */
-#define KEY_MAX       4096 /* bytes of a request's key */
+#define CAUSE_SHOWN   148  /* bytes of why tokend is out of reach, with NUL */
+#define KEY_MAX       4096 /* bytes of a request's key: two names and a bit */
 #define PORT_MAX      65535
 
 enum mech_state {
@@ -41,10 +42,11 @@ enum mech_state {
 
 struct mech {
     const struct mech_profile *profile; /* borrowed: for ever */
+    const sasl_client_params_t *params; /* borrowed: for one step */
+    sasl_out_params_t *oparams;         /* the same */
     enum mech_state state;
     char socket[TOKEND_CLIENT_PATH_MAX + 1];
-    struct buf
-        response; /* holds a token; the host reads it till the next step */
+    struct buf response; /* holds a token; the host reads it until DONE */
 };
 
 const unsigned long mech_prompts[] = {SASL_CB_AUTHNAME, SASL_CB_LIST_END};
@@ -76,24 +78,25 @@ sasl_code(enum err_code code)
 
 /* The one line. `text` holds no secret and only printable bytes. */
 static void
-say(const struct mech *mech, const sasl_client_params_t *params,
-    const sasl_out_params_t *oparams, const char *text)
+say(const struct mech *mech, const char *text)
 {
-    const char *user = oparams->authid != NULL ? oparams->authid : "(nobody)";
-    const char *host =
-        params->serverFQDN != NULL ? params->serverFQDN : "(no server)";
-    char shown_user[NAME_SHOWN];
-    char shown_host[NAME_SHOWN];
+    const sasl_utils_t *utils = mech->params->utils;
+    const char *user = mech->oparams->authid;
+    const char *host = mech->params->serverFQDN;
+    char shown_user[NAME_SHOWN] = "(nobody)";
+    char shown_host[NAME_SHOWN] = "(no server)";
 
+    if (user != NULL)
+        (void)printable(shown_user, sizeof(shown_user), user, strlen(user));
+    if (host != NULL)
+        (void)printable(shown_host, sizeof(shown_host), host, strlen(host));
     /*
      * With %s only: sasl_seterror() knows few formats, and writes its NUL
      * behind its buffer when a text of just the wrong length ends in a plain
      * character.
      */
-    params->utils->seterror(
-        params->utils->conn, 0, "%s for %s at %s: %s", mech->profile->name,
-        printable(shown_user, sizeof(shown_user), user, strlen(user)),
-        printable(shown_host, sizeof(shown_host), host, strlen(host)), text);
+    utils->seterror(utils->conn, 0, "%s for %s at %s: %s", mech->profile->name,
+                    shown_user, shown_host, text);
 }
 
 /* ---- Asking the host ---- */
@@ -103,27 +106,25 @@ typedef void (*any_callback)(void);
 
 /* The callback for `id`, of the type that sasl.h names for it, or NULL. */
 static any_callback
-find_callback(const sasl_client_params_t *params, unsigned long id,
-              void **context)
+find_callback(const sasl_utils_t *utils, unsigned long id, void **context)
 {
     sasl_callback_ft callback = NULL;
 
-    if (params->utils->getcallback(params->utils->conn, id, &callback,
-                                   context) != SASL_OK)
+    if (utils->getcallback(utils->conn, id, &callback, context) != SASL_OK)
         return NULL;
     return (any_callback)callback;
 }
 
 /* Who logs in: oparams->authid, in libsasl2's memory. */
 static int
-read_login(const sasl_client_params_t *params, sasl_out_params_t *oparams,
-           struct err *err)
+read_login(const struct mech *mech, struct err *err)
 {
+    const sasl_client_params_t *params = mech->params;
     const char *user = NULL;
     unsigned len = 0;
     void *context = NULL;
-    sasl_getsimple_t *get_simple =
-        (sasl_getsimple_t *)find_callback(params, SASL_CB_AUTHNAME, &context);
+    sasl_getsimple_t *get_simple = (sasl_getsimple_t *)find_callback(
+        params->utils, SASL_CB_AUTHNAME, &context);
 
     if (get_simple == NULL ||
         get_simple(context, SASL_CB_AUTHNAME, &user, &len) != SASL_OK ||
@@ -134,10 +135,11 @@ read_login(const sasl_client_params_t *params, sasl_out_params_t *oparams,
     if (!client_response_name_is_valid(user))
         return err_set(err, ERR_CONFIG,
                        "bad-login: there are blanks or control bytes in the "
-                       "login; correct smtp_sasl_password_maps");
+                       "login, or it is too long; correct "
+                       "smtp_sasl_password_maps");
     if (params->canon_user(params->utils->conn, user, 0,
                            SASL_CU_AUTHID | SASL_CU_AUTHZID,
-                           oparams) != SASL_OK)
+                           mech->oparams) != SASL_OK)
         return err_set(err, ERR_CONFIG,
                        "bad-login: libsasl2 does not take the login; correct "
                        "smtp_sasl_password_maps");
@@ -150,27 +152,25 @@ read_login(const sasl_client_params_t *params, sasl_out_params_t *oparams,
  * frees it.
  */
 static int
-read_socket(struct mech *mech, const sasl_client_params_t *params,
-            struct err *err)
+read_socket(struct mech *mech, struct err *err)
 {
+    const sasl_utils_t *utils = mech->params->utils;
     const char *path = mech->profile->socket;
     size_t len = strlen(path);
     size_t prefix = strlen(SOCKET_PREFIX);
     sasl_secret_t *secret = NULL;
     void *context = NULL;
     sasl_getsecret_t *get_secret =
-        (sasl_getsecret_t *)find_callback(params, SASL_CB_PASS, &context);
+        (sasl_getsecret_t *)find_callback(utils, SASL_CB_PASS, &context);
 
     if (get_secret != NULL &&
-        get_secret(params->utils->conn, context, SASL_CB_PASS, &secret) ==
-            SASL_OK &&
+        get_secret(utils->conn, context, SASL_CB_PASS, &secret) == SASL_OK &&
         secret != NULL && secret->len >= prefix &&
         memcmp(secret->data, SOCKET_PREFIX, prefix) == 0) {
         path = (const char *)secret->data + prefix;
         len = secret->len - prefix;
     }
-    if (len == 0 || len > TOKEND_CLIENT_PATH_MAX ||
-        memchr(path, '\0', len) != NULL)
+    if (len == 0 || len > TOKEND_CLIENT_PATH_MAX || strnlen(path, len) != len)
         return err_set(err, ERR_CONFIG,
                        "bad-socket: the password's " SOCKET_PREFIX
                        "PATH must be 1 to %d bytes; use a relative path, which "
@@ -203,19 +203,19 @@ remote_port(const sasl_client_params_t *params)
 static int
 explain_unreachable(const struct err *cause, struct err *err)
 {
-    char reason[NAME_SHOWN];
+    char reason[CAUSE_SHOWN];
 
     (void)printable(reason, sizeof(reason), cause->text, strlen(cause->text));
     switch (cause->code) {
     case ERR_RETRY:
         return err_set(err, ERR_RETRY,
                        "tokend-unreachable: %s; start xoauth2-tokend, or see "
-                       "that the socket exists inside Postfix's jail",
+                       "that smtp(8) can reach the socket inside its jail",
                        reason);
     case ERR_CONFIG:
         return err_set(err, ERR_CONFIG,
                        "tokend-unreachable: %s; correct unix:PATH in "
-                       "smtp_sasl_password_maps, or the directory's mode",
+                       "smtp_sasl_password_maps",
                        reason);
     case ERR_PROTO:
         return err_set(err, ERR_PROTO,
@@ -236,7 +236,6 @@ explain_unreachable(const struct err *cause, struct err *err)
 /* Ask `NAME USER host=SERVER`, for at most `wait` ms. */
 static int
 ask(const struct mech *mech, const char *name, int64_t wait,
-    const sasl_client_params_t *params, const sasl_out_params_t *oparams,
     struct tokend_answer *out, struct err *err)
 {
     struct tokend_client client = {
@@ -249,12 +248,12 @@ ask(const struct mech *mech, const char *name, int64_t wait,
     int rc;
 
     buf_init(&key, KEY_MAX);
-    buf_append_str(&key, oparams->authid);
+    buf_append_str(&key, mech->oparams->authid);
     buf_append_str(&key, " host=");
-    buf_append_str(&key, params->serverFQDN);
+    buf_append_str(&key, mech->params->serverFQDN);
     if (buf_failed(&key)) {
         buf_clear(&key);
-        return err_set(err, ERR_CONFIG, "login and server are too long");
+        return err_set(err, ERR_SYSTEM, "out of memory");
     }
     rc = tokend_client_ask(&client, name, buf_str(&key), out, &cause);
     buf_clear(&key);
@@ -265,15 +264,14 @@ ask(const struct mech *mech, const char *name, int64_t wait,
 
 /* Get a token and put the whole response into mech->response. */
 static int
-make_response(struct mech *mech, const sasl_client_params_t *params,
-              sasl_out_params_t *oparams, struct err *err)
+make_response(struct mech *mech, struct err *err)
 {
+    const sasl_client_params_t *params = mech->params;
     struct tokend_answer answer = {0};
     struct tokend_token token = {0};
     int rc = -1;
 
-    if (read_login(params, oparams, err) < 0 ||
-        read_socket(mech, params, err) < 0)
+    if (read_login(mech, err) < 0 || read_socket(mech, err) < 0)
         return -1;
     /* The name may come from a DNS answer. */
     if (params->serverFQDN == NULL ||
@@ -281,15 +279,14 @@ make_response(struct mech *mech, const sasl_client_params_t *params,
         return err_set(err, ERR_CONFIG,
                        "bad-server: the server has no name, "
                        "or one with blanks or control bytes");
-    if (ask(mech, "token", mech->profile->token_wait, params, oparams, &answer,
-            err) < 0)
+    if (ask(mech, "token", mech->profile->token_wait, &answer, err) < 0)
         return -1;
 
     if (tokend_reply_token(&answer.reply, &token, err) < 0)
         goto out;
     client_response_build(mech->profile->format,
                           &(struct client_response){
-                              .user = oparams->authid,
+                              .user = mech->oparams->authid,
                               .host = params->serverFQDN,
                               .port = remote_port(params),
                               .token = token.text,
@@ -308,9 +305,7 @@ out:
 
 /* Report the refused token, and say what tokend and the server answered. */
 static void
-report_refusal(struct mech *mech, const sasl_client_params_t *params,
-               const sasl_out_params_t *oparams, const char *challenge,
-               size_t len)
+report_refusal(struct mech *mech, const char *challenge, size_t len)
 {
     struct tokend_answer answer = {0};
     struct err err = {ERR_NONE, ""};
@@ -321,8 +316,7 @@ report_refusal(struct mech *mech, const sasl_client_params_t *params,
 
     if (number != 0)
         (void)snprintf(status, sizeof(status), " (status %d)", number);
-    if (ask(mech, "refused", mech->profile->refused_wait, params, oparams,
-            &answer, &err) < 0)
+    if (ask(mech, "refused", mech->profile->refused_wait, &answer, &err) < 0)
         (void)snprintf(text, sizeof(text), "the server refused the token%s; %s",
                        status, err.text);
     else
@@ -332,20 +326,18 @@ report_refusal(struct mech *mech, const sasl_client_params_t *params,
             "on: xoauth2ctl status",
             status,
             tokend_reply_refused(&answer.reply, reason, sizeof(reason)));
-    say(mech, params, oparams, text);
+    say(mech, text);
     tokend_answer_clear(&answer);
 }
 
 static int
-step_start(struct mech *mech, const sasl_client_params_t *params,
-           const char **clientout, unsigned *clientoutlen,
-           sasl_out_params_t *oparams)
+step_start(struct mech *mech, const char **clientout, unsigned *clientoutlen)
 {
     struct err err = {ERR_NONE, ""};
 
-    if (make_response(mech, params, oparams, &err) < 0) {
+    if (make_response(mech, &err) < 0) {
         mech->state = MECH_DONE;
-        say(mech, params, oparams, err.text);
+        say(mech, err.text);
         return sasl_code(err.code);
     }
     mech->state = MECH_SENT;
@@ -355,18 +347,17 @@ step_start(struct mech *mech, const sasl_client_params_t *params,
 }
 
 static int
-step_sent(struct mech *mech, const sasl_client_params_t *params,
-          const char *challenge, size_t len, const char **clientout,
-          unsigned *clientoutlen, sasl_out_params_t *oparams)
+step_sent(struct mech *mech, const char *challenge, size_t len,
+          const char **clientout, unsigned *clientoutlen)
 {
     buf_clear(&mech->response);
     mech->state = MECH_DONE;
     /* An empty challenge refuses nothing: there is no error in it. */
     if (len > 0)
-        report_refusal(mech, params, oparams, challenge, len);
+        report_refusal(mech, challenge, len);
     *clientout = client_response_to_error(mech->profile->format);
     *clientoutlen = (unsigned)strlen(*clientout);
-    oparams->doneflag = 1;
+    mech->oparams->doneflag = 1;
     return SASL_OK;
 }
 
@@ -386,6 +377,7 @@ mech_new(void *glob_context, sasl_client_params_t *params, void **conn_context)
 }
 
 int
+/* NOLINTNEXTLINE(readability-function-size): the type is libsasl2's */
 mech_step(void *conn_context, sasl_client_params_t *params,
           const char *serverin, unsigned serverinlen,
           sasl_interact_t **prompt_need, const char **clientout,
@@ -398,16 +390,17 @@ mech_step(void *conn_context, sasl_client_params_t *params,
     *clientoutlen = 0;
     if (mech == NULL)
         return SASL_BADPARAM;
+    mech->params = params;
+    mech->oparams = oparams;
     switch (mech->state) {
     case MECH_START:
-        return step_start(mech, params, clientout, clientoutlen, oparams);
+        return step_start(mech, clientout, clientoutlen);
     case MECH_SENT:
-        return step_sent(mech, params, serverin, serverinlen, clientout,
-                         clientoutlen, oparams);
+        return step_sent(mech, serverin, serverinlen, clientout, clientoutlen);
     case MECH_DONE:
         break;
     }
-    say(mech, params, oparams, "protocol: a step after the last one");
+    say(mech, "protocol: a step after the last one");
     return SASL_BADPROT;
 }
 

@@ -78,6 +78,7 @@ connect_to(const struct tokend_client *client, int fd, struct err *err)
     switch (errno) {
     case ENOENT:
     case ECONNREFUSED:
+    case EACCES: /* between bind() and chmod(), too */
     case EAGAIN: /* the backlog is full */
     case EINTR:
         return fail(client, ATTEMPT_AGAIN, ERR_RETRY, "connect", err);
@@ -214,13 +215,15 @@ tokend_client_ask(const struct tokend_client *client, const char *name,
         return err_set(err, ERR_CONFIG,
                        "the socket's path is longer than %d bytes",
                        TOKEND_CLIENT_PATH_MAX);
+    if (strlen(name) + strlen(" ") + strlen(key) > SOCKETMAP_REQUEST_MAX)
+        return err_set(err, ERR_CONFIG, "the request is longer than %d bytes",
+                       SOCKETMAP_REQUEST_MAX);
 
     buf_init(&request, REQUEST_MAX);
     buf_init(&answer.bytes, ANSWER_MAX + CHUNK);
     socketmap_request_encode(&request, name, key);
     if (buf_failed(&request)) {
-        (void)err_set(err, ERR_CONFIG, "the request is longer than %d bytes",
-                      SOCKETMAP_REQUEST_MAX);
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
         goto out;
     }
     do {

@@ -37,12 +37,12 @@ struct tokend_answer {
  * Send the request `NAME KEY` and wait for its whole answer.
  *
  * As long as the deadline allows it tries again when nobody listens (the socket
- * does not exist, refuses or has a full backlog) and when the connection ends
- * before the whole answer: a restarting tokend is not an error.
+ * does not exist, may not be used, refuses or has a full backlog) and when the
+ * connection ends before the whole answer: a restarting tokend is not an error.
  *
  * *out is owned by the caller after success: tokend_answer_clear(). Errors:
- * ERR_RETRY when the deadline passed, ERR_CONFIG when the path can't be right
- * or may not be used, ERR_PROTO when what came is no socketmap answer,
+ * ERR_RETRY when the deadline passed, ERR_CONFIG when the path can't be
+ * right, ERR_PROTO when what came is no socketmap answer,
  * ERR_SYSTEM.
  */
 int tokend_client_ask(const struct tokend_client *client, const char *name,

@@ -36,6 +36,7 @@ PLUGIN_TEST_LDADD = sasl-xoauth2/libplugin.la $(CMOCKA_LIBS)
 %C%_test_mech_CPPFLAGS = $(AM_CPPFLAGS) $(SASL_CFLAGS) \
 	-DPLUGIN_DIR='"$(abs_top_builddir)/sasl-xoauth2/.libs"' \
 	-DSYSTEM_SASL_DIR='"$(SYSTEM_SASL_DIR)"'
+%C%_test_mech_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc
 %C%_test_mech_LDADD = $(PLUGIN_TEST_LDADD) $(SASL_LIBS) -lpthread
 endif
 

@@ -143,19 +143,22 @@ static void
 the_longest_login_fits(void **state)
 {
     char *token = malloc(CLIENT_RESPONSE_TOKEN_MAX);
-    char user[1024];
+    char name[CLIENT_RESPONSE_NAME_MAX + 2];
     struct buf out;
 
     (void)state;
     assert_non_null(token);
     memset(token, 'x', CLIENT_RESPONSE_TOKEN_MAX);
-    memset(user, '=', sizeof(user)); /* each takes three bytes */
-    user[sizeof(user) - 1] = '\0';
+    memset(name, '=', sizeof(name)); /* each takes three bytes */
+    name[CLIENT_RESPONSE_NAME_MAX + 1] = '\0';
+    assert_false(client_response_name_is_valid(name));
+    name[CLIENT_RESPONSE_NAME_MAX] = '\0';
+    assert_true(client_response_name_is_valid(name));
     buf_init(&out, CLIENT_RESPONSE_MAX);
     client_response_build(CLIENT_RESPONSE_OAUTHBEARER,
                           &(struct client_response){
-                              .user = user,
-                              .host = user,
+                              .user = name,
+                              .host = name,
                               .port = 65535,
                               .token = token,
                               .token_len = CLIENT_RESPONSE_TOKEN_MAX,

@@ -8,6 +8,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -256,8 +257,8 @@ static struct row rows[] = {
         .want = SASL_UNAVAIL,
         .want_mech = "QUICK",
         .want_request = "token " USER " host=" HOST,
-        .want_line = "start xoauth2-tokend, or see that the socket exists "
-                     "inside Postfix's jail",
+        .want_line = "start xoauth2-tokend, or see that smtp(8) can reach the "
+                     "socket inside its jail",
     },
     {
         .name = "an empty login",
@@ -306,6 +307,16 @@ static struct row rows[] = {
                    "123456789/123456789/123456789/123456789/123456789/1234567",
         .want = SASL_NOMECH,
         .want_line = "PATH must be 1 to 107 bytes",
+    },
+    {
+        .name = "the longest path leaves room for what to do",
+        .password = PASSWORD_LITERAL,
+        .literal = "unix:/dev/null/"
+                   "123456789/123456789/123456789/123456789/"
+                   "123456789/123456789/123456789/123456789/123456789/1234567",
+        .want = SASL_NOMECH,
+        .want_line = "/1234567: connect: Not a directory; correct unix:PATH in "
+                     "smtp_sasl_password_maps\n",
     },
     {
         .name = "a path through a file",
@@ -706,7 +717,106 @@ nothing_is_kept_between_two_logins(void **state)
     check_row(&arg);
 }
 
+/* ---- Out of memory: malloc() of our objects, by --wrap=malloc ---- */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+/* How many more calls succeed in this thread; negative: all of them. */
+static _Thread_local int mallocs_left = -1;
+
+void *
+__wrap_malloc(size_t size)
+{
+    if (mallocs_left == 0)
+        return NULL;
+    if (mallocs_left > 0)
+        mallocs_left--;
+    return __real_malloc(size);
+}
+
+/* One login of which the n-th allocation fails. True when none did. */
+static bool
+log_in_with_mallocs(int n, const char *challenge)
+{
+    static const struct fake_tokend_turn turns[] = {
+        GIVEN, {.status = SOCKETMAP_OK, .data = "fetching"}};
+    struct fake_tokend *server = fake_tokend_start(turns, ARRAY_LEN(turns));
+    struct session session = {
+        .user = USER, .secret = make_secret("unix:", fake_tokend_path(server))};
+    const sasl_callback_t callbacks[] = {
+        {SASL_CB_AUTHNAME, (int (*)(void))(void (*)(void))get_user, &session},
+        {SASL_CB_PASS, (int (*)(void))(void (*)(void))get_secret, &session},
+        {SASL_CB_LIST_END, NULL, NULL},
+    };
+    sasl_conn_t *conn = NULL;
+    const char *mech = NULL;
+    const char *out = NULL;
+    unsigned len = 0;
+    int rc;
+    bool has_memory;
+
+    quick.socket = fake_tokend_path(server);
+    assert_int_equal(
+        sasl_client_new("smtp", HOST, NULL, NULL, callbacks, 0, &conn),
+        SASL_OK);
+    mallocs_left = n;
+    rc = sasl_client_start(conn, "QUICK", NULL, &out, &len, &mech);
+    if (rc == SASL_OK) {
+        assert_int_equal(len, strlen(RESPONSE));
+        assert_memory_equal(out, RESPONSE, len);
+        rc = sasl_client_step(conn, challenge, (unsigned)strlen(challenge),
+                              NULL, &out, &len);
+        assert_int_equal(rc, SASL_OK); /* a refusal is answered in any case */
+        assert_string_equal(out, "");
+    } else {
+        assert_int_equal(rc, SASL_FAIL);
+        assert_null(out);
+    }
+    has_memory = mallocs_left > 0;
+    mallocs_left = -1;
+    sasl_dispose(&conn);
+    fake_tokend_free(&server);
+    free(session.secret);
+    return has_memory;
+}
+
+static void
+a_login_survives_any_allocation_that_fails(void **state)
+{
+    int n = 0;
+
+    (void)state;
+    while (!log_in_with_mallocs(n, GOOGLE_334)) {
+        logged_len = 0;
+        n++;
+        assert_true(n < 100);
+    }
+    assert_true(n > 3);
+}
+
+static void *
+no_memory(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+static void
+a_login_without_memory_does_not_begin(void **state)
+{
+    sasl_utils_t utils = {.malloc = no_memory};
+    sasl_client_params_t params = {.utils = &utils};
+    void *context = NULL;
+
+    (void)state;
+    assert_int_equal(mech_new(&quick, &params, &context), SASL_NOMEM);
+    assert_null(context);
+}
+
 static const struct CMUnitTest functions[] = {
+    cmocka_unit_test(a_login_survives_any_allocation_that_fails),
+    cmocka_unit_test(a_login_without_memory_does_not_begin),
     cmocka_unit_test(the_longest_token_is_sent_whole),
     cmocka_unit_test(nothing_is_kept_between_two_logins),
 };
