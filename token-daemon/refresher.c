@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/strmap.h"
 #include "token-daemon/backoff.h"
+#include "token-daemon/hardening.h"
 
 #define MARGIN_DEFAULT_S    300 /* what a server wants left, unless told */
 #define START_SPREAD_MS     5   /* for each credential, at start */
@@ -263,6 +264,7 @@ succeed(struct entry *entry, const struct acquire_result *result)
                   F_STR("error", err.text));
         return;
     }
+    hardening_lock(token->text, strlen(token->text));
     entry->secret_index = result->secret_index;
     entry->not_after = result->not_after;
     log_info("token refreshed", F_STR("credential", entry->credential->name),
