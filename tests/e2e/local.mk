@@ -5,5 +5,6 @@ EXTRA_DIST += \
 	%D%/test_provider_faults.py \
 	%D%/test_refused_tokens.py \
 	%D%/test_restart.py \
+	%D%/test_rewriting.py \
 	%D%/test_secrets.py \
 	%D%/test_world.py
