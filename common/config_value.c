@@ -19,6 +19,7 @@
 #define PATH_LEN_MAX    1024      /* bytes */
 #define ID_MAX          256       /* bytes of a tenant, client id or login */
 #define SERVER_MAX      255       /* bytes of a server's name */
+#define NAME_LEN_MAX    64        /* bytes of a credential's name */
 #define ACCOUNT_MAX     64        /* bytes of a user's or group's name */
 #define LOOKUP_MAX      (1 << 20) /* bytes that one passwd or group entry takes */
 
@@ -64,8 +65,7 @@ const struct config_word config_words_null_sender[] = {
     {NULL, 0},
 };
 
-/* ---- words and numbers ----------------------------------------------------
- */
+/* ---- words and numbers ---- */
 
 int
 config_value_word(const struct config_word *words, const char *text, int *out,
@@ -134,8 +134,7 @@ config_value_mode(const char *text, mode_t *out, struct err *err)
     return 0;
 }
 
-/* ---- characters -----------------------------------------------------------
- */
+/* ---- characters ---- */
 
 static bool
 is_alnum(char c)
@@ -177,8 +176,17 @@ is_visible(const char *text, bool may_blank)
     return text[0] != '\0';
 }
 
-/* ---- credentials ----------------------------------------------------------
- */
+/* ---- credentials ---- */
+
+int
+config_value_name(const char *text, struct err *err)
+{
+    if (!is_made_of(text, "._-", NAME_LEN_MAX))
+        return err_set(err, ERR_CONFIG,
+                       "must be at most %d letters, digits and ._-",
+                       NAME_LEN_MAX);
+    return 0;
+}
 
 int
 config_value_tenant(const char *text, struct err *err)
@@ -344,8 +352,7 @@ config_value_server(const char *text, struct err *err)
     return 0;
 }
 
-/* ---- paths and references -------------------------------------------------
- */
+/* ---- paths and references ---- */
 
 int
 config_value_path(const char *text, struct err *err)
@@ -469,8 +476,7 @@ config_value_ref(const char *text, struct err *err)
                    "secret itself");
 }
 
-/* ---- addresses, accounts, networks ----------------------------------------
- */
+/* ---- addresses, accounts, networks ---- */
 
 int
 config_value_address(const char *text, struct err *err)

@@ -42,6 +42,8 @@ int config_value_number(const char *text, int min, int max, int *out,
 /* Octal permissions of a socket, 0 to 0777. */
 int config_value_mode(const char *text, mode_t *out, struct err *err);
 
+/* A credential's. */
+int config_value_name(const char *text, struct err *err);
 int config_value_tenant(const char *text, struct err *err);
 int config_value_client_id(const char *text, struct err *err);
 int config_value_scope(const char *text, struct err *err);

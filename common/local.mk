@@ -35,9 +35,12 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 %C%_libconfig_la_LIBADD = %D%/libcommon.la $(CONFUSE_LIBS)
 %C%_libconfig_la_SOURCES = \
 	%D%/config.c %D%/config.h \
+	%D%/config_free.c \
+	%D%/config_link.c %D%/config_link.h \
 	%D%/config_print.c \
 	%D%/config_scan.c %D%/config_scan.h \
 	%D%/config_secrets.c \
+	%D%/config_section.c %D%/config_section.h \
 	%D%/config_value.c %D%/config_value.h \
 	%D%/sendas.c %D%/sendas.h \
 	%D%/textfile.c %D%/textfile.h

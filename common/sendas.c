@@ -35,8 +35,7 @@ struct place {
     unsigned line;
 };
 
-/* ---- building -------------------------------------------------------------
- */
+/* ---- building ---- */
 
 static int
 add_title(struct sendas *sendas, struct config_mailbox *mailbox,
@@ -249,8 +248,7 @@ sendas_config(const struct sendas *sendas)
     return sendas->config;
 }
 
-/* ---- looking up -----------------------------------------------------------
- */
+/* ---- looking up ---- */
 
 static bool
 found(const struct strmap *map, const char *key, enum sendas_rule rule,
@@ -316,8 +314,7 @@ sendas_rule_name(enum sendas_rule rule)
     return "none";
 }
 
-/* ---- deciding -------------------------------------------------------------
- */
+/* ---- deciding ---- */
 
 bool
 sendas_entry_covers(const char *entry, const char *address)
@@ -474,8 +471,7 @@ sendas_decide(const struct sendas *sendas, const struct sendas_message *message,
     out->rule_line = route->line;
 }
 
-/* ---- for status -----------------------------------------------------------
- */
+/* ---- for status ---- */
 
 size_t
 sendas_count(const struct sendas *sendas)

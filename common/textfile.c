@@ -12,46 +12,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/*
- * The bytes of one UTF-8 character (RFC 3629, section 4) at `p`, of which
- * `len` are left; 0 when there is none. Control characters of C1 count as
- * none.
- */
-static size_t
-utf8_len(const unsigned char *p, size_t len)
-{
-    uint32_t point;
-    size_t more;
+#include "common/utf8.h"
 
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        more = 1;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef)
-        more = 2;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-        more = 3;
-    else
-        return 0;
-    if (more >= len)
-        return 0;
-    point = p[0] & (0x3fu >> more);
-    for (size_t i = 1; i <= more; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        point = point << 6 | (p[i] & 0x3fu);
-    }
-    if ((more == 1 && point < 0xa0) || (more == 2 && point < 0x800) ||
-        (more == 3 && point < 0x10000) || point > 0x10ffff ||
-        (point >= 0xd800 && point <= 0xdfff))
-        return 0;
-    return more + 1;
-}
-
+/* Of ASCII; a tab and a newline are welcome. */
 static bool
 is_control(unsigned char byte)
 {
     return (byte < 0x20 && byte != '\t' && byte != '\n') || byte == 0x7f;
+}
+
+/* Of the second set of control characters, U+0080 to U+009F. */
+static bool
+is_c1_control(uint32_t code)
+{
+    return code >= 0x80 && code <= 0x9f;
 }
 
 int
@@ -69,6 +43,7 @@ textfile_clean(const char *name, char *text, size_t *len, struct err *err)
         in = 3;
     while (in < *len) {
         const unsigned char *p = (const unsigned char *)text + in;
+        uint32_t code = 0;
         size_t width;
 
         if (p[0] == '\r' && in + 1 < *len && p[1] == '\n') {
@@ -80,8 +55,8 @@ textfile_clean(const char *name, char *text, size_t *len, struct err *err)
                            "%s:%u: byte 0x%02x does not belong in a text file; "
                            "remove it",
                            name, line, p[0]);
-        width = utf8_len(p, *len - in);
-        if (width == 0)
+        width = utf8_next(text + in, *len - in, &code);
+        if (width == 0 || is_c1_control(code))
             return err_set(err, ERR_CONFIG,
                            "%s:%u: this is not UTF-8; save the file as UTF-8",
                            name, line);

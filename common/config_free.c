@@ -1,0 +1,107 @@
+/*
+ * config_free - a configuration's life: it is shared, and the last one frees.
+ */
+#include "common/config.h"
+
+#include <stdlib.h>
+
+static void
+free_list(char **list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(list[i]);
+    free(list);
+}
+
+static void
+clear_ref(struct config_ref *ref)
+{
+    free(ref->text);
+    free(ref->value);
+}
+
+static void
+clear_credential(struct config_credential *credential)
+{
+    free(credential->name);
+    free(credential->tenant);
+    free(credential->client_id);
+    for (size_t i = 0; i < credential->client_secret_count; i++)
+        clear_ref(&credential->client_secrets[i]);
+    free(credential->client_secrets);
+    clear_ref(&credential->certificate);
+    clear_ref(&credential->private_key);
+    free(credential->token_url);
+    free(credential->scope);
+    free(credential->ca_file);
+    free(credential->proxy);
+    free_list(credential->servers, credential->server_count);
+}
+
+static void
+clear_milter(struct config_milter *milter)
+{
+    free(milter->socket);
+    free(milter->socket_group);
+    free(milter->default_mailbox);
+    for (size_t i = 0; i < milter->exempt_count; i++)
+        free(milter->exempts[i].recipient);
+    free(milter->exempts);
+    for (size_t i = 0; i < milter->route_count; i++) {
+        free(milter->routes[i].login);
+        free(milter->routes[i].sender);
+        free(milter->routes[i].from);
+        free(milter->routes[i].recipient);
+    }
+    free(milter->routes);
+}
+
+static void
+clear_tokend(struct config_tokend *tokend)
+{
+    free_list(tokend->sockets, tokend->socket_count);
+    free(tokend->control);
+    for (size_t i = 0; i < tokend->allow_count; i++)
+        free(tokend->allow[i].name);
+    free(tokend->allow);
+    free(tokend->login_password);
+}
+
+static void
+config_free(struct config *config)
+{
+    for (size_t i = 0; i < config->credential_count; i++)
+        clear_credential(&config->credentials[i]);
+    free(config->credentials);
+    for (size_t i = 0; i < config->mailbox_count; i++) {
+        free(config->mailboxes[i].title);
+        free_list(config->mailboxes[i].send_as,
+                  config->mailboxes[i].send_as_count);
+        free(config->mailboxes[i].send_as_file);
+    }
+    free(config->mailboxes);
+    for (size_t i = 0; i < config->relay_count; i++)
+        free(config->relays[i].name);
+    free(config->relays);
+    clear_milter(&config->milter);
+    clear_tokend(&config->tokend);
+    free_list(config->files, config->file_count);
+    free(config->path);
+    free(config);
+}
+
+struct config *
+config_ref(struct config *config)
+{
+    (void)__atomic_add_fetch(&config->reference_count, 1, __ATOMIC_RELAXED);
+    return config;
+}
+
+void
+config_unref(struct config **config)
+{
+    if (*config != NULL && __atomic_sub_fetch(&(*config)->reference_count, 1,
+                                              __ATOMIC_ACQ_REL) == 0)
+        config_free(*config);
+    *config = NULL;
+}

@@ -1,0 +1,33 @@
+/*
+ * config_link - what sections of relay.conf say of each other.
+ *
+ * Runs when every file has been read: turns names into pointers, refuses two
+ * sections of one title and names of sections that do not exist, and looks up
+ * the accounts of `allow`. Part of config.c; nobody else calls it.
+ */
+#ifndef COMMON_CONFIG_LINK_H
+#define COMMON_CONFIG_LINK_H
+
+#include <stddef.h>
+
+#include "common/config.h"
+#include "common/err.h"
+
+/* What was written, kept until the sections that it names are known. */
+struct config_names {
+    char **credentials; /* owned; one for each of config->mailboxes */
+    size_t credential_count;
+    char **route_mailboxes; /* owned; one for each of config->milter.routes */
+    size_t route_mailbox_count;
+    const char *milter_file; /* borrowed; where the milter section is */
+    unsigned milter_line;    /* 0: there is none */
+};
+
+/*
+ * Link `config`, of which everything else is set. Errors: ERR_CONFIG with
+ * `FILE:LINE: ` of the section that is wrong, ERR_SYSTEM out of memory.
+ */
+int config_link(struct config *config, const struct config_names *names,
+                struct err *err) __attribute__((warn_unused_result));
+
+#endif
