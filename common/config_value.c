@@ -312,25 +312,42 @@ config_value_proxy(const char *text, struct err *err)
                    "without user and password");
 }
 
+/* `:PORT` by number or name, or nothing. */
+static bool
+is_port_suffix(const char *text, size_t len)
+{
+    if (len == 0)
+        return true;
+    if (text[0] != ':' || len == 1)
+        return false;
+    for (size_t i = 1; i < len; i++)
+        if (!is_alnum(text[i]) && text[i] != '-')
+            return false;
+    return true;
+}
+
 bool
 config_server_name(const char *text, size_t len, char *out, size_t size)
 {
+    const char *end = text + len;
     const char *colon = memchr(text, ':', len);
-    const char *end;
+    const char *bracket = memchr(text, ']', len);
+    const char *rest = end; /* what follows the name */
 
     if (len > 0 && text[0] == '[') {
-        end = memchr(text, ']', len);
-        if (end == NULL || (end + 1 < text + len && end[1] != ':'))
+        if (bracket == NULL)
             return false;
         text++;
-        len = (size_t)(end - text);
+        rest = bracket + 1;
+        len = (size_t)(bracket - text);
     } else if (colon != NULL &&
-               memchr(colon + 1, ':', len - (size_t)(colon + 1 - text)) ==
-                   NULL) {
+               memchr(colon + 1, ':', (size_t)(end - colon - 1)) == NULL) {
         /* One colon is a port's; more than one are an IPv6 address's. */
+        rest = colon;
         len = (size_t)(colon - text);
     }
-    if (len == 0 || len >= size || memchr(text, '\0', len) != NULL)
+    if (!is_port_suffix(rest, (size_t)(end - rest)) || len == 0 ||
+        len >= size || memchr(text, '\0', len) != NULL)
         return false;
     for (size_t i = 0; i < len; i++)
         out[i] =

@@ -81,4 +81,22 @@ TOKEND_TEST_LIBS = token-daemon/libtokend.la common/libconfig.la \
 %C%_test_secret_source_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_secret_source_LDADD = $(TOKEND_TEST_LIBS)
 endif
+
+if NEED_CONFIG
+CONFIG_TESTS = \
+	%D%/test_config \
+	%D%/test_config_scan \
+	%D%/test_config_value \
+	%D%/test_textfile
+
+check_PROGRAMS += $(CONFIG_TESTS)
+CONFIG_TEST_LIBS = common/libconfig.la common/libcommon.la $(CMOCKA_LIBS)
+SCRATCH = %D%/scratch.c %D%/scratch.h
+%C%_test_config_SOURCES = %D%/test_config.c $(SCRATCH)
+%C%_test_config_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_config_scan_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_config_value_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_textfile_SOURCES = %D%/test_textfile.c $(SCRATCH)
+%C%_test_textfile_LDADD = $(CONFIG_TEST_LIBS)
+endif
 endif

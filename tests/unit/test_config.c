@@ -1,0 +1,890 @@
+/*
+ * config: one row is one relay.conf: what is wrong with it and in which line,
+ * or what is in effect. After every row a good file is read, for libconfuse
+ * has one scanner in a process; and whatever is good is printed and read again.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/config.h"
+#include "common/util.h"
+#include "tests/unit/scratch.h"
+
+#define PRINT_MAX (32u << 20) /* bytes */
+
+/* Two lines that a file needs; rows put what they are about before or after. */
+#define CREDENTIAL                                                 \
+    "credential \"c\" { tenant = \"t.example\" client_id = \"i\" " \
+    "client_secret = {\"file:/x\"} }\n"
+#define BASE CREDENTIAL "mailbox \"relay@example.com\" { credential = \"c\" }\n"
+
+/* A credential section of three lines with something in its second. */
+#define WITH(options) BASE "credential \"d\" {\n" options "\n}\n"
+#define GOOD          "tenant = \"t.example\" client_id = \"i\" "
+#define SECRET        "client_secret = \"file:/x\" "
+#define MILTER(options) \
+    BASE "milter { default_mailbox = \"relay@example.com\"\n" options "\n}\n"
+#define TOKEND(options) BASE "tokend {\n" options "\n}\n"
+
+struct row {
+    const char *name;
+    const char *text;
+    const char *more; /* the content of more.conf */
+    unsigned line;    /* of the error; 0: it is good */
+    const char *in;   /* the file of the error; NULL: relay.conf */
+    const char *want; /* what the error, or what is printed, holds */
+};
+
+static struct row rows[] = {
+    /* ---- what must be there ---- */
+    {.name = "the least that works",
+     .text = BASE,
+     .want = "tokend {\n"
+             "    socket = {\"/run/xoauth2/tokend.sock\", "
+             "\"/var/spool/postfix/run/xoauth2/tokend.sock\"}\n"
+             "    control = \"/run/xoauth2/control.sock\"\n"
+             "    allow = {\"postfix\"}\n"
+             "    refetch_interval = 60\n"
+             "    login_password = \"\"\n"
+             "}\n"},
+    {.name = "an empty file",
+     .text = "",
+     .line = 1,
+     .want = "there is no mailbox section; write mailbox"},
+    {.name = "comments only",
+     .text = "# nothing\n",
+     .line = 1,
+     .want = "there is no mailbox section; write mailbox"},
+    {.name = "defaults of a credential",
+     .text = BASE,
+     .want = "credential \"c\" {\n"
+             "    provider = \"microsoft\"\n"
+             "    tenant = \"t.example\"\n"
+             "    client_id = \"i\"\n"
+             "    grant = \"client_credentials\"\n"
+             "    client_secret = {\"file:/x\"}\n"
+             "    assertion_algorithm = \"PS256\"\n"
+             "}\n"},
+    {.name = "everything of a credential",
+     .text =
+         BASE "credential \"d\" { provider = \"custom\" client_id = \"i\" "
+              "client_secret = {\"file:/x\", \"credential:y\", \"exec:/z -a\"} "
+              "certificate = \"credential:c.pem\" private_key = \"file:/k\" "
+              "assertion_algorithm = \"RS256\" token_url = \"https://h/t\" "
+              "scope = \"a b\" ca_file = \"/ca\" proxy = \"http://p:3128\" "
+              "servers = {\"[Smtp.Example.com]:587\", \"b\"} }",
+     .want = "credential \"d\" {\n"
+             "    provider = \"custom\"\n"
+             "    client_id = \"i\"\n"
+             "    grant = \"client_credentials\"\n"
+             "    client_secret = {\"file:/x\", \"credential:y\", "
+             "\"exec:/z -a\"}\n"
+             "    certificate = \"credential:c.pem\"\n"
+             "    private_key = \"file:/k\"\n"
+             "    assertion_algorithm = \"RS256\"\n"
+             "    token_url = \"https://h/t\"\n"
+             "    scope = \"a b\"\n"
+             "    ca_file = \"/ca\"\n"
+             "    proxy = \"http://p:3128\"\n"
+             "    servers = {\"smtp.example.com\", \"b\"}\n"
+             "}\n"},
+    {.name = "client_id is missing",
+     .text = WITH("tenant = \"t\" " SECRET),
+     .line = 5,
+     .want = "section credential \"d\" (ends here): client_id is missing; "
+             "write client_id = "},
+    {.name = "tenant is missing",
+     .text = WITH("client_id = \"i\" " SECRET),
+     .line = 5,
+     .want = "tenant is missing; write tenant = "},
+    {.name = "tenant is missing in another of Microsoft's clouds",
+     .text = WITH("provider = \"microsoft-dod\" client_id = \"i\" " SECRET),
+     .line = 5,
+     .want = "tenant is missing; write tenant = "},
+    {.name = "a token_url needs no tenant",
+     .text = WITH("client_id = \"i\" token_url = \"https://h/t\" " SECRET),
+     .want = "    token_url = \"https://h/t\"\n"},
+    {.name = "Google has no tenants",
+     .text = WITH("provider = \"google\" client_id = \"i\" " SECRET),
+     .want = "    provider = \"google\"\n"},
+    {.name = "a tenant for Google",
+     .text = WITH("provider = \"google\" " GOOD SECRET),
+     .line = 5,
+     .want = "tenant is for the microsoft providers; remove it"},
+    {.name = "a tenant that is none in particular",
+     .text = WITH("tenant = \"common\""),
+     .line = 4,
+     .want = "tenant must name one tenant"},
+    {.name = "custom without a URL",
+     .text = WITH("provider = \"custom\" client_id = \"i\" " SECRET),
+     .line = 5,
+     .want = "token_url is missing, which provider \"custom\" needs"},
+    {.name = "neither a secret nor a certificate",
+     .text = WITH(GOOD),
+     .line = 5,
+     .want = "no way to prove who it is; write client_secret = "},
+    {.name = "an empty list of secrets",
+     .text = WITH(GOOD "client_secret = {}"),
+     .line = 5,
+     .want = "no way to prove who it is; write client_secret = "},
+    {.name = "a key without its certificate",
+     .text = WITH(GOOD "private_key = \"file:/k\""),
+     .line = 5,
+     .want = "private_key needs its certificate; write certificate = "},
+    {.name = "a key without its certificate beside a secret",
+     .text = WITH(GOOD SECRET "private_key = \"file:/k\""),
+     .line = 5,
+     .want = "private_key needs its certificate; write certificate = "},
+    {.name = "a certificate alone",
+     .text = WITH(GOOD "certificate = \"file:/c\""),
+     .want = "    certificate = \"file:/c\"\n"},
+    {.name = "a title that is no name",
+     .text = BASE "credential \"d e\" {}",
+     .line = 3,
+     .want = "its title must be a short name"},
+    {.name = "credential is missing",
+     .text = BASE "mailbox \"b@example.com\" { }",
+     .line = 3,
+     .want = "section mailbox \"b@example.com\" (ends here): credential is "
+             "missing; write credential = "},
+    {.name = "a mailbox that is no address",
+     .text = BASE "mailbox \"example.com\" { credential = \"c\" }",
+     .line = 3,
+     .want = "its title must be an address"},
+    {.name = "send_as where everybody is a mailbox",
+     .text = BASE
+     "mailbox \"@b.example\" { credential = \"c\" send_as = \"a@b.c\" }",
+     .line = 3,
+     .want = "send_as means nothing here"},
+    {.name = "send_as_file where everybody is a mailbox",
+     .text = BASE
+     "mailbox \"@b.example\" { credential = \"c\" send_as_file = \"/x\" }",
+     .line = 3,
+     .want = "send_as means nothing here"},
+    {.name = "mailboxes with send_as",
+     .text = CREDENTIAL
+     "mailbox \"@b.example\" { credential = c }\n"
+     "mailbox \"b@c.example\" { send_as = {\"x@c.example\",\n"
+     "\"@y.example\"} credential = \"c\" send_as_file = \"/x\" }",
+     .want = "mailbox \"@b.example\" {\n"
+             "    credential = \"c\"\n"
+             "}\n"
+             "mailbox \"b@c.example\" {\n"
+             "    credential = \"c\"\n"
+             "    send_as = {\"x@c.example\", \"@y.example\"}\n"
+             "    send_as_file = \"/x\"\n"
+             "}\n"},
+    {.name = "relays, in one spelling",
+     .text = BASE "relay \"[SMTP.Office365.com]:587\" { }\n"
+                  "relay \"hve\" { min_token_lifetime = 600 }",
+     .want = "relay \"smtp.office365.com\" {\n"
+             "    min_token_lifetime = 300\n"
+             "}\n"
+             "relay \"hve\" {\n"
+             "    min_token_lifetime = 600\n"
+             "}\n"},
+    {.name = "a relay that is no server's name",
+     .text = BASE "relay \"https://h\" {}",
+     .line = 3,
+     .want = "its title must be a server's name"},
+    {.name = "defaults of the milter",
+     .text = MILTER(""),
+     .want = "milter {\n"
+             "    socket = "
+             "\"unix:/var/spool/postfix/run/sendas/sendas.sock\"\n"
+             "    socket_mode = \"0660\"\n"
+             "    socket_group = \"postfix\"\n"
+             "    default_mailbox = \"relay@example.com\"\n"
+             "    not_permitted = \"rewrite\"\n"
+             "    reply_to = \"always\"\n"
+             "    null_sender = \"keep\"\n"
+             "}\n"},
+    {.name = "everything of the milter",
+     .text = BASE "milter { socket = \"fd:3\" socket_mode = 0600 "
+                  "socket_group = \"\" not_permitted = \"reject\" "
+                  "reply_to = never null_sender = \"discard\"\n"
+                  "exempt { recipient = \"@local.example\" }\n"
+                  "exempt { client = \"10.1.0.0/16\" recipient = \"a@b.c\" }\n"
+                  "route { client = \"2001:db8::/32\" login = \"scan ner\" "
+                  "sender = \"@s.example\" from = \"@f.example\" "
+                  "recipient = \"r@r.example\" "
+                  "mailbox = \"RELAY@example.com\" } }",
+     .want = "milter {\n"
+             "    socket = \"fd:3\"\n"
+             "    socket_mode = \"0600\"\n"
+             "    socket_group = \"\"\n"
+             "    not_permitted = \"reject\"\n"
+             "    reply_to = \"never\"\n"
+             "    null_sender = \"discard\"\n"
+             "    exempt {\n"
+             "        recipient = \"@local.example\"\n"
+             "    }\n"
+             "    exempt {\n"
+             "        client = \"10.1.0.0/16\"\n"
+             "        recipient = \"a@b.c\"\n"
+             "    }\n"
+             "    route {\n"
+             "        client = \"2001:db8::/32\"\n"
+             "        login = \"scan ner\"\n"
+             "        sender = \"@s.example\"\n"
+             "        from = \"@f.example\"\n"
+             "        recipient = \"r@r.example\"\n"
+             "        mailbox = \"relay@example.com\"\n"
+             "    }\n"
+             "}\n"},
+    {.name = "default_mailbox is missing",
+     .text = BASE "milter {\n}",
+     .line = 4,
+     .want = "default_mailbox is missing; write default_mailbox = "},
+    {.name = "default_mailbox is missing in an audit",
+     .text = BASE "milter { not_permitted = \"audit\" }",
+     .line = 3,
+     .want = "default_mailbox is missing; write default_mailbox = "},
+    {.name = "default_mailbox is a domain",
+     .text = CREDENTIAL "mailbox \"@b.example\" { credential = \"c\" }\n"
+                        "milter { default_mailbox = \"@b.example\" }",
+     .line = 3,
+     .want = "default_mailbox must be an address"},
+    {.name = "default_mailbox is no section, though its domain is",
+     .text = CREDENTIAL "mailbox \"@b.example\" { credential = \"c\" }\n"
+                        "milter {\ndefault_mailbox = \"a@b.example\" }",
+     .line = 4,
+     .want = "default_mailbox (ends here): there is no section mailbox "
+             "\"a@b.example\"; write one or correct the address"},
+    {.name = "an exempt for nothing",
+     .text = MILTER("exempt { }"),
+     .line = 4,
+     .want = "section exempt (ends here): it says for which messages nowhere"},
+    {.name = "a route for nothing",
+     .text = MILTER("route { mailbox = \"relay@example.com\" }"),
+     .line = 4,
+     .want = "section route (ends here): it says for which messages nowhere"},
+    {.name = "a route to nowhere",
+     .text = MILTER("route { from = \"@x.example\" }"),
+     .line = 4,
+     .want = "mailbox is missing; write mailbox = "},
+    {.name = "a route to a mailbox that is not there",
+     .text = MILTER("\nroute { from = \"@x.example\" mailbox = \"a@b.c\" }"),
+     .line = 5,
+     .want =
+         "section route (ends here): there is no section mailbox \"a@b.c\""},
+    {.name = "a network with bits behind it",
+     .text = MILTER("exempt { client = \"10.1.0.1/16\" }"),
+     .line = 4,
+     .want = "client must be a network"},
+    {.name = "everything of tokend",
+     .text = TOKEND("socket = \"/a\" control = \"/b\" allow = {\"root\", "
+                    "\"group:root\"}\n refetch_interval = 1 "
+                    "login_password = \"unix:run/x\""),
+     .want = "tokend {\n"
+             "    socket = {\"/a\"}\n"
+             "    control = \"/b\"\n"
+             "    allow = {\"root\", \"group:root\"}\n"
+             "    refetch_interval = 1\n"
+             "    login_password = \"unix:run/x\"\n"
+             "}\n"},
+    {.name = "nobody else may ask",
+     .text = TOKEND("allow = {}"),
+     .want = "    allow = {}\n"},
+    {.name = "no socket",
+     .text = TOKEND("socket = {}"),
+     .line = 5,
+     .want = "section tokend (ends here): socket is empty"},
+    {.name = "a socket twice",
+     .text = TOKEND("socket = {\"/a\", \"/b\", \"/a\"}"),
+     .line = 5,
+     .want = "socket has the same path twice"},
+    {.name = "one path for both kinds of socket",
+     .text = TOKEND("socket = {\"/a\"} control = \"/a\""),
+     .line = 5,
+     .want = "control must have a path of its own"},
+    {.name = "refetch_interval is zero",
+     .text = TOKEND("refetch_interval = 0"),
+     .line = 4,
+     .want = "refetch_interval must be a number from 1 to 3600"},
+    {.name = "min_token_lifetime is too large",
+     .text = BASE "relay \"h\" { min_token_lifetime = 3601 }",
+     .line = 3,
+     .want = "min_token_lifetime must be a number from 0 to 3600"},
+
+    /* ---- secrets ---- */
+    {.name = "a secret itself",
+     .text = WITH("client_secret = \"hunter2\""),
+     .line = 4,
+     .want = "client_secret must be a reference such as \"file:"},
+    {.name = "a secret itself, second in the list",
+     .text = WITH("client_secret = {\"file:/x\",\n \"hunter2\"}"),
+     .line = 5,
+     .want = "client_secret must be a reference such as \"file:"},
+    {.name = "a secret itself without quotes",
+     .text = WITH("client_secret = hunter2"),
+     .line = 4,
+     .want = "client_secret must be a reference such as \"file:"},
+    {.name = "a secret itself with an odd sign",
+     .text = WITH("client_secret = hunter2~x"),
+     .line = 4,
+     .want = "means nothing here"},
+    {.name = "a secret after a forgotten =",
+     .text = WITH("client_secret \"hunter2\""),
+     .line = 5,
+     .want = "followed by {"},
+    {.name = "a secret for a title",
+     .text = WITH("client_secret \"hunter2\" { }"),
+     .line = 4,
+     .want = "client_secret is an option: write NAME = VALUE"},
+    {.name = "a secret beside another value",
+     .text = WITH("client_secret = {\"file:/x\"} \"hunter2\""),
+     .line = 4,
+     .want = "an option's name"},
+    {.name = "a key itself",
+     .text = WITH("private_key = \"-----BEGIN hunter2\""),
+     .line = 4,
+     .want = "private_key must be a reference"},
+    {.name = "a password for login_password",
+     .text = TOKEND("login_password = \"hunter2\""),
+     .line = 4,
+     .want = "login_password must be empty or say where"},
+    {.name = "a password in a URL",
+     .text = WITH("token_url = \"https://u:hunter2@h/\""),
+     .line = 4,
+     .want = "token_url must be a URL"},
+    {.name = "a password for a proxy",
+     .text = WITH("proxy = \"http://u:hunter2@h:1\""),
+     .line = 4,
+     .want = "proxy must be \"http://HOST:PORT\""},
+    {.name = "a relative file",
+     .text = WITH("client_secret = \"file:secret\""),
+     .line = 4,
+     .want = "client_secret must name its file by an absolute path"},
+
+    /* ---- the table ---- */
+    {.name = "an unknown option",
+     .text = BASE "tokend {\n sockets = {\"/x\"} }",
+     .line = 4,
+     .want = "unknown option sockets; what may stand here: socket, control, "
+             "allow, refetch_interval, login_password"},
+    {.name = "an unknown section",
+     .text = "\nproxy { }\n" BASE,
+     .line = 2,
+     .want = "unknown option proxy; what may stand here: credential, mailbox, "
+             "relay, milter, tokend, include"},
+    {.name = "an option in the wrong section",
+     .text = BASE "tokend { exempt { } }",
+     .line = 3,
+     .want = "unknown option exempt"},
+    {.name = "an option outside of all sections",
+     .text = BASE "tenant = \"x\"",
+     .line = 3,
+     .want = "unknown option tenant"},
+    {.name = "an include in a section",
+     .text = BASE "tokend { include(\"x\") }",
+     .line = 3,
+     .want = "unknown option include"},
+    {.name = "the row that is no option",
+     .text = BASE "\"\" = \"x\"",
+     .line = 3,
+     .want = "an option's name"},
+    {.name = "a list for one value",
+     .text = TOKEND("control = {\"/a\"}"),
+     .line = 4,
+     .want = "takes one value"},
+    {.name = "an option as a section",
+     .text = TOKEND("control { }"),
+     .line = 4,
+     .want = "control is an option: write NAME = VALUE"},
+    {.name = "a section as an option",
+     .text = BASE "tokend = \"x\"",
+     .line = 3,
+     .want = "tokend is a section without a title"},
+    {.name = "a section with a title as an option",
+     .text = BASE "mailbox = \"x\"",
+     .line = 3,
+     .want = "mailbox is a section with a title"},
+    {.name = "a title missing",
+     .text = BASE "mailbox { }",
+     .line = 3,
+     .want = "mailbox is a section with a title"},
+    {.name = "a title too many",
+     .text = BASE "tokend \"x\" { }",
+     .line = 3,
+     .want = "tokend is a section without a title"},
+    {.name = "include as an option",
+     .text = BASE "include = \"x\"",
+     .line = 3,
+     .want = "include is written include(\"FILE\")"},
+    {.name = "a section as a call",
+     .text = BASE "tokend(\"x\")",
+     .line = 3,
+     .want = "tokend is a section without a title"},
+    {.name = "a word that is not in the list",
+     .text = WITH("provider = \"office365\""),
+     .line = 4,
+     .want = "provider must be \"microsoft\", \"microsoft-gcc-high\", "
+             "\"microsoft-dod\", \"microsoft-china\", \"google\" or "
+             "\"custom\""},
+    {.name = "a grant that is not there",
+     .text = WITH("grant = \"password\""),
+     .line = 4,
+     .want = "grant must be \"client_credentials\""},
+
+    /* ---- twice, and who is meant ---- */
+    {.name = "an option twice",
+     .text = TOKEND("control = \"/a\"\n\n control = \"/a\""),
+     .line = 6,
+     .want = "control is already set in line 4; keep one of the two"},
+    {.name = "a list twice",
+     .text = TOKEND("allow = {\"root\"}\n allow = {}"),
+     .line = 5,
+     .want = "allow is already set in line 4"},
+    {.name = "two credentials of one name",
+     .text = BASE CREDENTIAL,
+     .line = 3,
+     .want = "section credential \"c\" (ends here): there is one of this title "
+             "already, which ends at "},
+    {.name = "two mailboxes of one title, in another case",
+     .text = BASE "\nmailbox \"Relay@EXAMPLE.com\" { credential = \"c\" }",
+     .line = 4,
+     .want = "/relay.conf:2; put them together"},
+    {.name = "two relays of one name, in another spelling",
+     .text = BASE "relay \"h\" { }\nrelay \"[H]:25\" { }",
+     .line = 4,
+     .want = "section relay \"h\" (ends here): there is one of this title "},
+    {.name = "two milters",
+     .text = MILTER("") "milter { }",
+     .line = 6,
+     .want = "section milter (ends here): there is such a section already"},
+    {.name = "two tokends",
+     .text = TOKEND("") "tokend { }",
+     .line = 6,
+     .want = "section tokend (ends here): there is such a section already"},
+    {.name = "a credential that is not there",
+     .text = BASE "mailbox \"b@example.com\" {\n credential = \"contosoo\" }",
+     .line = 4,
+     .want =
+         "there is no section credential \"contosoo\"; write one or correct "
+         "the name"},
+    {.name = "a credential that comes later",
+     .text = "mailbox \"a@b.c\" { credential = \"c\" }\n" CREDENTIAL,
+     .want = "mailbox \"a@b.c\" {\n    credential = \"c\"\n}\n"},
+
+    /* ---- the text ---- */
+    {.name = "lines after comments keep their number",
+     .text = "# a\n// b\n/* c\n * d */ # e\n#### f\n\nx = y\n" BASE,
+     .line = 7,
+     .want = "unknown option x"},
+    {.name = "an unclosed section at the end",
+     .text = BASE "\ntokend {\n control = \"/x\"\n",
+     .line = 4,
+     .want = "this { is never closed; a } is missing"},
+    {.name = "an environment variable",
+     .text = TOKEND("control = \"${PATH}\""),
+     .line = 4,
+     .want = "${...} is not replaced"},
+    {.name = "a broken string",
+     .text = TOKEND("control = \"/x\nallow = {}"),
+     .line = 4,
+     .want = "this string is not closed on its line"},
+    {.name = "lines of another system, with a byte order mark",
+     .text = "\xef\xbb\xbf# x\r\ntokend {\r\n control = \"/x\"\r\n}\r\n" BASE,
+     .want = "    control = \"/x\"\n"},
+    {.name = "quotes and backslashes",
+     .text =
+         BASE "milter { not_permitted = \"reject\" route { "
+              "login = 'D\\\\scan \"3\"' mailbox = \"relay@example.com\" } }",
+     .want = "        login = \"D\\\\scan \\\"3\\\"\"\n"},
+    {.name = "an address beyond ASCII",
+     .text = CREDENTIAL
+     "mailbox \"j\xc3\xb6rg@m\xc3\xbcnchen.example\" { credential = \"c\" }",
+     .want = "mailbox \"j\xc3\xb6rg@m\xc3\xbcnchen.example\" {\n"},
+
+    /* ---- includes ---- */
+    {.name = "an included file beside this one",
+     .text = BASE "include(\"more.conf\")\n",
+     .more = "tokend { control = \"/more\" }",
+     .want = "    control = \"/more\"\n"},
+    {.name = "an error in an included file has its name and line",
+     .text = "\n\ninclude(\"more.conf\")\n" BASE,
+     .more = "\n# x\ntokend { x = y }",
+     .in = "more.conf",
+     .line = 3,
+     .want = "unknown option x"},
+    {.name = "a bad shape in an included file",
+     .text = BASE "include(\"more.conf\")\n",
+     .more = "\ntokend {",
+     .in = "more.conf",
+     .line = 2,
+     .want = "this { is never closed"},
+    {.name = "bad bytes in an included file",
+     .text = BASE "include(\"more.conf\")\n",
+     .more = "\n\x01",
+     .in = "more.conf",
+     .line = 2,
+     .want = "byte 0x01"},
+    {.name = "a section of an included file that has no credential",
+     .text = BASE "include(\"more.conf\")\n",
+     .more = "mailbox \"b@example.com\" {\ncredential = \"x\" }",
+     .in = "more.conf",
+     .line = 2,
+     .want = "there is no section credential \"x\""},
+    {.name = "two of one title in two files",
+     .text = BASE "include(\"more.conf\")\n",
+     .more = "\n\nmailbox \"relay@example.com\" { credential = \"c\" }",
+     .in = "more.conf",
+     .line = 3,
+     .want = "/relay.conf:2; put them together"},
+    {.name = "a milter in an included file, with a route to nowhere",
+     .text = BASE "include(\"more.conf\")\n",
+     .more = "\nmilter { not_permitted = \"reject\"\n"
+             "route { login = \"x\" mailbox = \"a@b.c\" } }",
+     .in = "more.conf",
+     .line = 3,
+     .want = "there is no section mailbox \"a@b.c\""},
+    {.name = "an error after an include has the right file and line",
+     .text = BASE "include(\"more.conf\")\n\nx = y\n",
+     .more = "# 1\n# 2\n# 3\n# 4\n",
+     .line = 5,
+     .want = "unknown option x"},
+    {.name = "an empty included file",
+     .text = BASE "include(\"more.conf\")\n",
+     .more = "",
+     .want = "mailbox "},
+    {.name = "an include of nothing",
+     .text = BASE "include(\"\")\n",
+     .line = 3,
+     .want = "include names no file"},
+    {.name = "an included file that is not there",
+     .text = BASE "\ninclude(\"none.conf\")\n",
+     .line = 4,
+     .want = "none.conf: No such file"},
+    {.name = "an included directory",
+     .text = BASE "include(\".\")\n",
+     .line = 3,
+     .want = "it is not a regular file"},
+    {.name = "a file that includes itself",
+     .text = BASE "include(\"more.conf\")\n",
+     .more = "\ninclude(\"more.conf\")",
+     .in = "more.conf",
+     .line = 2,
+     .want = "does a file include itself?"},
+};
+
+/* ---- helpers ---- */
+
+static char *
+print(const struct config *config)
+{
+    struct buf out;
+    char *text;
+
+    buf_init(&out, PRINT_MAX);
+    config_print(config, &out);
+    assert_false(buf_failed(&out));
+    text = strdup(buf_str(&out));
+    assert_non_null(text);
+    buf_clear(&out);
+    return text;
+}
+
+static struct config *
+load_good(const char *name)
+{
+    struct err err = {ERR_NONE, ""};
+    struct config *config = config_load(scratch_path(name), &err);
+
+    assert_string_equal(err.text, "");
+    assert_int_equal(err.code, ERR_NONE);
+    assert_non_null(config);
+    return config;
+}
+
+/* What is printed is read as the same. */
+static void
+check_round_trip(const struct config *config)
+{
+    char *first = print(config);
+    struct config *again;
+    char *second;
+
+    scratch_write_text("again.conf", first);
+    again = load_good("again.conf");
+    second = print(again);
+    assert_string_equal(first, second);
+    assert_int_equal(config->milter.is_present, again->milter.is_present);
+    free(first);
+    free(second);
+    config_unref(&again);
+}
+
+static void
+check_good(const struct row *row)
+{
+    struct config *config = load_good("relay.conf");
+    char *text = print(config);
+
+    if (strstr(text, row->want) == NULL)
+        fail_msg("not printed:\n%s\nbut:\n%s", row->want, text);
+    free(text);
+    check_round_trip(config);
+    config_unref(&config);
+    assert_null(config);
+}
+
+static void
+check_bad(const struct row *row)
+{
+    struct err err = {ERR_NONE, ""};
+    char place[1100];
+
+    assert_null(config_load(scratch_path("relay.conf"), &err));
+    assert_int_equal(err.code, ERR_CONFIG);
+    (void)snprintf(place, sizeof(place), "%s:%u: ",
+                   scratch_path(row->in != NULL ? row->in : "relay.conf"),
+                   row->line);
+    if (strstr(err.text, place) != err.text ||
+        strstr(err.text, row->want) == NULL)
+        fail_msg("\"%s\" where \"%s... %s\" is wanted", err.text, place,
+                 row->want);
+    assert_null(strstr(err.text, "hunter2"));
+}
+
+static void
+check_row(void **state)
+{
+    const struct row *row = *state;
+    struct config *config;
+
+    scratch_write_text("relay.conf", row->text);
+    scratch_write_text("more.conf", row->more != NULL ? row->more : "");
+    if (row->line == 0)
+        check_good(row);
+    else
+        check_bad(row);
+
+    scratch_write_text("good.conf", MILTER("") "tokend { control = \"/x\" }");
+    config = load_good("good.conf");
+    assert_string_equal(config->tokend.control, "/x");
+    config_unref(&config);
+}
+
+/* ---- what rows can't say ---- */
+
+static void
+the_structs_hold_what_the_file_says(void **state)
+{
+    struct config *config;
+    const struct config_credential *credential;
+
+    (void)state;
+    scratch_write_text(
+        "relay.conf", CREDENTIAL
+        "credential \"d\" { provider = \"google\" client_id = \"i\"\n"
+        "client_secret = {\"file:/a\", \"credential:b\", \"exec:/c d\"}\n"
+        "certificate = \"file:/e\" assertion_algorithm = \"RS256\" }\n"
+        "mailbox \"Relay@example.com\" { credential = \"d\" }\n"
+        "milter { default_mailbox = \"relay@EXAMPLE.com\" "
+        "socket_mode = \"0606\" reply_to = \"deliverable\"\n"
+        "exempt { client = \"10.1.0.0/16\" }\n"
+        "route { client = \"::1\" mailbox = \"relay@example.com\" } }\n"
+        "tokend { allow = {\"group:root\", \"no-such-account\"} }\n");
+    config = load_good("relay.conf");
+    assert_string_equal(config->path, scratch_path("relay.conf"));
+    assert_int_equal(config->file_count, 1);
+    assert_int_equal(config->credential_count, 2);
+    credential = &config->credentials[1];
+    assert_int_equal(credential->line, 4);
+    assert_string_equal(credential->file, scratch_path("relay.conf"));
+    assert_int_equal(credential->provider, CONFIG_PROVIDER_GOOGLE);
+    assert_int_equal(credential->client_secret_count, 3);
+    assert_int_equal(credential->client_secrets[0].kind, CONFIG_REF_FILE);
+    assert_string_equal(credential->client_secrets[0].value, "/a");
+    assert_int_equal(credential->client_secrets[1].kind, CONFIG_REF_CREDENTIAL);
+    assert_string_equal(credential->client_secrets[1].value, "b");
+    assert_int_equal(credential->client_secrets[2].kind, CONFIG_REF_EXEC);
+    assert_string_equal(credential->client_secrets[2].value, "/c d");
+    assert_string_equal(credential->client_secrets[2].text, "exec:/c d");
+    assert_int_equal(credential->certificate.kind, CONFIG_REF_FILE);
+    assert_int_equal(credential->private_key.kind, CONFIG_REF_NONE);
+    assert_int_equal(credential->assertion_algorithm, CONFIG_ASSERTION_RS256);
+    assert_null(credential->token_url);
+    assert_ptr_equal(config->mailboxes[0].credential, credential);
+    assert_true(config->milter.is_present);
+    assert_int_equal(config->milter.socket_mode, 0606);
+    assert_int_equal(config->milter.reply_to, CONFIG_REPLY_TO_DELIVERABLE);
+    assert_string_equal(config->milter.default_mailbox, "Relay@example.com");
+    assert_true(config->milter.exempts[0].has_client);
+    assert_int_equal(config->milter.exempts[0].client.prefix, 112);
+    assert_int_equal(config->milter.exempts[0].line, 7);
+    assert_int_equal(config->milter.routes[0].line, 8);
+    assert_ptr_equal(config->milter.routes[0].mailbox,
+                     config->mailboxes[0].title);
+    assert_true(config->tokend.allow[0].is_group);
+    assert_true(config->tokend.allow[0].is_known);
+    assert_int_equal(config->tokend.allow[0].id, 0);
+    assert_false(config->tokend.allow[1].is_known);
+    config_unref(&config);
+}
+
+static void
+without_a_milter_section_there_are_its_defaults(void **state)
+{
+    struct config *config;
+
+    (void)state;
+    scratch_write_text("relay.conf", BASE);
+    config = load_good("relay.conf");
+    assert_false(config->milter.is_present);
+    assert_string_equal(config->milter.socket_group, "postfix");
+    assert_null(config->milter.default_mailbox);
+    assert_int_equal(config->tokend.socket_count, 2);
+    config_unref(&config);
+}
+
+static void
+a_reference_keeps_it_alive(void **state)
+{
+    struct config *config;
+    struct config *other;
+
+    (void)state;
+    scratch_write_text("relay.conf", BASE);
+    config = load_good("relay.conf");
+    other = config_ref(config);
+    assert_ptr_equal(other, config);
+    config_unref(&config);
+    assert_null(config);
+    assert_string_equal(other->mailboxes[0].title, "relay@example.com");
+    config_unref(&other);
+    config_unref(&other);
+}
+
+static void
+expect_unreadable(const char *path, const char *want)
+{
+    struct err err = {ERR_NONE, ""};
+
+    assert_null(config_load(path, &err));
+    assert_int_equal(err.code, ERR_CONFIG);
+    assert_ptr_equal(strstr(err.text, "cannot read "), err.text);
+    assert_non_null(strstr(err.text, path));
+    assert_non_null(strstr(err.text, want));
+}
+
+static void
+a_file_that_can_not_be_read_is_named(void **state)
+{
+    (void)state;
+    expect_unreadable(scratch_path("none.conf"), "No such file");
+    expect_unreadable(scratch_directory(), "not a regular file");
+    expect_unreadable("/dev/null", "not a regular file");
+}
+
+/* Cut anywhere a file is wrong or still whole, and never more than that. */
+static void
+every_beginning_of_a_file_is_survived(void **state)
+{
+    static const char text[] = "# a\n" MILTER(
+        "/* b */ route { client = '10.0.0.0/8' mailbox = "
+        "\"relay@example.com\" } exempt { client = ::1 }") "relay \"h\\\"\" { "
+                                                           "}\ninclude(\"more."
+                                                           "conf\")\n";
+    struct err err;
+    struct config *config;
+
+    (void)state;
+    scratch_write_text("more.conf", "tokend { allow = {root, } }\n");
+    for (size_t len = 0; len < sizeof(text); len++) {
+        scratch_write("relay.conf", text, len, 0644);
+        err = (struct err){ERR_NONE, ""};
+        config = config_load(scratch_path("relay.conf"), &err);
+        if (config == NULL)
+            assert_int_equal(err.code, ERR_CONFIG);
+        config_unref(&config);
+    }
+}
+
+static void
+ten_megabytes_are_read_to_the_end(void **state)
+{
+    static const char line[] = "relay \"h\" { min_token_lifetime = 10 } # x\n";
+    size_t size = 10u << 20;
+    char *text = malloc(size + sizeof(line) + 16);
+    struct err err = {ERR_NONE, ""};
+    size_t len = 0;
+
+    (void)state;
+    assert_non_null(text);
+    for (; len < size; len += sizeof(line) - 1)
+        memcpy(text + len, line, sizeof(line) - 1);
+    memcpy(text + len, "x = y\n", 6);
+    scratch_write("relay.conf", text, len + 6, 0644);
+    free(text);
+    assert_null(config_load(scratch_path("relay.conf"), &err));
+    assert_non_null(strstr(err.text, ": unknown option x"));
+}
+
+/* As many as are promised; how long it takes is for the benchmark. */
+static void
+many_mailboxes_and_entries_are_kept(void **state)
+{
+    struct buf text;
+    struct config *config;
+
+    (void)state;
+    buf_init(&text, 16u << 20);
+    buf_append_str(&text, CREDENTIAL);
+    for (int i = 0; i < 10000; i++) {
+        buf_append_str(&text, "mailbox \"m");
+        buf_append_int(&text, i);
+        buf_append_str(&text, "@example.com\" { credential = \"c\" }\n");
+    }
+    buf_append_str(&text, "mailbox \"a@b.c\" { credential = \"c\" send_as = {");
+    for (int i = 0; i < 100000; i++) {
+        buf_append_str(&text, "\"s");
+        buf_append_int(&text, i);
+        buf_append_str(&text, "@example.com\",\n");
+    }
+    buf_append_str(&text, "} }");
+    scratch_write("relay.conf", buf_str(&text), text.len, 0644);
+    buf_clear(&text);
+    config = load_good("relay.conf");
+    assert_int_equal(config->mailbox_count, 10001);
+    assert_string_equal(config->mailboxes[9999].title, "m9999@example.com");
+    assert_int_equal(config->mailboxes[10000].send_as_count, 100000);
+    assert_string_equal(config->mailboxes[10000].send_as[99999],
+                        "s99999@example.com");
+    check_round_trip(config);
+    config_unref(&config);
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest others[] = {
+        cmocka_unit_test(the_structs_hold_what_the_file_says),
+        cmocka_unit_test(without_a_milter_section_there_are_its_defaults),
+        cmocka_unit_test(a_reference_keeps_it_alive),
+        cmocka_unit_test(a_file_that_can_not_be_read_is_named),
+        cmocka_unit_test(every_beginning_of_a_file_is_survived),
+        cmocka_unit_test(ten_megabytes_are_read_to_the_end),
+        cmocka_unit_test(many_mailboxes_and_entries_are_kept),
+    };
+    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        tests[i] = (struct CMUnitTest){
+            .name = rows[i].name,
+            .test_func = check_row,
+            .initial_state = &rows[i],
+        };
+    }
+    memcpy(tests + ARRAY_LEN(rows), others, sizeof(others));
+    return cmocka_run_group_tests_name("config", tests, scratch_set_up,
+                                       scratch_tear_down);
+}
