@@ -85,8 +85,11 @@ endif
 if NEED_CONFIG
 CONFIG_TESTS = \
 	%D%/test_config \
+	%D%/test_config_alloc \
 	%D%/test_config_scan \
+	%D%/test_config_secrets \
 	%D%/test_config_value \
+	%D%/test_sendas \
 	%D%/test_textfile
 
 check_PROGRAMS += $(CONFIG_TESTS)
@@ -94,8 +97,18 @@ CONFIG_TEST_LIBS = common/libconfig.la common/libcommon.la $(CMOCKA_LIBS)
 SCRATCH = %D%/scratch.c %D%/scratch.h
 %C%_test_config_SOURCES = %D%/test_config.c $(SCRATCH)
 %C%_test_config_LDADD = $(CONFIG_TEST_LIBS)
+# The linker sends our own calls, not those of libraries, to the test.
+%C%_test_config_alloc_SOURCES = %D%/test_config_alloc.c $(SCRATCH)
+%C%_test_config_alloc_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_config_alloc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
+	-Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=reallocarray \
+	-Wl,--wrap=strdup
 %C%_test_config_scan_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_config_secrets_SOURCES = %D%/test_config_secrets.c $(SCRATCH)
+%C%_test_config_secrets_LDADD = $(CONFIG_TEST_LIBS)
 %C%_test_config_value_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_sendas_SOURCES = %D%/test_sendas.c $(SCRATCH)
+%C%_test_sendas_LDADD = $(CONFIG_TEST_LIBS)
 %C%_test_textfile_SOURCES = %D%/test_textfile.c $(SCRATCH)
 %C%_test_textfile_LDADD = $(CONFIG_TEST_LIBS)
 endif

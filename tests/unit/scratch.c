@@ -64,8 +64,10 @@ void
 scratch_write(const char *name, const void *data, size_t len, mode_t mode)
 {
     const char *path = scratch_path(name);
-    FILE *file = fopen(path, "w");
+    FILE *file;
 
+    (void)unlink(path); /* so that nothing of an old one's owner stays */
+    file = fopen(path, "w");
     assert_non_null(file);
     assert_int_equal(fwrite(data, 1, len, file), len);
     assert_int_equal(fclose(file), 0);
