@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <confuse.h>
+
 #include "common/config_link.h"
 #include "common/config_scan.h"
 #include "common/config_section.h"

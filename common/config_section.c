@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <confuse.h>
+
 #include "common/util.h"
 
 /* ---- errors ---- */

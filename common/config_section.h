@@ -13,18 +13,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <confuse.h>
-
 #include "common/config.h"
 #include "common/config_link.h"
 #include "common/config_value.h"
 #include "common/err.h"
 
+/* Of libconfuse: a section that was read, and a row of a table. */
+struct cfg_t;
+struct cfg_opt_t;
+
 /* One load of a configuration. */
 struct config_loader {
     struct config *config; /* that is being filled */
     struct err err;        /* the first one; what follows from it is not told */
-    cfg_t *root;
+    struct cfg_t *root;
     size_t depth;     /* of includes */
     const char *file; /* that is being read; borrowed from config->files */
     char **send_as;   /* of the mailbox section that is being read */
@@ -44,8 +46,9 @@ struct config_loader {
     }
 
 /* Put the loader into a root's options and all tables below. */
-void config_loader_plant(cfg_opt_t *options, struct config_loader *loader);
-struct config_loader *config_loader_of(const cfg_t *section);
+void config_loader_plant(struct cfg_opt_t *options,
+                         struct config_loader *loader);
+struct config_loader *config_loader_of(const struct cfg_t *section);
 
 /* Each sets the loader's error, if it has none yet, and returns -1. */
 int config_section_fail_memory(struct config_loader *loader);
@@ -53,13 +56,13 @@ int config_section_fail_at(struct config_loader *loader, const char *file,
                            unsigned line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* The option that is being read is wrong; `reason` follows its name. */
-int config_section_fail_option(const cfg_t *section, const char *name,
+int config_section_fail_option(const struct cfg_t *section, const char *name,
                                const struct err *reason);
 /* A section as a whole is wrong; it has just ended. */
-int config_section_fail(const cfg_t *section, const char *text);
+int config_section_fail(const struct cfg_t *section, const char *text);
 
 /* For cfg_set_error_function(): what libconfuse itself finds wrong. */
-void config_section_on_error(cfg_t *section, const char *fmt, va_list ap)
+void config_section_on_error(struct cfg_t *section, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
 
 /*
@@ -75,21 +78,21 @@ int config_section_append(struct config_loader *loader, char ***list,
 void config_section_free_list(char **list, size_t count);
 
 /* A copy of an option's text; *out is left alone when it is not set. */
-int config_section_text(cfg_t *section, const char *name, char **out);
+int config_section_text(struct cfg_t *section, const char *name, char **out);
 /* Copies of all values of a list, appended. */
-int config_section_list(cfg_t *section, const char *name, char ***out,
+int config_section_list(struct cfg_t *section, const char *name, char ***out,
                         size_t *count);
 /* The number of a word, which was checked when it was read. */
-int config_section_word(cfg_t *section, const char *name,
+int config_section_word(struct cfg_t *section, const char *name,
                         const struct config_word *words);
 int config_section_copy_ref(struct config_loader *loader, const char *text,
                             struct config_ref *out);
-int config_section_ref(cfg_t *section, const char *name,
+int config_section_ref(struct cfg_t *section, const char *name,
                        struct config_ref *out);
-void config_section_network(cfg_t *section, const char *name, bool *has,
+void config_section_network(struct cfg_t *section, const char *name, bool *has,
                             struct config_network *out);
 
 /* The section of this kind that has just ended. */
-cfg_t *config_section_last(cfg_opt_t *opt);
+struct cfg_t *config_section_last(struct cfg_opt_t *opt);
 
 #endif

@@ -48,7 +48,7 @@ library()
 library 'curl/' token-daemon/http.c
 library 'sqlite3' token-daemon/store.c
 library 'libmilter/' milter/callbacks.c
-library 'confuse' common/config.c
+library 'confuse' common/config.c common/config_section.c
 library 'sasl/' sasl-xoauth2/
 library 'openssl/' token-daemon/assertion.c token-daemon/fingerprint.c \
     token-daemon/hardening.c token-daemon/seal.c
