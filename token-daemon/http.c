@@ -169,7 +169,6 @@ code_of(CURLcode code)
     case CURLE_BAD_FUNCTION_ARGUMENT:
     case CURLE_UNKNOWN_OPTION:
         return ERR_SYSTEM;
-    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ENGINE_NOTFOUND:
     case CURLE_SSL_CIPHER:
         return ERR_CONFIG;
@@ -201,6 +200,13 @@ describe_failure(struct http_call *call, CURLcode code)
                       "check ca_file, this host's clock, and proxies that open "
                       "TLS",
                       call->host, verify);
+        return;
+    }
+    if (code == CURLE_SSL_CACERT_BADFILE) {
+        (void)err_set(err, ERR_CONFIG,
+                      "no answer from %s: ca_file can't be read, or there is "
+                      "no certificate in it",
+                      call->host);
         return;
     }
     (void)err_set(err, code_of(code), "no answer from %s: %s", call->host,

@@ -52,10 +52,12 @@ endif
 
 if TOKEND
 TOKEND_TESTS = \
+	%D%/test_acquire \
 	%D%/test_assertion \
 	%D%/test_backoff \
 	%D%/test_grant \
 	%D%/test_hardening \
+	%D%/test_http \
 	%D%/test_oauth_response \
 	%D%/test_provider \
 	%D%/test_retry_after \
@@ -67,6 +69,11 @@ TOKEND_TEST_CPPFLAGS = $(AM_CPPFLAGS) \
 TOKEND_TEST_LIBS = token-daemon/libtokend.la common/libconfig.la \
 	common/libcommon.la $(EVENT_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS) \
 	$(CMOCKA_LIBS)
+%C%_test_acquire_SOURCES = %D%/test_acquire.c \
+	%D%/scripted_server.c %D%/scripted_server.h \
+	%D%/self_signed.c %D%/self_signed.h
+%C%_test_acquire_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_acquire_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_assertion_SOURCES = %D%/test_assertion.c \
 	%D%/self_signed.c %D%/self_signed.h
 %C%_test_assertion_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
@@ -75,6 +82,10 @@ TOKEND_TEST_LIBS = token-daemon/libtokend.la common/libconfig.la \
 %C%_test_grant_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_hardening_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_hardening_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_http_SOURCES = %D%/test_http.c \
+	%D%/scripted_server.c %D%/scripted_server.h
+%C%_test_http_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_http_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_oauth_response_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_provider_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_retry_after_LDADD = $(TOKEND_TEST_LIBS)
