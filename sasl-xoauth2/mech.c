@@ -30,7 +30,7 @@
 
 #define SOCKET_PREFIX "unix:"
 #define NAME_SHOWN    128  /* bytes of a login or server in a line, with NUL */
-#define CAUSE_SHOWN   148  /* bytes of why tokend is out of reach, with NUL */
+#define TEXT_SHOWN    768  /* bytes of the rest of a line, with NUL */
 #define KEY_MAX       4096 /* bytes of a request's key: two names and a bit */
 #define PORT_MAX      65535
 
@@ -76,7 +76,7 @@ sasl_code(enum err_code code)
     return SASL_FAIL;
 }
 
-/* The one line. `text` holds no secret and only printable bytes. */
+/* The one line: `text` holds no secret and only printable bytes. */
 static void
 say(const struct mech *mech, const char *text)
 {
@@ -99,6 +99,18 @@ say(const struct mech *mech, const char *text)
                     shown_user, shown_host, text);
 }
 
+/* The end of a login: the line, and the code for it. */
+static int
+fail(const struct mech *mech, enum err_code code, const char *reason,
+     const char *step)
+{
+    char text[TEXT_SHOWN];
+
+    (void)snprintf(text, sizeof(text), "%s%s", reason, step);
+    say(mech, text);
+    return sasl_code(code);
+}
+
 /* ---- Asking the host ---- */
 
 /* A callback of any type: this one may be cast to all others. */
@@ -117,7 +129,7 @@ find_callback(const sasl_utils_t *utils, unsigned long id, void **context)
 
 /* Who logs in: oparams->authid, in libsasl2's memory. */
 static int
-read_login(const struct mech *mech, struct err *err)
+read_login(const struct mech *mech)
 {
     const sasl_client_params_t *params = mech->params;
     const char *user = NULL;
@@ -129,21 +141,17 @@ read_login(const struct mech *mech, struct err *err)
     if (get_simple == NULL ||
         get_simple(context, SASL_CB_AUTHNAME, &user, &len) != SASL_OK ||
         user == NULL || *user == '\0')
-        return err_set(err, ERR_CONFIG,
-                       "no-login: there is no user before the colon; correct "
-                       "smtp_sasl_password_maps");
-    if (!client_response_name_is_valid(user))
-        return err_set(err, ERR_CONFIG,
-                       "bad-login: there are blanks or control bytes in the "
-                       "login, or it is too long; correct "
-                       "smtp_sasl_password_maps");
-    if (params->canon_user(params->utils->conn, user, 0,
+        return fail(mech, ERR_CONFIG,
+                    "no-login: there is no user before the colon",
+                    "; correct smtp_sasl_password_maps");
+    if (!client_response_name_is_valid(user) ||
+        params->canon_user(params->utils->conn, user, 0,
                            SASL_CU_AUTHID | SASL_CU_AUTHZID,
                            mech->oparams) != SASL_OK)
-        return err_set(err, ERR_CONFIG,
-                       "bad-login: libsasl2 does not take the login; correct "
-                       "smtp_sasl_password_maps");
-    return 0;
+        return fail(mech, ERR_CONFIG,
+                    "bad-login: it has blanks or control bytes, or is too long",
+                    "; correct smtp_sasl_password_maps");
+    return SASL_OK;
 }
 
 /*
@@ -152,7 +160,7 @@ read_login(const struct mech *mech, struct err *err)
  * frees it.
  */
 static int
-read_socket(struct mech *mech, struct err *err)
+read_socket(struct mech *mech)
 {
     const sasl_utils_t *utils = mech->params->utils;
     const char *path = mech->profile->socket;
@@ -171,14 +179,27 @@ read_socket(struct mech *mech, struct err *err)
         len = secret->len - prefix;
     }
     if (len == 0 || len > TOKEND_CLIENT_PATH_MAX || strnlen(path, len) != len)
-        return err_set(err, ERR_CONFIG,
-                       "bad-socket: the password's " SOCKET_PREFIX
-                       "PATH must be 1 to %d bytes; use a relative path, which "
-                       "starts at Postfix's queue directory",
-                       TOKEND_CLIENT_PATH_MAX);
+        return fail(mech, ERR_CONFIG,
+                    "bad-socket: the PATH of the password unix:PATH is empty "
+                    "or longer than 107 bytes",
+                    "; give a path relative to Postfix's queue directory");
     memcpy(mech->socket, path, len);
     mech->socket[len] = '\0';
-    return 0;
+    return SASL_OK;
+}
+
+/* The name may come from a DNS answer. */
+static int
+check_server(const struct mech *mech)
+{
+    const char *host = mech->params->serverFQDN;
+
+    if (host != NULL && client_response_name_is_valid(host))
+        return SASL_OK;
+    return fail(mech, ERR_CONFIG,
+                "bad-server: its name has blanks or control bytes, or is too "
+                "long",
+                "; correct relayhost");
 }
 
 /* `1.2.3.4;587` has the port; Postfix gives no addresses. 0: not known. */
@@ -199,40 +220,6 @@ remote_port(const sasl_client_params_t *params)
 
 /* ---- Asking tokend ---- */
 
-/* Say in err->text what an administrator does about a tokend out of reach. */
-static int
-explain_unreachable(const struct err *cause, struct err *err)
-{
-    char reason[CAUSE_SHOWN];
-
-    (void)printable(reason, sizeof(reason), cause->text, strlen(cause->text));
-    switch (cause->code) {
-    case ERR_RETRY:
-        return err_set(err, ERR_RETRY,
-                       "tokend-unreachable: %s; start xoauth2-tokend, or see "
-                       "that smtp(8) can reach the socket inside its jail",
-                       reason);
-    case ERR_CONFIG:
-        return err_set(err, ERR_CONFIG,
-                       "tokend-unreachable: %s; correct unix:PATH in "
-                       "smtp_sasl_password_maps",
-                       reason);
-    case ERR_PROTO:
-        return err_set(err, ERR_PROTO,
-                       "tokend-protocol: %s; see that it is xoauth2-tokend "
-                       "that listens there",
-                       reason);
-    case ERR_NONE:
-    case ERR_REAUTH:
-    case ERR_NOTFOUND:
-    case ERR_DENIED:
-    case ERR_SYSTEM:
-        break;
-    }
-    return err_set(err, ERR_SYSTEM, "system: %s; see the limits of smtp(8)",
-                   reason);
-}
-
 /* Ask `NAME USER host=SERVER`, for at most `wait` ms. */
 static int
 ask(const struct mech *mech, const char *name, int64_t wait,
@@ -243,7 +230,6 @@ ask(const struct mech *mech, const char *name, int64_t wait,
         .deadline_at = clock_boot_ms() + wait,
         .retry_interval = mech->profile->retry_interval,
     };
-    struct err cause = {ERR_NONE, ""};
     struct buf key;
     int rc;
 
@@ -251,95 +237,136 @@ ask(const struct mech *mech, const char *name, int64_t wait,
     buf_append_str(&key, mech->oparams->authid);
     buf_append_str(&key, " host=");
     buf_append_str(&key, mech->params->serverFQDN);
-    if (buf_failed(&key)) {
-        buf_clear(&key);
-        return err_set(err, ERR_SYSTEM, "out of memory");
-    }
-    rc = tokend_client_ask(&client, name, buf_str(&key), out, &cause);
+    if (buf_failed(&key))
+        rc = err_set(err, ERR_SYSTEM, "out of memory");
+    else
+        rc = tokend_client_ask(&client, name, buf_str(&key), out, err);
     buf_clear(&key);
-    return rc < 0 ? explain_unreachable(&cause, err) : 0;
+    return rc;
 }
 
-/* ---- Steps ---- */
-
-/* Get a token and put the whole response into mech->response. */
-static int
-make_response(struct mech *mech, struct err *err)
+/* What an administrator does about a tokend that can't be asked. */
+static const char *
+unreachable_step(enum err_code code)
 {
-    const sasl_client_params_t *params = mech->params;
-    struct tokend_answer answer = {0};
-    struct tokend_token token = {0};
-    int rc = -1;
+    switch (code) {
+    case ERR_RETRY:
+        return "; start xoauth2-tokend, or see that smtp(8) can reach the "
+               "socket inside its jail";
+    case ERR_CONFIG:
+        return "; correct unix:PATH in smtp_sasl_password_maps";
+    case ERR_PROTO:
+        return "; see that it is xoauth2-tokend that listens there";
+    case ERR_NONE:
+    case ERR_REAUTH:
+    case ERR_NOTFOUND:
+    case ERR_DENIED:
+    case ERR_SYSTEM:
+        break;
+    }
+    return "; see the limits of smtp(8)";
+}
 
-    if (read_login(mech, err) < 0 || read_socket(mech, err) < 0)
-        return -1;
-    /* The name may come from a DNS answer. */
-    if (params->serverFQDN == NULL ||
-        !client_response_name_is_valid(params->serverFQDN))
-        return err_set(err, ERR_CONFIG,
-                       "bad-server: the server has no name, "
-                       "or one with blanks or control bytes");
-    if (ask(mech, "token", mech->profile->token_wait, &answer, err) < 0)
-        return -1;
+/* `tokend-unreachable: WHY`, in `out`, which is returned. */
+static const char *
+unreachable_reason(const struct err *err, char *out, size_t size)
+{
+    static const char word[] = "tokend-unreachable: ";
+    size_t len = sizeof(word) - 1;
 
-    if (tokend_reply_token(&answer.reply, &token, err) < 0)
-        goto out;
+    memcpy(out, word, len);
+    /* The path in it is whatever the password said. */
+    (void)printable(out + len, size - len, err->text, strlen(err->text));
+    return out;
+}
+
+/* Put the whole response with the token into mech->response. */
+static int
+build_response(struct mech *mech, const struct tokend_token *token)
+{
     client_response_build(mech->profile->format,
                           &(struct client_response){
                               .user = mech->oparams->authid,
-                              .host = params->serverFQDN,
-                              .port = remote_port(params),
-                              .token = token.text,
-                              .token_len = token.len,
+                              .host = mech->params->serverFQDN,
+                              .port = remote_port(mech->params),
+                              .token = token->text,
+                              .token_len = token->len,
                           },
                           &mech->response);
-    if (buf_failed(&mech->response)) {
-        (void)err_set(err, ERR_SYSTEM, "out of memory");
-        goto out;
-    }
-    rc = 0;
-out:
+    if (!buf_failed(&mech->response))
+        return SASL_OK;
+    return fail(mech, ERR_SYSTEM, "out of memory",
+                unreachable_step(ERR_SYSTEM));
+}
+
+/* Ask for a token, and make the response of it. */
+static int
+fetch_response(struct mech *mech)
+{
+    struct tokend_answer answer = {0};
+    struct tokend_token token = {0};
+    struct tokend_refusal refusal;
+    struct err err = {ERR_NONE, ""};
+    char reason[TEXT_SHOWN];
+    int rc;
+
+    if (ask(mech, "token", mech->profile->token_wait, &answer, &err) < 0)
+        return fail(mech, err.code,
+                    unreachable_reason(&err, reason, sizeof(reason)),
+                    unreachable_step(err.code));
+    if (tokend_reply_token(&answer.reply, &token, &refusal) < 0)
+        rc = fail(mech, refusal.code, refusal.reason, refusal.step);
+    else
+        rc = build_response(mech, &token);
     tokend_answer_clear(&answer);
     return rc;
 }
 
 /* Report the refused token, and say what tokend and the server answered. */
 static void
-report_refusal(struct mech *mech, const char *challenge, size_t len)
+report_refusal(const struct mech *mech, int status)
 {
     struct tokend_answer answer = {0};
     struct err err = {ERR_NONE, ""};
-    char reason[TOKEND_REPLY_REASON_MAX];
-    char status[sizeof(" (status 999)")] = "";
-    char text[ERR_TEXT_MAX + ERR_TEXT_MAX];
-    int number = server_error_status(challenge, len);
+    char reason[TEXT_SHOWN / 2];
+    char number[sizeof(" (status 999)")] = "";
+    char text[TEXT_SHOWN];
 
-    if (number != 0)
-        (void)snprintf(status, sizeof(status), " (status %d)", number);
+    if (status != 0)
+        (void)snprintf(number, sizeof(number), " (status %d)", status);
     if (ask(mech, "refused", mech->profile->refused_wait, &answer, &err) < 0)
-        (void)snprintf(text, sizeof(text), "the server refused the token%s; %s",
-                       status, err.text);
+        (void)snprintf(text, sizeof(text),
+                       "the server refused the token%s; %s%s", number,
+                       unreachable_reason(&err, reason, sizeof(reason)),
+                       unreachable_step(err.code));
     else
         (void)snprintf(
             text, sizeof(text),
             "the server refused the token%s; tokend: %s; if it goes "
             "on: xoauth2ctl status",
-            status,
+            number,
             tokend_reply_refused(&answer.reply, reason, sizeof(reason)));
     say(mech, text);
     tokend_answer_clear(&answer);
 }
 
+/* ---- Steps ---- */
+
 static int
 step_start(struct mech *mech, const char **clientout, unsigned *clientoutlen)
 {
-    struct err err = {ERR_NONE, ""};
+    int rc;
 
-    if (make_response(mech, &err) < 0) {
-        mech->state = MECH_DONE;
-        say(mech, err.text);
-        return sasl_code(err.code);
-    }
+    mech->state = MECH_DONE; /* unless all of this works */
+    rc = read_login(mech);
+    if (rc == SASL_OK)
+        rc = read_socket(mech);
+    if (rc == SASL_OK)
+        rc = check_server(mech);
+    if (rc == SASL_OK)
+        rc = fetch_response(mech);
+    if (rc != SASL_OK)
+        return rc;
     mech->state = MECH_SENT;
     *clientout = mech->response.data;
     *clientoutlen = (unsigned)mech->response.len;
@@ -354,7 +381,7 @@ step_sent(struct mech *mech, const char *challenge, size_t len,
     mech->state = MECH_DONE;
     /* An empty challenge refuses nothing: there is no error in it. */
     if (len > 0)
-        report_refusal(mech, challenge, len);
+        report_refusal(mech, server_error_status(challenge, len));
     *clientout = client_response_to_error(mech->profile->format);
     *clientoutlen = (unsigned)strlen(*clientout);
     mech->oparams->doneflag = 1;
@@ -400,7 +427,7 @@ mech_step(void *conn_context, sasl_client_params_t *params,
     case MECH_DONE:
         break;
     }
-    say(mech, "protocol: a step after the last one");
+    say(mech, "the login has ended; the host program asked for one more step");
     return SASL_BADPROT;
 }
 

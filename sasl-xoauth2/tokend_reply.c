@@ -3,6 +3,9 @@
  *
  *     OK to `token` = expires SP token     ; Unix time in decimal
  *     any other     = word [SP text]       ; the word is stable
+ *
+ * A text of tokend's own says what to do after a "; ". A step is added where
+ * there is none, and where the mail server's side knows more than tokend.
  */
 #include "sasl-xoauth2/tokend_reply.h"
 
@@ -14,92 +17,110 @@
 
 #define EXPIRES_DIGITS_MAX 18 /* digits; int64_t has 19 */
 
+#define STEP_MAILBOX                                            \
+    "; add the mailbox to relay.conf, or correct the login in " \
+    "smtp_sasl_password_maps"
+#define STEP_WAIT "; the mail waits; for the cause: xoauth2ctl status"
+
 struct meaning {
-    const char *word;
+    const char *word; /* also shown when tokend gave no reason at all */
     enum err_code code;
-    const char *step; /* what a person does about it */
+    const char *step;
 };
 
 /* Reasons that ask for something else than their status says. */
-static const struct meaning words[] = {
-    {"unknown-mailbox", ERR_NOTFOUND,
-     "add the mailbox to relay.conf, or correct the login in "
-     "smtp_sasl_password_maps"},
-    {"foreign-server", ERR_CONFIG,
-     "keep LOGIN and PLAIN there by smtp_sasl_mechanism_filter = login, plain, "
-     "or name it in a relay section of relay.conf"},
-    {"needs-login", ERR_REAUTH,
-     "its credential must be authorised again: xoauth2ctl status"},
-};
+static const struct meaning unknown_mailbox = {"unknown-mailbox", ERR_NOTFOUND,
+                                               STEP_MAILBOX};
+static const struct meaning foreign_server = {
+    "foreign-server", ERR_CONFIG,
+    "; to log in there by LOGIN or PLAIN, set smtp_sasl_mechanism_filter = "
+    "login, plain on a transport for it"};
+static const struct meaning needs_login = {
+    "needs-login", ERR_REAUTH,
+    "; the credential must be authorised again: xoauth2ctl status"};
 
 /* The others, by status; indexed by enum socketmap_status. */
 static const struct meaning statuses[] = {
-    [SOCKETMAP_OK] = {"", ERR_PROTO, "see that xoauth2-tokend listens there"},
-    [SOCKETMAP_NOTFOUND] =
-        {"unknown-mailbox", ERR_NOTFOUND,
-         "add the mailbox to relay.conf, or correct the login in "
-         "smtp_sasl_password_maps"},
-    [SOCKETMAP_TEMP] = {"no reason given", ERR_RETRY,
-                        "the mail waits; for the cause: xoauth2ctl status"},
-    [SOCKETMAP_TIMEOUT] = {"no reason given", ERR_RETRY,
-                           "the mail waits; for the cause: xoauth2ctl status"},
+    [SOCKETMAP_OK] = {"tokend-protocol", ERR_PROTO,
+                      "; see that it is xoauth2-tokend that listens there"},
+    [SOCKETMAP_NOTFOUND] = {"unknown-mailbox", ERR_NOTFOUND, STEP_MAILBOX},
+    [SOCKETMAP_TEMP] = {"no reason given", ERR_RETRY, STEP_WAIT},
+    [SOCKETMAP_TIMEOUT] = {"no reason given", ERR_RETRY, STEP_WAIT},
     [SOCKETMAP_PERM] = {"no reason given", ERR_DENIED,
-                        "an administrator must act: xoauth2ctl status"},
+                        "; an administrator must act: xoauth2ctl status"},
 };
 
 static const struct meaning *
 find_meaning(const struct socketmap_reply *reply)
 {
+    static const struct meaning *const words[] = {
+        &unknown_mailbox, &foreign_server, &needs_login};
     const char *space = memchr(reply->data, ' ', reply->len);
-    size_t word_len =
-        space != NULL ? (size_t)(space - reply->data) : reply->len;
+    size_t len = space != NULL ? (size_t)(space - reply->data) : reply->len;
 
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-        if (strlen(words[i].word) == word_len &&
-            memcmp(words[i].word, reply->data, word_len) == 0)
-            return &words[i];
+        if (strlen(words[i]->word) == len &&
+            memcmp(words[i]->word, reply->data, len) == 0)
+            return words[i];
     }
     return &statuses[reply->status];
 }
 
 static int
-refuse(const struct socketmap_reply *reply, struct err *err)
+refuse(const struct socketmap_reply *reply, struct tokend_refusal *refusal)
 {
     const struct meaning *meaning = find_meaning(reply);
-    char reason[TOKEND_REPLY_REASON_MAX];
+    const char *reason = reply->len > 0 ? reply->data : meaning->word;
+    size_t len = reply->len > 0 ? reply->len : strlen(meaning->word);
 
-    (void)printable(reason, sizeof(reason), reply->data, reply->len);
-    return err_set(err, meaning->code, "%s; %s",
-                   reason[0] != '\0' ? reason : meaning->word, meaning->step);
+    (void)printable(refusal->reason, sizeof(refusal->reason), reason, len);
+    refusal->code = meaning->code;
+    refusal->step = meaning->step;
+    if (meaning != &foreign_server && strstr(refusal->reason, "; ") != NULL)
+        refusal->step = "";
+    return -1;
+}
+
+/* An OK that is none. Its bytes are not quoted: they might be a token. */
+static int
+refuse_answer(const char *reason, struct tokend_refusal *refusal)
+{
+    const struct meaning *meaning = &statuses[SOCKETMAP_OK];
+
+    (void)printable(refusal->reason, sizeof(refusal->reason), reason,
+                    strlen(reason));
+    refusal->code = meaning->code;
+    refusal->step = meaning->step;
+    return -1;
 }
 
 int
 tokend_reply_token(const struct socketmap_reply *reply,
-                   struct tokend_token *out, struct err *err)
+                   struct tokend_token *token, struct tokend_refusal *refusal)
 {
-    struct tokend_token token = {0};
+    struct tokend_token found = {0};
     size_t i;
 
     if (reply->status != SOCKETMAP_OK)
-        return refuse(reply, err);
+        return refuse(reply, refusal);
     for (i = 0;
          i < reply->len && reply->data[i] >= '0' && reply->data[i] <= '9';
          i++) {
         if (i == EXPIRES_DIGITS_MAX)
-            return err_set(err, ERR_PROTO, "the expiry is too long a number");
-        token.expires_at = token.expires_at * 10 + (reply->data[i] - '0');
+            return refuse_answer("tokend-protocol: the expiry is too long",
+                                 refusal);
+        found.expires_at = found.expires_at * 10 + (reply->data[i] - '0');
     }
     if (i == 0 || i == reply->len || reply->data[i] != ' ')
-        return err_set(err, ERR_PROTO, "no expiry before the token");
-    token.text = reply->data + i + 1;
-    token.len = reply->len - i - 1;
-    /* Never quoted: it might be a token all the same. */
-    if (!client_response_token_is_valid(token.text, token.len))
-        return err_set(err, ERR_PROTO,
-                       "the token is empty, longer than %d bytes or not "
-                       "visible ASCII",
-                       CLIENT_RESPONSE_TOKEN_MAX);
-    *out = token;
+        return refuse_answer("tokend-protocol: no expiry before the token",
+                             refusal);
+    found.text = reply->data + i + 1;
+    found.len = reply->len - i - 1;
+    if (!client_response_token_is_valid(found.text, found.len))
+        return refuse_answer("tokend-protocol: the token is empty, longer than "
+                             "32 KiB or not visible ASCII",
+                             refusal);
+    *token = found;
     return 0;
 }
 
@@ -107,8 +128,8 @@ const char *
 tokend_reply_refused(const struct socketmap_reply *reply, char *out,
                      size_t size)
 {
-    if (reply->len == 0)
-        return printable(out, size, statuses[SOCKETMAP_TEMP].word,
-                         strlen(statuses[SOCKETMAP_TEMP].word));
-    return printable(out, size, reply->data, reply->len);
+    const char *text = reply->len > 0 ? reply->data : "no reason given";
+
+    return printable(out, size, text,
+                     reply->len > 0 ? reply->len : strlen(text));
 }

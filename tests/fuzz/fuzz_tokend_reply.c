@@ -35,7 +35,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct socketmap_frame frame;
     struct socketmap_reply reply;
     struct tokend_token token = {0};
-    struct err err = {ERR_NONE, ""};
+    struct tokend_refusal refusal = {0};
     char text[TOKEND_REPLY_REASON_MAX];
 
     if (socketmap_decode((const char *)data, size, SOCKETMAP_REPLY_MAX,
@@ -45,15 +45,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!socketmap_reply_parse(frame.payload, frame.len, &reply))
         return 0;
     check_printable(tokend_reply_refused(&reply, text, sizeof(text)));
-    if (tokend_reply_token(&reply, &token, &err) == 0) {
+    if (tokend_reply_token(&reply, &token, &refusal) == 0) {
         check(reply.status == SOCKETMAP_OK);
         check(client_response_token_is_valid(token.text, token.len));
         check(memchr(token.text, '\001', token.len) == NULL);
         check(token.expires_at >= 0);
     } else {
-        check(err.code != ERR_NONE);
+        check(refusal.code != ERR_NONE);
         check(token.text == NULL);
-        check_printable(err.text);
+        check_printable(refusal.reason);
+        check_printable(refusal.step);
     }
     return 0;
 }

@@ -197,7 +197,7 @@ static struct row rows[] = {
         .turn_count = 1,
         .want = SASL_NOMECH,
         .want_request = "token " USER " host=" HOST,
-        .want_line = ": foreign-server; keep LOGIN and PLAIN there by "
+        .want_line = ": foreign-server; to log in there by LOGIN or PLAIN, set "
                      "smtp_sasl_mechanism_filter = login, plain",
     },
     {
@@ -240,7 +240,7 @@ static struct row rows[] = {
         .turn_count = 1,
         .want = SASL_UNAVAIL,
         .want_request = "token " USER " host=" HOST,
-        .want_line = "tokend-protocol: ",
+        .want_line = "not a socketmap answer; see that it is xoauth2-tokend",
     },
     {
         .name = "nobody listens",
@@ -306,7 +306,7 @@ static struct row rows[] = {
                    "123456789/123456789/123456789/123456789/123456789/"
                    "123456789/123456789/123456789/123456789/123456789/1234567",
         .want = SASL_NOMECH,
-        .want_line = "PATH must be 1 to 107 bytes",
+        .want_line = "longer than 107 bytes; give a path relative",
     },
     {
         .name = "the longest path leaves room for what to do",
