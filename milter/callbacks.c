@@ -159,8 +159,8 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
     (void)unused_2;
     (void)unused_3;
     if ((actions & ACTIONS) != ACTIONS) {
-        log_error("the mail server does not let a milter change sender and "
-                  "fields; sendmail: add them to confMILTER options");
+        log_error("the mail server does not let a milter change sender "
+                  "and fields");
         return SMFIS_REJECT;
     }
     session = session_new(0);

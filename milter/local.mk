@@ -10,7 +10,8 @@ noinst_LTLIBRARIES += %D%/libsendas-milter.la
 	%D%/new_field.c %D%/new_field.h \
 	%D%/policy.c %D%/policy.h \
 	%D%/reload.c %D%/reload.h \
-	%D%/rewrite.c %D%/rewrite.h
+	%D%/rewrite.c %D%/rewrite.h \
+	%D%/signals.c %D%/signals.h
 %C%_libsendas_milter_la_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
 %C%_libsendas_milter_la_LIBADD = common/libconfig.la common/libservice.la \
 	common/libcommon.la $(MILTER_LIBS)

@@ -1,17 +1,14 @@
 /*
  * main - sendas-milter: argv -> configuration -> libmilter -> signals.
  *
- * libmilter runs in a thread of its own. The main thread waits for signals,
- * blocked in all threads: the kernel prefers it to libmilter's own signal
- * thread, which would end the process at once and cut messages off. So SIGUSR1
- * and SIGHUP reload; SIGTERM, SIGINT and SIGUSR2 stop when no message is in
- * progress, at most after STOP_MAX_MS.
+ * libmilter runs in a thread of its own, the policy is reloaded in another, and
+ * the main thread waits for signals. A stop waits until no message is in
+ * progress, at most STOP_MAX_MS.
  *
  * smfi_stop() is not called at the end: it waits for libmilter's poll, five
  * seconds, and the process has nothing left to finish.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +26,7 @@
 #include "milter/listener.h"
 #include "milter/policy.h"
 #include "milter/reload.h"
+#include "milter/signals.h"
 
 #define NAME         "sendas-milter"
 #define STOP_IDLE_MS 300   /* without a message, before sessions are dropped */
@@ -98,22 +96,6 @@ harden(void)
     (void)umask(077);
 }
 
-/* The signals that are waited for, blocked from now on in every thread. */
-static void
-block_signals(sigset_t *set)
-{
-    const struct sigaction ignore = {.sa_handler = SIG_IGN};
-
-    (void)sigemptyset(set);
-    (void)sigaddset(set, SIGUSR1);
-    (void)sigaddset(set, SIGUSR2);
-    (void)sigaddset(set, SIGHUP);
-    (void)sigaddset(set, SIGTERM);
-    (void)sigaddset(set, SIGINT);
-    (void)pthread_sigmask(SIG_BLOCK, set, NULL);
-    (void)sigaction(SIGPIPE, &ignore, NULL);
-}
-
 /* -t and -T. */
 static int
 print_or_check(const struct options *options, struct policy *policy)
@@ -142,8 +124,7 @@ serve(void *arg)
 {
     (void)arg;
     callbacks_serve();
-    log_error("libmilter stopped; it says why in the system's log");
-    (void)kill(getpid(), SIGUSR2);
+    signals_fail();
     return NULL;
 }
 
@@ -162,18 +143,22 @@ start(const struct callbacks *callbacks, struct listener *listener,
     return 0;
 }
 
-/* Serve signals until one says to stop. */
-static void
-wait_for_stop(const sigset_t *set, struct reload *reload)
+/* 0 when told to stop, -1 when libmilter failed. */
+static int
+wait_for_stop(struct reload *reload, struct err *err)
 {
-    int number = 0;
-
     for (;;) {
-        if (sigwait(set, &number) != 0)
-            continue;
-        if (number != SIGUSR1 && number != SIGHUP)
-            return;
-        reload_request(reload);
+        switch (signals_wait()) {
+        case SIGNALS_RELOAD:
+            reload_request(reload);
+            break;
+        case SIGNALS_STOP:
+            return 0;
+        case SIGNALS_FAILED:
+            return err_set(err, ERR_SYSTEM,
+                           "libmilter stopped; it says why in the system's "
+                           "log");
+        }
     }
 }
 
@@ -192,33 +177,45 @@ stop(struct listener *listener, struct activity *activity)
 }
 
 static int
-run(struct policy *policy, struct err *err)
+serve_until_stop(struct policy *policy, struct listener *listener,
+                 struct err *err)
 {
-    struct sendas *current = policy_get(policy);
-    static struct activity activity;
+    static struct activity activity; /* the threads outlive this call */
     static struct callbacks callbacks;
-    struct listener listener = {.fd = -1};
-    struct reload *reload;
-    sigset_t set;
+    struct sendas *current = policy_get(policy);
+    struct reload *reload = NULL;
     int rc = -1;
 
-    block_signals(&set);
     activity_init(&activity);
     callbacks = (struct callbacks){policy, &activity};
-    if (listener_init(&sendas_config(current)->milter, &listener, err) == 0 &&
-        start(&callbacks, &listener, err) == 0)
-        rc = 0;
-    reload = rc == 0 ? reload_new(policy, err) : NULL;
+    if (listener_init(&sendas_config(current)->milter, listener, err) == 0 &&
+        start(&callbacks, listener, err) == 0)
+        reload = reload_new(policy, err);
     if (reload != NULL) {
-        log_info("listening", F_STR("socket", listener.spec),
+        log_info("listening", F_STR("socket", listener->spec),
                  F_INT("entries", sendas_count(current)));
         service_ready();
-        wait_for_stop(&set, reload);
-        stop(&listener, &activity);
+        rc = wait_for_stop(reload, err);
+        stop(listener, &activity);
     }
     sendas_unref(&current);
+    return rc;
+}
+
+static int
+run(struct policy *policy)
+{
+    struct listener listener = {.fd = -1};
+    struct err err = {ERR_NONE, ""};
+    int rc;
+
+    signals_init();
+    rc = serve_until_stop(policy, &listener, &err);
     listener_clear(&listener);
-    return reload != NULL ? 0 : -1;
+    if (rc == 0)
+        return EX_OK;
+    log_error("can't serve", F_STR("reason", err.text));
+    return exit_status(&err);
 }
 
 int
@@ -248,8 +245,5 @@ main(int argc, char **argv)
         policy_free(&policy);
         return status;
     }
-    if (run(policy, &err) == 0)
-        return EX_OK;
-    log_error("can't start", F_STR("reason", err.text));
-    return exit_status(&err);
+    return run(policy);
 }

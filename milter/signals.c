@@ -1,0 +1,69 @@
+/*
+ * signals - waits for the signals that tell the milter what to do.
+ *
+ * libmilter starts a thread of its own that waits for SIGHUP, SIGTERM and
+ * SIGINT and then ends the process at once, in the middle of messages; it can't
+ * be told not to. Of two threads that wait for one signal either may get it. So
+ * this program has a sigwait() which takes the place of the C library's for
+ * libmilter: its thread waits for ever, and all signals come here.
+ */
+#include "milter/signals.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+/* Visible to libmilter. Nothing else here calls it. */
+__attribute__((visibility("default"))) int
+sigwait(const sigset_t *set, int *number)
+{
+    (void)set;
+    (void)number;
+    for (;;)
+        (void)pause();
+}
+
+static void
+fill(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGUSR1);
+    (void)sigaddset(set, SIGUSR2);
+    (void)sigaddset(set, SIGHUP);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+}
+
+void
+signals_init(void)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigset_t set;
+
+    fill(&set);
+    /* Neither can fail with these arguments. */
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+enum signals_order
+signals_wait(void)
+{
+    sigset_t set;
+    int number;
+
+    fill(&set);
+    do
+        number = sigwaitinfo(&set, NULL);
+    while (number < 0); /* interrupted */
+    if (number == SIGUSR1 || number == SIGHUP)
+        return SIGNALS_RELOAD;
+    return number == SIGUSR2 ? SIGNALS_FAILED : SIGNALS_STOP;
+}
+
+void
+signals_fail(void)
+{
+    (void)kill(getpid(), SIGUSR2);
+}
