@@ -1,7 +1,9 @@
 EXTRA_DIST += \
 	%D%/conftest.py \
+	%D%/milter_client.py \
 	%D%/test_bad_input.py \
 	%D%/test_delivery.py \
+	%D%/test_milter_protocol.py \
 	%D%/test_provider_faults.py \
 	%D%/test_refused_tokens.py \
 	%D%/test_restart.py \
