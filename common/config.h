@@ -28,6 +28,7 @@ enum config_ref_kind {
     CONFIG_REF_FILE,       /* file:PATH */
     CONFIG_REF_CREDENTIAL, /* credential:NAME, in $CREDENTIALS_DIRECTORY */
     CONFIG_REF_EXEC,       /* exec:COMMAND, split at blanks, no shell */
+    CONFIG_REF_PKCS11,     /* pkcs11:URI (RFC 7512); a private_key only */
 };
 
 struct config_ref {
@@ -47,6 +48,19 @@ enum config_provider {
 
 enum config_grant {
     CONFIG_GRANT_CLIENT_CREDENTIALS,
+    CONFIG_GRANT_AUTHORIZATION_CODE,
+    CONFIG_GRANT_DEVICE_CODE,
+    CONFIG_GRANT_MANAGED_IDENTITY,
+    CONFIG_GRANT_WORKLOAD_IDENTITY,
+    CONFIG_GRANT_SERVICE_ACCOUNT,
+};
+
+/* Which identity of the machine a managed_identity is. */
+enum config_identity {
+    CONFIG_IDENTITY_SYSTEM,
+    CONFIG_IDENTITY_CLIENT_ID,
+    CONFIG_IDENTITY_OBJECT_ID,
+    CONFIG_IDENTITY_MSI_RES_ID,
 };
 
 enum config_assertion {
@@ -60,15 +74,28 @@ struct config_credential {
     unsigned line;    /* the line on which the section ends */
     enum config_provider provider;
     enum config_grant grant;
-    char *tenant;                      /* NULL: none */
-    char *client_id;                   /* never NULL */
+    char *tenant; /* NULL: none */
+    /*
+     * NULL only with managed_identity, and with service_account when there is
+     * a service_account_key. With service_account it is the account's address.
+     */
+    char *client_id;
     struct config_ref *client_secrets; /* ordered */
     size_t client_secret_count;
     struct config_ref certificate; /* NONE: secrets are used */
     struct config_ref private_key; /* NONE: the certificate's file has it */
+    struct config_ref passphrase;  /* of private_key, or its token's PIN */
     enum config_assertion assertion_algorithm;
+    struct config_ref federated_token;     /* workload_identity only */
+    struct config_ref service_account_key; /* Google's JSON; or NONE */
+    enum config_identity identity;         /* managed_identity only */
+    char *identity_value;                  /* NULL: system */
+    int redirect_port; /* authorization_code: of http://localhost; 0: any */
+    char *issuer;      /* custom: endpoints by discovery; NULL: none */
     /* Overrides of the provider's preset; NULL: the preset. */
     char *token_url;
+    char *authorize_url;
+    char *device_url;
     char *scope;
     char *ca_file;
     char *proxy;

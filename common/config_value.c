@@ -483,6 +483,7 @@ config_value_ref(const char *text, struct err *err)
         return err_set(err, ERR_CONFIG,
                        "must name its command by an absolute path, such as "
                        "\"exec:/usr/bin/vault kv get -field=secret NAME\"");
+    case CONFIG_REF_PKCS11:
     case CONFIG_REF_NONE:
         break;
     }

@@ -3,8 +3,10 @@
  *
  * Reads the secrets anew, asks the token endpoint, and says how it went. With
  * several secrets it goes on to the next one when the provider refuses one or
- * when one can't be read; any other failure ends the attempt. Does not know
- * when to try, how often, or who waits for the token.
+ * when one can't be read; any other failure ends the attempt. Only a machine's
+ * own identity service is asked several times in one attempt, at the pace that
+ * it wants (up to a minute). Does not know when to try again, or who waits for
+ * the token, and keeps no refresh token.
  */
 #ifndef TOKEN_DAEMON_ACQUIRE_H
 #define TOKEN_DAEMON_ACQUIRE_H
@@ -15,10 +17,13 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include "token-daemon/device_answer.h"
 #include "token-daemon/oauth_response.h"
 #include "token-daemon/problem.h"
 
+struct discovery;
 struct event_base;
+struct grant;
 struct http;
 struct acquire;
 
@@ -28,6 +33,14 @@ struct acquire_context {
     struct http *http;
     int64_t (*wall)(void); /* s since 1970: clock_wall(), or a test's own */
     int timeout_ms;        /* of one HTTP request; 0: HTTP_TIMEOUT_MS */
+    struct discovery *discovery; /* for `issuer`; NULL: such credentials fail */
+    /*
+     * Where a machine asks for its own tokens: identity_endpoint(). NULL: the
+     * metadata service of a virtual machine.
+     */
+    const char *identity_endpoint;
+    const char *identity_directory; /* of challenges; NULL: the agent's own */
+    int second_ms; /* a second of the waits between tries; 0: 1000 */
 };
 
 struct acquire_request {
@@ -36,6 +49,21 @@ struct acquire_request {
     const struct config_credential *credential; /* of that configuration */
     const char *user;    /* copied; NULL where the grant is not per user */
     size_t first_secret; /* where to begin: the index that worked last */
+    /*
+     * Copied, and wiped after. Used where grant_needs_login(); without one the
+     * attempt ends in PROBLEM_NEEDS_LOGIN and nothing is asked.
+     */
+    const char *refresh_token;
+
+    /*
+     * NULL: as the credential says. Else a step of a sign-in, by login_flow:
+     * what that grant's form is made of, copied and wiped after.
+     */
+    const struct grant *grant;
+    const char *code;
+    const char *verifier;
+    const char *redirect_uri;
+    const char *device_code;
 };
 
 struct acquire_result {
@@ -44,9 +72,16 @@ struct acquire_result {
     const char *reason; /* static: problem_word() */
     const char *hint;   /* static: what the operator may do; or NULL */
     int64_t number;     /* the provider's own error number; 0: none */
+    const char *error;  /* static: OAuth's own word for it; NULL: none known */
 
-    struct oauth_token token; /* the callee may take it; see acquire_done_fn */
-    size_t secret_index;      /* of client_secrets: worked, or tried last */
+    /*
+     * The callee may take it; see acquire_done_fn. token.refresh is there when
+     * the provider gave a new refresh token: it takes the place of the one in
+     * the request, which may be dead from now on.
+     */
+    struct oauth_token token;
+    struct device_answer device; /* of grant_device_request; the same holds */
+    size_t secret_index;         /* of client_secrets: worked, or tried last */
     int64_t not_after; /* the certificate's, s since 1970; 0: none used */
 
     int http_status;       /* of the last answer; 0: there was none */

@@ -61,6 +61,31 @@ grant_find(enum config_grant kind)
     case CONFIG_GRANT_CLIENT_CREDENTIALS:
         grant = &grant_client_credentials;
         break;
+    case CONFIG_GRANT_AUTHORIZATION_CODE:
+    case CONFIG_GRANT_DEVICE_CODE:
+        grant = &grant_refresh_token;
+        break;
+    case CONFIG_GRANT_MANAGED_IDENTITY:
+        grant = &grant_managed_identity;
+        break;
+    case CONFIG_GRANT_WORKLOAD_IDENTITY:
+        grant = &grant_workload_identity;
+        break;
+    case CONFIG_GRANT_SERVICE_ACCOUNT:
+        grant = &grant_service_account;
+        break;
     }
     return grant;
+}
+
+bool
+grant_needs_login(enum config_grant kind)
+{
+    return grant_find(kind)->needs_refresh_token;
+}
+
+bool
+grant_is_per_user(enum config_grant kind)
+{
+    return grant_needs_login(kind) || kind == CONFIG_GRANT_SERVICE_ACCOUNT;
 }

@@ -15,6 +15,7 @@ build(const struct grant_input *input, struct buf *body)
 }
 
 const struct grant grant_client_credentials = {
-    .is_per_user = false,
+    .proof = GRANT_PROOF_SECRET,
+    .endpoint = GRANT_ENDPOINT_TOKEN,
     .build = build,
 };

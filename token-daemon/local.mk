@@ -8,8 +8,15 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/acquire.c %D%/acquire.h \
 	%D%/assertion.c %D%/assertion.h \
 	%D%/backoff.c %D%/backoff.h \
+	%D%/device_answer.c %D%/device_answer.h \
 	%D%/grant.c %D%/grant.h \
+	%D%/grant_authorization_code.c \
 	%D%/grant_client_credentials.c \
+	%D%/grant_device_code.c \
+	%D%/grant_managed_identity.c \
+	%D%/grant_refresh_token.c \
+	%D%/grant_service_account.c \
+	%D%/grant_workload_identity.c \
 	%D%/hardening.c %D%/hardening.h \
 	%D%/http.c %D%/http.h \
 	%D%/oauth_response.c %D%/oauth_response.h \

@@ -21,8 +21,11 @@
 struct oauth_token {
     char *access;       /* owned; printable ASCII without blanks */
     char *refresh;      /* owned; NULL: the answer had none */
+    char *id_token;     /* owned; NULL: the answer had none */
+    char *scope;        /* owned; that was granted; NULL: it said nothing */
     int64_t lifetime;   /* s from now, as the provider said; at least 1 */
     int64_t refresh_in; /* s from now; 0: it said nothing */
+    int64_t refresh_lifetime; /* s from now, of `refresh`; 0: it said nothing */
 };
 
 /* Wipe and free what it owns; it is then zeroed. Twice is fine. */
@@ -31,8 +34,9 @@ void oauth_token_clear(struct oauth_token *token);
 /* What an answer that brought no token means. */
 struct oauth_failure {
     enum problem problem;
-    int64_t number;   /* Microsoft's AADSTS number; 0: none */
-    const char *hint; /* borrowed: static; what the operator may do; or NULL */
+    int64_t number;    /* Microsoft's AADSTS number; 0: none */
+    const char *error; /* borrowed: static; `error` where it is a known word */
+    const char *hint;  /* borrowed: static; what the operator may do; or NULL */
 };
 
 /*

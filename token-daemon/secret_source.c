@@ -491,6 +491,7 @@ begin(struct secret_source *source, struct event_base *base, int limit_ms)
         return -1;
     case CONFIG_REF_EXEC:
         return run_command(source, base, limit_ms);
+    case CONFIG_REF_PKCS11:
     case CONFIG_REF_NONE:
         break;
     }

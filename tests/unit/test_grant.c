@@ -43,7 +43,6 @@ check_row(void **state)
     const struct grant *grant = grant_find(CONFIG_GRANT_CLIENT_CREDENTIALS);
     struct buf body;
 
-    assert_false(grant->is_per_user);
     buf_init(&body, GRANT_BODY_MAX);
     grant->build(&row->input, &body);
     assert_false(buf_failed(&body));
