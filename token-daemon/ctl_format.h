@@ -8,12 +8,13 @@
 
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "common/buf.h"
 
+struct json_t; /* of jansson */
+
 /* The table of `status`; `wall` is now, in seconds since 1970. */
-void ctl_format_status(const json_t *result, int64_t wall, struct buf *out);
+void ctl_format_status(const struct json_t *result, int64_t wall,
+                       struct buf *out);
 
 /* A span of seconds as `59s`, `12m`, `3h05m` or `12d`. */
 void ctl_format_span(int64_t seconds, struct buf *out);

@@ -325,14 +325,15 @@ check_answer(void **state)
 static char *
 long_answer(size_t body, size_t headers)
 {
-    char *text = malloc(body + headers + 200);
+    size_t size = body + headers + 200;
+    char *text = malloc(size);
     size_t at;
 
     assert_non_null(text);
-    at = (size_t)sprintf(text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n",
-                         body);
+    at = (size_t)snprintf(text, size,
+                          "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n", body);
     for (size_t i = 0; i < headers; i += 1000) {
-        at += (size_t)sprintf(text + at, "X: ");
+        at += (size_t)snprintf(text + at, size - at, "X: ");
         memset(text + at, 'x', 995);
         at += 995;
         memcpy(text + at, "\r\n", 2);

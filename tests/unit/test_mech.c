@@ -460,8 +460,8 @@ get_secret(sasl_conn_t *conn, void *context, int id, sasl_secret_t **result)
 static struct mech_profile quick = {
     .name = "QUICK",
     .format = CLIENT_RESPONSE_XOAUTH2,
-    .token_wait = 40,
-    .refused_wait = 40,
+    .token_wait = 250,
+    .refused_wait = 250,
     .retry_interval = 1,
 };
 
@@ -643,15 +643,14 @@ check_row(void **state)
 
     assert_int_equal(chdir(before), 0);
     fake_tokend_stop(server);
-    /* The first request that was answered, and the report after it. */
+    /* The first request, which was answered, and the report after it. */
     requests = fake_tokend_count(server);
     if (row->want_request == NULL)
         assert_int_equal(requests, 0);
     else
         assert_string_equal(fake_tokend_request(server, 0), row->want_request);
     if (row->want_report != NULL)
-        assert_string_equal(fake_tokend_request(server, requests - 1),
-                            row->want_report);
+        assert_string_equal(fake_tokend_request(server, 1), row->want_report);
     else if (row->want_request != NULL)
         assert_int_equal(requests, row->turn_count);
     assert_true(session.user_calls <= 1);
