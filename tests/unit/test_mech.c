@@ -6,6 +6,7 @@
  * plugins, with `unix:PATH` as the password. Rows that must wait for a deadline
  * take the same code with short ones, as mechanism QUICK.
  */
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -716,6 +717,50 @@ nothing_is_kept_between_two_logins(void **state)
     check_row(&arg);
 }
 
+/* ---- What the library itself offers ---- */
+
+static void
+ignore_log(sasl_conn_t *conn, int level, const char *format, ...)
+{
+    (void)conn;
+    (void)level;
+    (void)format;
+}
+
+static void
+the_library_offers_two_mechanisms_and_claims_no_more_than_is_true(void **state)
+{
+    static const char *const names[] = {"XOAUTH2", "OAUTHBEARER"};
+    void *library = dlopen(PLUGIN_DIR "/libxoauth2.so", RTLD_NOW);
+    const sasl_utils_t utils = {.log = ignore_log};
+    sasl_client_plug_init_t *init;
+    sasl_client_plug_t *plugs = NULL;
+    void *symbol;
+    int version = 0;
+    int count = 0;
+
+    (void)state;
+    assert_non_null(library);
+    symbol = dlsym(library, "sasl_client_plug_init");
+    assert_non_null(symbol);
+    memcpy(&init, &symbol, sizeof(init));
+    assert_int_equal(
+        init(&utils, SASL_CLIENT_PLUG_VERSION - 1, &version, &plugs, &count),
+        SASL_BADVERS);
+    assert_null(plugs);
+    assert_int_equal(
+        init(&utils, SASL_CLIENT_PLUG_VERSION, &version, &plugs, &count),
+        SASL_OK);
+    assert_int_equal(version, SASL_CLIENT_PLUG_VERSION);
+    assert_int_equal(count, ARRAY_LEN(names));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        assert_string_equal(plugs[i].mech_name, names[i]);
+        assert_int_equal(plugs[i].security_flags,
+                         SASL_SEC_NOANONYMOUS | SASL_SEC_PASS_CREDENTIALS);
+    }
+    (void)dlclose(library);
+}
+
 /* ---- Out of memory: malloc() of our objects, by --wrap=malloc ---- */
 
 void *__real_malloc(size_t size);
@@ -814,6 +859,8 @@ a_login_without_memory_does_not_begin(void **state)
 }
 
 static const struct CMUnitTest functions[] = {
+    cmocka_unit_test(
+        the_library_offers_two_mechanisms_and_claims_no_more_than_is_true),
     cmocka_unit_test(a_login_survives_any_allocation_that_fails),
     cmocka_unit_test(a_login_without_memory_does_not_begin),
     cmocka_unit_test(the_longest_token_is_sent_whole),
