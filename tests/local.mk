@@ -15,6 +15,7 @@ EXTRA_DIST += \
 	%D%/checks/scripts.sh \
 	%D%/checks/units.sh \
 	%D%/checks/words.sh \
+	%D%/data/from-fields.txt \
 	%D%/lib/build.sh \
 	%D%/lib/packages.sh \
 	%D%/run \

@@ -1,8 +1,10 @@
 EXTRA_DIST += \
 	%D%/conftest.py \
+	%D%/from_fields.py \
 	%D%/milter_client.py \
 	%D%/test_bad_input.py \
 	%D%/test_delivery.py \
+	%D%/test_milter_fields.py \
 	%D%/test_milter_protocol.py \
 	%D%/test_provider_faults.py \
 	%D%/test_refused_tokens.py \

@@ -30,7 +30,11 @@ def milter_world(world):
     and of `routes` and `exempts`."""
     def make(routes=(), exempts=(), inherits=True, start=True, **options):
         made = world(start=False, postfix=False, tokend=False, milter=True,
-                     inherits=inherits)
+                     inherits=inherits, environment={
+                         # What is freed is not kept for long, see below.
+                         "ASAN_OPTIONS": ":".join(filter(None, [
+                             os.environ.get("ASAN_OPTIONS"),
+                             "quarantine_size_mb=1"]))})
         made.conf.milter(**options)
         for route in routes:
             made.conf.route(**route)

@@ -1,0 +1,86 @@
+"""The corpus tests/data/from-fields.txt, and what other parsers make of From:.
+
+Python's parsers come with it; GMime is asked when Debian's gir1.2-gmime-3.0
+and python3-gi are there.
+"""
+
+import email.policy
+import email.utils
+import os
+import re
+
+FILE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
+    __file__))), "data", "from-fields.txt")
+
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "s": " ", "\\": "\\"}
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)")
+
+
+def corpus():
+    """The values, with a leading blank; bytes above 127 as surrogates."""
+    with open(FILE, encoding="ascii") as file:
+        return [" " + unescape(line.rstrip("\n")) for line in file
+                if line.strip() and not line.startswith("#")]
+
+
+def unescape(text):
+    def replace(match):
+        code = match.group(1)
+        if code.startswith("x"):
+            return chr(int(code[1:], 16))
+        return _ESCAPES[code]
+    return _ESCAPE.sub(replace, text).encode("latin-1").decode(
+        "utf-8", "surrogateescape")
+
+
+def legacy_addresses(value):
+    """By email.utils.getaddresses(), which most Python programs use."""
+    return [address for _, address in
+            email.utils.getaddresses([_unfold(value)])]
+
+
+def modern_addresses(value):
+    """By email.headerregistry; None when it finds a defect in the field."""
+    try:
+        header = email.policy.default.header_factory("From", _unfold(value))
+    except (AttributeError, IndexError):
+        return None  # Python 3.11 fails on some broken fields
+    if any(not _is_harmless(defect) for defect in header.defects):
+        return None
+    return [address.addr_spec for address in header.addresses]
+
+
+def _is_harmless(defect):
+    """RFC 5322 calls a dot in an unquoted name obsolete; what an encoded word
+    holds, and whether it should be in quotes, is nothing to the address."""
+    return "encoded" in str(defect) or \
+        type(defect).__name__ in (
+            "ObsoleteHeaderDefect", "UndecodableBytesDefect",
+            "InvalidBase64PaddingDefect", "InvalidBase64CharactersDefect",
+            "InvalidBase64LengthDefect", "CharsetError")
+
+
+def _unfold(value):
+    return re.sub(r"\n(?=[ \t])", "", value).strip()
+
+
+def gmime():
+    """GMime's parser as a function, or None when it is not installed."""
+    try:
+        import gi
+        gi.require_version("GMime", "3.0")
+        from gi.repository import GMime
+    except (ImportError, ValueError):
+        return None
+    GMime.init()
+
+    def addresses(value):
+        text = _unfold(value).encode("utf-8", "surrogateescape").decode(
+            "utf-8", "replace")
+        found = GMime.InternetAddressList.parse(None, text)
+        if found is None:
+            return None
+        return [found.get_address(i).get_addr()
+                if hasattr(found.get_address(i), "get_addr") else None
+                for i in range(found.length())]
+    return addresses
