@@ -605,6 +605,8 @@ static cfg_opt_t tokend_options[] = {
     CFG_STR_LIST_CB("allow", default_allow, CFGF_NONE, check_account),
     CFG_INT_CB("refetch_interval", 60, CFGF_NONE, check_refetch_interval),
     CFG_STR_CB("login_password", "", CFGF_NONE, check_login_password),
+    CFG_STR_CB("state", "/var/lib/xoauth2/state.db", CFGF_NONE, check_path),
+    CFG_STR_CB("seal_key", NULL, CFGF_NONE, check_ref),
     CFG_END(),
 };
 
@@ -660,12 +662,16 @@ end_tokend(cfg_t *cfg, cfg_opt_t *opt)
 
     if (note_only_one(section, &loader->tokend_line) < 0)
         return -1;
+    tokend->file = loader->file;
+    tokend->line = (unsigned)section->line;
     tokend->refetch_interval = (int)cfg_getint(section, "refetch_interval");
     if (config_section_list(section, "socket", &tokend->sockets,
                             &tokend->socket_count) < 0 ||
         config_section_text(section, "control", &tokend->control) < 0 ||
         config_section_text(section, "login_password",
                             &tokend->login_password) < 0 ||
+        config_section_text(section, "state", &tokend->state) < 0 ||
+        config_section_ref(section, "seal_key", &tokend->seal_key) < 0 ||
         take_peers(section, tokend) < 0 || check_sockets(section, tokend) < 0)
         return -1;
     return cfg_free_value(opt);

@@ -186,6 +186,8 @@ struct config_peer {
 };
 
 struct config_tokend {
+    const char *file; /* borrowed from config->files; NULL: not written */
+    unsigned line;
     char **sockets;
     size_t socket_count;
     char *control;
@@ -193,6 +195,8 @@ struct config_tokend {
     size_t allow_count;
     int refetch_interval; /* s */
     char *login_password; /* what `login` gives after the colon; may be "" */
+    char *state;          /* path of the file with what outlives a restart */
+    struct config_ref seal_key; /* NONE: a key file beside the state */
 };
 
 struct config {
@@ -234,7 +238,8 @@ void config_print(const struct config *config, struct buf *out);
 
 /*
  * Look at the files that hold secrets (client_secret, private_key, a
- * certificate without a private_key), for the one program that opens them:
+ * certificate without a private_key, seal_key), for the one program that opens
+ * them:
  * each must be a regular file that nobody else may read, so no permission for
  * others, and none for a group unless it is this process's own. Their content
  * is not read. Errors: ERR_CONFIG with the file and the command that puts it

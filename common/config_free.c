@@ -65,6 +65,8 @@ clear_tokend(struct config_tokend *tokend)
         free(tokend->allow[i].name);
     free(tokend->allow);
     free(tokend->login_password);
+    free(tokend->state);
+    clear_ref(&tokend->seal_key);
 }
 
 static void

@@ -206,6 +206,8 @@ print_tokend(struct buf *out, const struct config_tokend *tokend)
     buf_append_str(out, "}\n");
     print_number(out, "refetch_interval", tokend->refetch_interval);
     print_text(out, "login_password", tokend->login_password);
+    print_text(out, "state", tokend->state);
+    print_text(out, "seal_key", tokend->seal_key.text);
     buf_append_str(out, "}\n");
 }
 

@@ -5,13 +5,18 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SECTION_BYTES_MAX 128 /* a longer name is cut */
+
 /* A file that holds a secret, and where the configuration says so. */
 struct secret_file {
-    const struct config_credential *credential;
+    const char *file;
+    unsigned line;
+    const char *section;
     const char *option;
     const char *path;
 };
@@ -19,10 +24,9 @@ struct secret_file {
 static int
 fail(const struct secret_file *file, struct err *err, const char *text)
 {
-    return err_set(err, ERR_CONFIG,
-                   "%s:%u: section credential \"%s\" (ends here): %s: %s: %s",
-                   file->credential->file, file->credential->line,
-                   file->credential->name, file->option, file->path, text);
+    return err_set(err, ERR_CONFIG, "%s:%u: section %s (ends here): %s: %s: %s",
+                   file->file, file->line, file->section, file->option,
+                   file->path, text);
 }
 
 /* Somebody else may read it: print the commands that end that. */
@@ -38,11 +42,10 @@ fail_mode(const struct secret_file *file, const struct stat *st,
     (void)getgrgid_r(getegid(), &entry, room, sizeof(room), &group);
     return err_set(
         err, ERR_CONFIG,
-        "%s:%u: section credential \"%s\" (ends here): %s: others "
-        "may read the secret (mode %04o%s); run: chown root:%s '%s' "
-        "&& chmod 0640 '%s'",
-        file->credential->file, file->credential->line, file->credential->name,
-        file->option, (unsigned)(st->st_mode & 07777),
+        "%s:%u: section %s (ends here): %s: others may read the secret (mode "
+        "%04o%s); run: chown root:%s '%s' && chmod 0640 '%s'",
+        file->file, file->line, file->section, file->option,
+        (unsigned)(st->st_mode & 07777),
         is_foreign ? ", group is not this program's" : "",
         group != NULL ? group->gr_name : "xoauth2", file->path, file->path);
 }
@@ -65,8 +68,13 @@ check_file(const struct secret_file *file, bool is_secret, struct err *err)
 static int
 check_credential(const struct config_credential *credential, struct err *err)
 {
-    struct secret_file file = {credential, "client_secret", NULL};
+    char section[SECTION_BYTES_MAX];
+    struct secret_file file = {credential->file, credential->line, section,
+                               "client_secret", NULL};
     bool is_key_apart = credential->private_key.kind != CONFIG_REF_NONE;
+
+    (void)snprintf(section, sizeof(section), "credential \"%s\"",
+                   credential->name);
 
     for (size_t i = 0; i < credential->client_secret_count; i++) {
         file.path = credential->client_secrets[i].value;
@@ -87,11 +95,22 @@ check_credential(const struct config_credential *credential, struct err *err)
     return 0;
 }
 
+static int
+check_tokend(const struct config_tokend *tokend, struct err *err)
+{
+    const struct secret_file file = {tokend->file, tokend->line, "tokend",
+                                     "seal_key", tokend->seal_key.value};
+
+    return tokend->seal_key.kind == CONFIG_REF_FILE
+               ? check_file(&file, true, err)
+               : 0;
+}
+
 int
 config_check_secrets(const struct config *config, struct err *err)
 {
     for (size_t i = 0; i < config->credential_count; i++)
         if (check_credential(&config->credentials[i], err) < 0)
             return -1;
-    return 0;
+    return check_tokend(&config->tokend, err);
 }

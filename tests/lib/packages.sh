@@ -10,7 +10,7 @@
 packages_build=(
     autoconf automake gcc libc6-dev libtool make pkg-config
     libconfuse-dev libcurl4-openssl-dev libevent-dev libjansson-dev
-    libmilter-dev libsasl2-dev libssl-dev libsystemd-dev
+    libmilter-dev libsasl2-dev libsqlite3-dev libssl-dev libsystemd-dev
 )
 
 # To run them against a world of their own: a private Postfix, a token endpoint

@@ -53,6 +53,7 @@ static struct row rows[] = {
              "    allow = {\"postfix\"}\n"
              "    refetch_interval = 60\n"
              "    login_password = \"\"\n"
+             "    state = \"/var/lib/xoauth2/state.db\"\n"
              "}\n"},
     {.name = "an empty file",
      .text = "",
@@ -282,14 +283,29 @@ static struct row rows[] = {
     {.name = "everything of tokend",
      .text = TOKEND("socket = \"/a\" control = \"/b\" allow = {\"root\", "
                     "\"group:root\"}\n refetch_interval = 1 "
-                    "login_password = \"unix:run/x\""),
+                    "login_password = \"unix:run/x\" state = \"/s/d\" "
+                    "seal_key = \"credential:seal\""),
      .want = "tokend {\n"
              "    socket = {\"/a\"}\n"
              "    control = \"/b\"\n"
              "    allow = {\"root\", \"group:root\"}\n"
              "    refetch_interval = 1\n"
              "    login_password = \"unix:run/x\"\n"
+             "    state = \"/s/d\"\n"
+             "    seal_key = \"credential:seal\"\n"
              "}\n"},
+    {.name = "state is a relative path",
+     .text = TOKEND("state = \"state.db\""),
+     .line = 4,
+     .want = "state must be"},
+    {.name = "no state at all",
+     .text = TOKEND("state = \"\""),
+     .line = 4,
+     .want = "state must be"},
+    {.name = "the key itself",
+     .text = TOKEND("seal_key = \"00112233445566778899aabbccddeeff\""),
+     .line = 4,
+     .want = "seal_key must be a reference such as \"file:"},
     {.name = "nobody else may ask",
      .text = TOKEND("allow = {}"),
      .want = "    allow = {}\n"},

@@ -21,8 +21,9 @@ struct row {
     const char *name;
     const char *options; /* @ stands for the file */
     mode_t mode;
-    bool is_foreign;  /* its group is another than ours */
-    const char *want; /* what the error holds; NULL: it is good */
+    bool is_foreign;     /* its group is another than ours */
+    const char *section; /* NULL: the credential */
+    const char *want;    /* what the error holds; NULL: it is good */
 };
 
 #define SECRET "client_secret = {\"credential:x\", \"file:@\"}"
@@ -63,6 +64,12 @@ static struct row rows[] = {
     {.name = "a file that is not there",
      .options = "client_secret = \"file:/nonexistent/secret\"",
      .want = "client_secret: /nonexistent/secret: No such file"},
+    {.name = "the key of the state",
+     .options = "client_secret = \"credential:x\" }\n\n\ntokend { "
+                "seal_key = \"file:@\"",
+     .mode = 0644,
+     .section = ":6: section tokend",
+     .want = "seal_key: others may read the secret (mode 0644)"},
     {.name = "a directory",
      .options = "client_secret = \"file:/\"",
      .want = "client_secret: /: this is not a regular file"},
@@ -93,6 +100,7 @@ check_row(void **state)
     const struct row *row = *state;
     struct err err = {ERR_NONE, ""};
     struct config *config;
+    char begin[1024];
     int rc;
 
     if (row->is_foreign && geteuid() != 0)
@@ -107,10 +115,11 @@ check_row(void **state)
     assert_int_equal(rc, row->want == NULL ? 0 : -1);
     assert_int_equal(err.code, row->want == NULL ? ERR_NONE : ERR_CONFIG);
     if (row->want != NULL) {
-        assert_ptr_equal(
-            strstr(err.text, scratch_path("relay.conf:3: section credential "
-                                          "\"c\" (ends here): ")),
-            err.text);
+        (void)snprintf(begin, sizeof(begin),
+                       "%s%s (ends here): ", scratch_path("relay.conf"),
+                       row->section != NULL ? row->section
+                                            : ":3: section credential \"c\"");
+        assert_ptr_equal(strstr(err.text, begin), err.text);
         if (strstr(err.text, row->want) == NULL)
             fail_msg("\"%s\" lacks \"%s\"", err.text, row->want);
     }
