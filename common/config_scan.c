@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/util.h"
+
 #define DEPTH_MAX    4  /* sections within sections */
 #define NAMES_MAX    32 /* options of one section; no table has as many */
 #define NAME_LEN_MAX 64 /* bytes */
@@ -102,7 +104,9 @@ is_word_char(char c)
 static char
 peek(const struct scan *scan, size_t offset)
 {
-    return scan->at + offset < scan->len ? scan->text[scan->at + offset] : '\0';
+    if (scan->at + offset >= scan->len)
+        return '\0';
+    return scan->text[scan->at + offset];
 }
 
 /* Overwrite a comment that runs to the end of the line. */
@@ -282,7 +286,6 @@ open_block(struct scan *scan, struct err *err)
     block = &scan->blocks[++scan->depth];
     block->line = scan->token_line;
     block->name_count = 0;
-    scan->state = STATE_START;
     return 0;
 }
 
@@ -294,7 +297,6 @@ close_block(struct scan *scan, struct err *err)
                     "this } closes nothing; remove it, or is a { missing "
                     "before?");
     scan->depth--;
-    scan->state = STATE_START;
     return 0;
 }
 
@@ -311,89 +313,70 @@ fail_end(const struct scan *scan, struct err *err)
                 "this { is never closed; a } is missing");
 }
 
-static bool
-is_value(enum token token)
-{
-    return token == TOKEN_STRING || token == TOKEN_WORD || token == TOKEN_NAME;
-}
+/* What may follow what. A name is a word, and both are values. */
+static const struct move {
+    enum state state;
+    enum token token;
+    enum state next;
+} moves[] = {
+    {STATE_START, TOKEN_NAME, STATE_NAME},
+    {STATE_START, TOKEN_CLOSE, STATE_START},
+    {STATE_NAME, TOKEN_EQUALS, STATE_VALUE},
+    {STATE_NAME, TOKEN_OPEN, STATE_START},
+    {STATE_NAME, TOKEN_PAREN_OPEN, STATE_ARGUMENT},
+    {STATE_NAME, TOKEN_STRING, STATE_TITLE},
+    {STATE_NAME, TOKEN_WORD, STATE_TITLE},
+    {STATE_NAME, TOKEN_NAME, STATE_TITLE},
+    {STATE_TITLE, TOKEN_OPEN, STATE_START},
+    {STATE_VALUE, TOKEN_STRING, STATE_START},
+    {STATE_VALUE, TOKEN_WORD, STATE_START},
+    {STATE_VALUE, TOKEN_NAME, STATE_START},
+    {STATE_VALUE, TOKEN_OPEN, STATE_LIST},
+    {STATE_LIST, TOKEN_STRING, STATE_LIST_VALUE},
+    {STATE_LIST, TOKEN_WORD, STATE_LIST_VALUE},
+    {STATE_LIST, TOKEN_NAME, STATE_LIST_VALUE},
+    {STATE_LIST, TOKEN_CLOSE, STATE_START},
+    {STATE_LIST_VALUE, TOKEN_COMMA, STATE_LIST},
+    {STATE_LIST_VALUE, TOKEN_CLOSE, STATE_START},
+    {STATE_ARGUMENT, TOKEN_STRING, STATE_ARGUMENT_END},
+    {STATE_ARGUMENT_END, TOKEN_PAREN_CLOSE, STATE_START},
+};
 
-/* One token at the start of a statement or behind its name. */
+/* What a move means beside its next state. */
 static int
-step_statement(struct scan *scan, enum token token, struct err *err)
+act(struct scan *scan, const struct move *move, struct err *err)
 {
-    if (scan->state == STATE_START && token == TOKEN_NAME) {
+    if (move->next == STATE_NAME)
         scan->statement =
             (struct name){scan->token, scan->token_len, scan->token_line};
-        scan->state = STATE_NAME;
-        return 0;
-    }
-    if (scan->state == STATE_START && token == TOKEN_CLOSE)
-        return close_block(scan, err);
-    if (scan->state != STATE_START && token == TOKEN_OPEN)
-        return open_block(scan, err);
-    if (scan->state == STATE_NAME && token == TOKEN_EQUALS) {
-        scan->state = STATE_VALUE;
+    if (move->next == STATE_VALUE)
         return note_option(scan, err);
-    }
-    if (scan->state == STATE_NAME && is_value(token)) {
-        scan->state = STATE_TITLE;
-        return 0;
-    }
-    if (scan->state == STATE_NAME && token == TOKEN_PAREN_OPEN) {
-        scan->state = STATE_ARGUMENT;
-        return 0;
-    }
-    return fail(scan, err, scan->token_line, expected[scan->state]);
-}
-
-/* One token of a value, a list or an argument. */
-static int
-step_value(struct scan *scan, enum token token, struct err *err)
-{
-    bool is_in_list =
-        scan->state == STATE_LIST || scan->state == STATE_LIST_VALUE;
-
-    if (scan->state == STATE_VALUE && token == TOKEN_OPEN) {
+    if (move->state == STATE_VALUE && move->next == STATE_LIST)
         scan->list_line = scan->token_line;
-        scan->state = STATE_LIST;
-    } else if (scan->state == STATE_VALUE && is_value(token)) {
-        scan->state = STATE_START;
-    } else if (scan->state == STATE_LIST && is_value(token)) {
-        scan->state = STATE_LIST_VALUE;
-    } else if (scan->state == STATE_LIST_VALUE && token == TOKEN_COMMA) {
-        scan->state = STATE_LIST;
-    } else if (is_in_list && token == TOKEN_CLOSE) {
-        scan->state = STATE_START;
-    } else if (scan->state == STATE_ARGUMENT && token == TOKEN_STRING) {
-        scan->state = STATE_ARGUMENT_END;
-    } else if (scan->state == STATE_ARGUMENT_END &&
-               token == TOKEN_PAREN_CLOSE) {
-        scan->state = STATE_START;
-    } else {
-        return fail(scan, err, scan->token_line, expected[scan->state]);
-    }
+    else if (move->token == TOKEN_OPEN)
+        return open_block(scan, err);
+    if (move->state == STATE_START && move->token == TOKEN_CLOSE)
+        return close_block(scan, err);
     return 0;
 }
 
 static int
 step(struct scan *scan, enum token token, struct err *err)
 {
-    switch (scan->state) {
-    case STATE_START:
-    case STATE_NAME:
-    case STATE_TITLE:
-        return step_statement(scan, token, err);
-    case STATE_VALUE:
-    case STATE_LIST:
-    case STATE_LIST_VALUE:
-    case STATE_ARGUMENT:
-    case STATE_ARGUMENT_END:
-        return step_value(scan, token, err);
+    for (size_t i = 0; i < ARRAY_LEN(moves); i++) {
+        const struct move *move = &moves[i];
+
+        if (move->state != scan->state || move->token != token)
+            continue;
+        scan->state = move->next;
+        return act(scan, move, err);
     }
-    return fail(scan, err, scan->token_line, "impossible state");
+    return fail(scan, err, scan->token_line, expected[scan->state]);
 }
 
 int
+/* Comments are overwritten by way of scan.text. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 config_scan(const char *name, char *text, size_t len, struct err *err)
 {
     struct scan scan = {.name = name, .text = text, .len = len, .line = 1};

@@ -15,9 +15,9 @@
 /* ---- errors ---- */
 
 struct config_loader *
-config_loader_of(const cfg_t *cfg)
+config_loader_of(const cfg_t *section)
 {
-    return (void *)cfg->opts[0].simple_value.ptr;
+    return (void *)section->opts[0].simple_value.ptr;
 }
 
 void
@@ -54,13 +54,13 @@ config_section_fail_at(struct config_loader *loader, const char *file,
 
 /* The option that is being read is wrong. */
 int
-config_section_fail_option(const cfg_t *cfg, const char *name,
+config_section_fail_option(const cfg_t *section, const char *name,
                            const struct err *reason)
 {
     if (reason->code == ERR_SYSTEM)
-        return config_section_fail_memory(config_loader_of(cfg));
-    return config_section_fail_at(config_loader_of(cfg), cfg->filename,
-                                  (unsigned)cfg->line, "%s %s", name,
+        return config_section_fail_memory(config_loader_of(section));
+    return config_section_fail_at(config_loader_of(section), section->filename,
+                                  (unsigned)section->line, "%s %s", name,
                                   reason->text);
 }
 
@@ -79,18 +79,18 @@ config_section_fail(const cfg_t *section, const char *text)
 
 /* `name` is none of the options that may stand here; say which are. */
 static void
-fail_unknown(const cfg_t *cfg, const char *name)
+fail_unknown(const cfg_t *section, const char *name)
 {
     struct buf known;
 
     buf_init(&known, ERR_TEXT_MAX);
-    for (size_t i = 1; cfg->opts[i].name != NULL; i++) {
+    for (size_t i = 1; section->opts[i].name != NULL; i++) {
         if (i > 1)
             buf_append_str(&known, ", ");
-        buf_append_str(&known, cfg->opts[i].name);
+        buf_append_str(&known, section->opts[i].name);
     }
     (void)config_section_fail_at(
-        config_loader_of(cfg), cfg->filename, (unsigned)cfg->line,
+        config_loader_of(section), section->filename, (unsigned)section->line,
         "unknown option %s; what may stand here: %s", name, buf_str(&known));
     buf_clear(&known);
 }
@@ -100,7 +100,7 @@ fail_unknown(const cfg_t *cfg, const char *name)
  * but those about a name are replaced.
  */
 void
-config_section_on_error(cfg_t *cfg, const char *fmt, va_list ap)
+config_section_on_error(cfg_t *section, const char *fmt, va_list ap)
 {
     static const struct {
         const char *theirs; /* how their format begins */
@@ -113,26 +113,26 @@ config_section_on_error(cfg_t *cfg, const char *fmt, va_list ap)
                           "... }"},
         {"missing parenthesis", "is written include(\"FILE\")"},
     };
-    struct config_loader *loader = config_loader_of(cfg);
+    struct config_loader *loader = config_loader_of(section);
     const char *name;
 
     if (loader->err.code != ERR_NONE)
         return;
     if (strncmp(fmt, "no such option", 14) == 0) {
-        fail_unknown(cfg, va_arg(ap, const char *));
+        fail_unknown(section, va_arg(ap, const char *));
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         if (strncmp(fmt, texts[i].theirs, strlen(texts[i].theirs)) == 0) {
             name = va_arg(ap, const char *);
-            (void)config_section_fail_at(loader, cfg->filename,
-                                         (unsigned)cfg->line, "%s %s", name,
+            (void)config_section_fail_at(loader, section->filename,
+                                         (unsigned)section->line, "%s %s", name,
                                          texts[i].ours);
             return;
         }
     }
     (void)config_section_fail_at(
-        loader, cfg->filename, (unsigned)cfg->line,
+        loader, section->filename, (unsigned)section->line,
         "this option takes one value in double quotes, no list");
 }
 

@@ -312,6 +312,14 @@ config_value_proxy(const char *text, struct err *err)
                    "without user and password");
 }
 
+static char
+lower(char c)
+{
+    if (c < 'A' || c > 'Z')
+        return c;
+    return (char)(c - 'A' + 'a');
+}
+
 /* `:PORT` by number or name, or nothing. */
 static bool
 is_port_suffix(const char *text, size_t len)
@@ -350,8 +358,7 @@ config_server_name(const char *text, size_t len, char *out, size_t size)
         len >= size || memchr(text, '\0', len) != NULL)
         return false;
     for (size_t i = 0; i < len; i++)
-        out[i] =
-            text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
+        out[i] = lower(text[i]);
     out[len] = '\0';
     return true;
 }
