@@ -44,4 +44,7 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 	%D%/config_value.c %D%/config_value.h \
 	%D%/sendas.c %D%/sendas.h \
 	%D%/textfile.c %D%/textfile.h
+
+# Both daemons read that file, so its page comes with either.
+dist_man_MANS += token-daemon/relay.conf.5
 endif

@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	%D%/checks/format.sh \
 	%D%/checks/includes.sh \
 	%D%/checks/man.sh \
+	%D%/checks/options.sh \
 	%D%/checks/plugin.sh \
 	%D%/checks/postfix.sh \
 	%D%/checks/programs.sh \

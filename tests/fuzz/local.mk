@@ -20,4 +20,21 @@ noinst_PROGRAMS += %D%/fuzz_server_error
 %C%_fuzz_server_error_SOURCES = %D%/fuzz_server_error.c \
 	sasl-xoauth2/server_error.c
 %C%_fuzz_server_error_CFLAGS = $(FUZZ_CFLAGS)
+
+# relay.conf. Begin with the examples:
+#     tests/fuzz/fuzz_config -dict=../tests/fuzz/config.dict \
+#         -close_fd_mask=2 corpus ../contrib
+if NEED_CONFIG
+noinst_PROGRAMS += %D%/fuzz_config
+%C%_fuzz_config_SOURCES = %D%/fuzz_config.c \
+	common/address.c common/buf.c common/clock.c common/config.c \
+	common/config_free.c common/config_link.c common/config_print.c \
+	common/config_scan.c common/config_section.c common/config_value.c \
+	common/err.c common/log.c common/secret.c common/sendas.c \
+	common/strmap.c common/textfile.c common/utf8.c
+%C%_fuzz_config_CFLAGS = $(FUZZ_CFLAGS) $(CONFUSE_CFLAGS)
+%C%_fuzz_config_LDADD = $(CONFUSE_LIBS)
 endif
+endif
+
+EXTRA_DIST += %D%/config.dict

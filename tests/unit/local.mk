@@ -107,6 +107,7 @@ check_PROGRAMS += $(CONFIG_TESTS)
 CONFIG_TEST_LIBS = common/libconfig.la common/libcommon.la $(CMOCKA_LIBS)
 SCRATCH = %D%/scratch.c %D%/scratch.h
 %C%_test_config_SOURCES = %D%/test_config.c $(SCRATCH)
+%C%_test_config_CPPFLAGS = $(AM_CPPFLAGS) -DSOURCE_DIR='"$(abs_top_srcdir)"'
 %C%_test_config_LDADD = $(CONFIG_TEST_LIBS)
 # The linker sends our own calls, not those of libraries, to the test.
 %C%_test_config_alloc_SOURCES = %D%/test_config_alloc.c $(SCRATCH)

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "common/config.h"
+#include "common/textfile.h"
 #include "common/util.h"
 #include "tests/unit/scratch.h"
 
@@ -780,6 +781,58 @@ a_reference_keeps_it_alive(void **state)
     config_unref(&other);
 }
 
+/* What an administrator copies from must work. */
+static void
+the_examples_are_good(void **state)
+{
+    static const char *const examples[] = {
+        SOURCE_DIR "/contrib/relay.conf.certificate",
+        SOURCE_DIR "/contrib/relay.conf.secret",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
+        struct err err = {ERR_NONE, ""};
+        struct config *config = config_load(examples[i], &err);
+
+        assert_string_equal(err.text, "");
+        assert_non_null(config);
+        check_round_trip(config);
+        config_unref(&config);
+    }
+}
+
+/* The display of the man page's EXAMPLES, which has everything once. */
+static void
+the_example_of_the_man_page_is_good(void **state)
+{
+    struct textfile page = {0};
+    struct err err = {ERR_NONE, ""};
+    struct config *config;
+    char *start;
+    char *end;
+
+    (void)state;
+    assert_int_equal(textfile_read(SOURCE_DIR "/token-daemon/relay.conf.5",
+                                   1u << 20, &page, &err),
+                     0);
+    start = strstr(page.text, ".Sh EXAMPLES\n");
+    assert_non_null(start);
+    start = strstr(start, ".Bd -literal\n");
+    assert_non_null(start);
+    end = strstr(start, ".Ed\n");
+    assert_non_null(end);
+    *end = '\0';
+    scratch_write_text("relay.conf", start + strlen(".Bd -literal\n"));
+    config = load_good("relay.conf");
+    assert_int_equal(config->credential_count, 3);
+    assert_int_equal(config->mailbox_count, 4);
+    assert_int_equal(config->milter.route_count, 3);
+    check_round_trip(config);
+    config_unref(&config);
+    textfile_clear(&page);
+}
+
 static void
 expect_unreadable(const char *path, const char *want)
 {
@@ -886,6 +939,8 @@ main(void)
         cmocka_unit_test(the_structs_hold_what_the_file_says),
         cmocka_unit_test(without_a_milter_section_there_are_its_defaults),
         cmocka_unit_test(a_reference_keeps_it_alive),
+        cmocka_unit_test(the_examples_are_good),
+        cmocka_unit_test(the_example_of_the_man_page_is_good),
         cmocka_unit_test(a_file_that_can_not_be_read_is_named),
         cmocka_unit_test(every_beginning_of_a_file_is_survived),
         cmocka_unit_test(ten_megabytes_are_read_to_the_end),
