@@ -61,7 +61,8 @@ TOKEND_TESTS = \
 	%D%/test_oauth_response \
 	%D%/test_provider \
 	%D%/test_retry_after \
-	%D%/test_secret_source
+	%D%/test_secret_source \
+	%D%/test_token
 
 check_PROGRAMS += $(TOKEND_TESTS)
 TOKEND_TEST_CPPFLAGS = $(AM_CPPFLAGS) \
@@ -91,6 +92,7 @@ TOKEND_TEST_LIBS = token-daemon/libtokend.la common/libconfig.la \
 %C%_test_retry_after_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_secret_source_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_secret_source_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_token_LDADD = $(TOKEND_TEST_LIBS)
 endif
 
 if NEED_CONFIG
