@@ -57,9 +57,12 @@ token_begin(struct token *token, const struct token_policy *policy, int64_t now)
     if (token->is_extra_wanted) {
         if (token->extra_interval_ms == 0)
             token->extra_interval_ms = policy->refetch_interval_ms;
-        token->extra_at = now + token->extra_interval_ms;
+        token->extra_at = now + policy->refetch_interval_ms;
+        token->extra_slow_at = now + token->extra_interval_ms;
         token->extra_interval_ms =
-            min_of(2 * token->extra_interval_ms, TOKEN_EXTRA_INTERVAL_MAX_MS);
+            max_of(policy->refetch_interval_ms,
+                   min_of(2 * token->extra_interval_ms,
+                          TOKEN_EXTRA_INTERVAL_MAX_MS));
         token->is_extra_wanted = false;
     }
     token->state = TOKEN_FETCHING;
@@ -205,12 +208,13 @@ token_judge(const struct token *token, const struct token_wish *wish,
 enum token_report_answer
 token_report(struct token *token, int64_t now, int64_t *until)
 {
-    int64_t earliest = max_of(token->extra_at, token->not_before);
+    int64_t earliest = max_of(max_of(token->extra_at, token->extra_slow_at),
+                              token->not_before);
 
     if (token->state == TOKEN_FETCHING)
         return TOKEN_REPORT_FETCHING;
     if (token->extra_interval_ms != 0 &&
-        now - token->extra_at > REPORTS_FORGOTTEN_MS)
+        now - token->extra_slow_at > REPORTS_FORGOTTEN_MS)
         token->extra_interval_ms = 0;
     token->is_extra_wanted = true;
     if (token->state == TOKEN_BACKOFF)
@@ -225,6 +229,7 @@ token_report(struct token *token, int64_t now, int64_t *until)
 void
 token_accepted(struct token *token)
 {
+    token->extra_slow_at = 0;
     token->extra_interval_ms = 0;
     token->is_extra_wanted = false;
 }

@@ -60,7 +60,8 @@ struct token {
     unsigned failures;    /* in a row */
     /* The extra fetch that reports of a refusal may cause. */
     bool is_extra_wanted;      /* the next fetch is one */
-    int64_t extra_at;          /* not before this */
+    int64_t extra_at;          /* never before this */
+    int64_t extra_slow_at;     /* nor before this while nobody succeeds */
     int64_t extra_interval_ms; /* 0: no report since somebody succeeded */
     /* The last failure, for whoever asks; code NONE after a success. */
     struct err error;
