@@ -83,12 +83,15 @@ refresh_delay(const struct token_issue *issue, bool is_same_text,
     int64_t margin = min_of(policy->margin_ms, issued_lifetime_ms / 2);
     int64_t delay = left / 2;
 
-    if (is_same_text)
-        return min_of(max_of(delay, policy->refetch_interval_ms), left);
-    if (issue->refresh_in_s > 0 && issue->refresh_in_s < issue->lifetime_s)
+    if (!is_same_text && issue->refresh_in_s > 0 &&
+        issue->refresh_in_s < issue->lifetime_s)
         delay = issue->refresh_in_s * 1000;
-    delay = min_of(delay, left - margin);
-    return delay - (int64_t)((double)delay * JITTER_SHARE * jitter);
+    if (left > margin)
+        delay = min_of(delay, left - margin);
+    delay -= (int64_t)((double)delay * JITTER_SHARE * jitter);
+    if (is_same_text)
+        delay = min_of(max_of(delay, policy->refetch_interval_ms), left);
+    return delay;
 }
 
 int
