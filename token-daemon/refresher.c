@@ -54,6 +54,7 @@ struct refresher {
     struct token_policy policy;
     struct strmap *by_name;
     struct entry_list entries;
+    uint64_t serial; /* of the last token that was obtained */
 };
 
 /* What is said of a credential that a reload has taken away. */
@@ -252,6 +253,7 @@ succeed(struct entry *entry, const struct acquire_result *result)
     struct err err = {ERR_NONE, ""};
     struct token_issue issue = {
         .text = result->token.access,
+        .serial = ++refresher->serial,
         .lifetime_s = result->token.lifetime,
         .refresh_in_s = result->token.refresh_in,
     };

@@ -43,11 +43,8 @@ token_clear(struct token *token)
 void
 token_reset(struct token *token, int64_t now)
 {
-    uint64_t serial = token->serial;
-
     token_clear(token);
     token_init(token, now);
-    token->serial = serial;
 }
 
 void
@@ -120,10 +117,10 @@ token_succeed(struct token *token, const struct token_issue *issue,
         }
         secret_free(&token->text);
         token->text = text;
+        token->serial = issue->serial;
         token->lifetime_ms = issue->lifetime_s * 1000;
     }
     token->state = TOKEN_READY;
-    token->serial++;
     token->fetched_at = now;
     token->expires_at = now + issue->lifetime_s * 1000;
     token->expires_wall = wall + issue->lifetime_s;

@@ -50,7 +50,7 @@ struct token {
     enum token_state state;
     char *text; /* owned; NULL: none was ever obtained */
     char fingerprint[TOKEN_FINGERPRINT_LEN + 1];
-    uint64_t serial;     /* successful fetches so far */
+    uint64_t serial;     /* tells this text from all others; 0: no text */
     int64_t lifetime_ms; /* the life this text was issued with */
     int64_t expires_at;
     int64_t expires_wall; /* s since 1970 */
@@ -82,7 +82,9 @@ void token_begin(struct token *token, const struct token_policy *policy,
 
 /* What a provider answered. */
 struct token_issue {
-    const char *text;     /* copies */
+    const char *text; /* copies */
+    uint64_t serial;  /* what a new text is known by; each fetch of the process
+                         gets a higher one than all before */
     int64_t lifetime_s;   /* of what remains; > 0 */
     int64_t refresh_in_s; /* 0: not said */
 };
@@ -148,10 +150,7 @@ enum token_report_answer token_report(struct token *token, int64_t now,
 /* Somebody logged in with it: the next report is the first again. */
 void token_accepted(struct token *token);
 
-/*
- * Forget the text, as it was obtained with other settings. The serial goes on,
- * so that nobody takes the next text for one that was seen before.
- */
+/* Forget the text, as it was obtained with other settings. */
 void token_reset(struct token *token, int64_t now);
 
 /*

@@ -35,6 +35,7 @@ enum op {
     OP_RESET,    /* token_reset() */
     OP_DUE,      /* check when it is fetched again */
     OP_ALIVE,    /* check whether there is a text in force */
+    OP_SERIAL,   /* check which text it is: of the n-th success */
 };
 
 struct step {
@@ -112,6 +113,11 @@ struct step {
 #define ALIVE(at, is)                           \
     {                                           \
         OP_ALIVE, .at_ms = MS(at), .want = (is) \
+    }
+
+#define SERIAL(n)              \
+    {                          \
+        OP_SERIAL, .want = (n) \
     }
 
 struct row {
@@ -339,6 +345,28 @@ static struct row rows[] = {
      {BEGIN(0), SUCCEED(0, TEXT_A, 36000), REPORT(0, FETCH), BEGIN(0),
       SUCCEED(0, TEXT_B, 36000), LIMITED(1, 60), ACCEPTED(2), BEGIN(60),
       SUCCEED(60, TEXT_A, 36000), REPORT(61, FETCH)}},
+
+    /* ---- Which text it is ---- */
+    {"each new text has a serial of its own",
+     0,
+     {SERIAL(0), BEGIN(0), SUCCEED(0, TEXT_A, 3600), SERIAL(1), BEGIN(1800),
+      SUCCEED(1800, TEXT_B, 3600), SERIAL(2), BEGIN(3600), FAIL(3601, 1),
+      SERIAL(2)}},
+    {"the same text again keeps its serial",
+     0,
+     {BEGIN(0), SUCCEED(0, TEXT_A, 3600), BEGIN(1800),
+      SUCCEED(1800, TEXT_A, 1800), SERIAL(1), BEGIN(2700),
+      SUCCEED(2700, TEXT_B, 3600), SERIAL(3)}},
+    {"a text that was forgotten has no serial, and the next one a new one",
+     0,
+     {BEGIN(0), SUCCEED(0, TEXT_A, 3600), RESET(10), SERIAL(0), BEGIN(10),
+      SUCCEED(10, TEXT_A, 3600), SERIAL(2)}},
+    {"who reported a text that a caching issuer gives again waits again",
+     0,
+     {BEGIN(0), SUCCEED(0, TEXT_A, 3600), REPORT(100, FETCH), BEGIN(100),
+      ASK_AGAIN(100, WAIT), SUCCEED(101, TEXT_A, 3499), ASK_AGAIN(101, SERVE),
+      BEGIN(160), ASK_AGAIN(160, WAIT), SUCCEED(161, TEXT_B, 3600),
+      ASK_AGAIN(161, SERVE), BEGIN(300), ASK_AGAIN(300, SERVE)}},
 };
 
 static struct token_policy policy = {
@@ -350,6 +378,7 @@ static struct token_policy policy = {
 struct run {
     struct token token;
     double jitter;
+    uint64_t issued;      /* successes so far */
     uint64_t seen_serial; /* of the text that was last reported */
 };
 
@@ -358,6 +387,7 @@ succeed(struct run *run, const struct step *step, int64_t now)
 {
     struct token_issue issue = {
         .text = step->text,
+        .serial = ++run->issued,
         .lifetime_s = step->life,
         .refresh_in_s = step->refresh_in,
     };
@@ -460,6 +490,9 @@ run_step(struct run *run, const struct step *step)
         break;
     case OP_ALIVE:
         assert_int_equal(token_is_alive(&run->token, now), step->want);
+        break;
+    case OP_SERIAL:
+        assert_int_equal(run->token.serial, step->want);
         break;
     }
 }
