@@ -552,6 +552,7 @@ refresher_configure(struct refresher *refresher, struct config *config,
                 now_of(refresher) +
                 (int64_t)(refresher->env.chance(refresher->env.arg) *
                           START_SPREAD_MS * (double)config->credential_count);
+        token_adopt(&entry->token, &refresher->policy);
         schedule(entry);
     }
     return 0;

@@ -56,10 +56,9 @@ token_begin(struct token *token, const struct token_policy *policy, int64_t now)
             token->extra_interval_ms = policy->refetch_interval_ms;
         token->extra_at = now + policy->refetch_interval_ms;
         token->extra_slow_at = now + token->extra_interval_ms;
-        token->extra_interval_ms =
-            max_of(policy->refetch_interval_ms,
-                   min_of(2 * token->extra_interval_ms,
-                          TOKEN_EXTRA_INTERVAL_MAX_MS));
+        token->extra_interval_ms = max_of(
+            policy->refetch_interval_ms,
+            min_of(2 * token->extra_interval_ms, TOKEN_EXTRA_INTERVAL_MAX_MS));
         token->is_extra_wanted = false;
     }
     token->state = TOKEN_FETCHING;
@@ -191,14 +190,23 @@ judge_dead(const struct token *token, const struct token_wish *wish)
     return TOKEN_REFUSE;
 }
 
+/* Does a fetch that this asker's report wants come in time for the asker? */
+static bool
+should_wait_for_extra(const struct token *token, const struct token_wish *wish)
+{
+    if (wish->refused_serial == 0 || wish->refused_serial != token->serial)
+        return false;
+    return token->state == TOKEN_FETCHING ||
+           (token->is_extra_wanted && token->due_at < wish->deadline);
+}
+
 enum token_verdict
 token_judge(const struct token *token, const struct token_wish *wish,
             const struct token_policy *policy, int64_t now)
 {
     if (!token_is_alive(token, now))
         return judge_dead(token, wish);
-    if (wish->refused_serial != 0 && wish->refused_serial == token->serial &&
-        token->state == TOKEN_FETCHING)
+    if (should_wait_for_extra(token, wish))
         return TOKEN_WAIT;
     if (token->expires_at - now >= min_of(wish->min_ms, token->lifetime_ms / 2))
         return TOKEN_SERVE;
@@ -239,6 +247,18 @@ token_retry_now(struct token *token, int64_t now)
 {
     if (token->state == TOKEN_BACKOFF)
         token->due_at = max_of(now, token->not_before);
+}
+
+void
+token_adopt(struct token *token, const struct token_policy *policy)
+{
+    int64_t margin = min_of(policy->margin_ms, token->lifetime_ms / 2);
+
+    if (token->state == TOKEN_READY)
+        token->due_at =
+            min_of(token->due_at,
+                   max_of(token->expires_at - margin,
+                          token->fetched_at + policy->refetch_interval_ms));
 }
 
 const char *

@@ -159,6 +159,12 @@ void token_reset(struct token *token, int64_t now);
  */
 void token_retry_now(struct token *token, int64_t now);
 
+/*
+ * The policy has changed: a server that wants more life left than all did
+ * before brings the next fetch forward.
+ */
+void token_adopt(struct token *token, const struct token_policy *policy);
+
 /* The name of a state for status and logs. */
 const char *token_state_name(enum token_state state);
 

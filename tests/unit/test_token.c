@@ -33,6 +33,7 @@ enum op {
     OP_ACCEPTED, /* a server took it */
     OP_RETRY,    /* token_retry_now() */
     OP_RESET,    /* token_reset() */
+    OP_MARGIN,   /* a reload: a server wants `min` left */
     OP_DUE,      /* check when it is fetched again */
     OP_ALIVE,    /* check whether there is a text in force */
     OP_SERIAL,   /* check which text it is: of the n-th success */
@@ -105,6 +106,10 @@ struct step {
 #define RESET(at)                 \
     {                             \
         OP_RESET, .at_ms = MS(at) \
+    }
+#define WANT_LEFT(at, left)                       \
+    {                                             \
+        OP_MARGIN, .at_ms = MS(at), .min = (left) \
     }
 #define DUE(when)                                                   \
     {                                                               \
@@ -200,6 +205,23 @@ static struct row rows[] = {
      {BEGIN(0), SUCCEED(0, TEXT_A, 3600), BEGIN(1800),
       SUCCEED(1800, TEXT_A, 1800), BEGIN(2700), SUCCEED(2700, TEXT_B, 3600),
       DUE(4500)}},
+    {"a reload with a server that wants more brings the fetch forward",
+     0,
+     {BEGIN(0), SUCCEED_SAYING(0, TEXT_A, 3600, 3000), WANT_LEFT(10, 1200),
+      DUE(2400), WANT_LEFT(20, 300), DUE(2400)}},
+    {"a reload with a server that wants more than half the life has its half",
+     0,
+     {BEGIN(0), SUCCEED_SAYING(0, TEXT_A, 3600, 3000), WANT_LEFT(10, 3600),
+      DUE(1800)}},
+    {"a reload does not fetch a text that was just fetched",
+     0,
+     {BEGIN(0), SUCCEED_SAYING(0, TEXT_A, 100, 90), WANT_LEFT(10, 3600),
+      DUE(50), BEGIN(70), SUCCEED(70, TEXT_A, 30), WANT_LEFT(75, 3600),
+      DUE(100)}},
+    {"a reload changes no back-off and no request in flight",
+     0,
+     {BEGIN(0), WANT_LEFT(1, 3600), DUE(NEVER), FAIL(2, 300),
+      WANT_LEFT(3, 3600), DUE(302)}},
 
     /* ---- What somebody who asks gets ---- */
     {"the first who asks starts the fetch, the next ones wait for it",
@@ -305,6 +327,12 @@ static struct row rows[] = {
       BEGIN(420),  SUCCEED(420, TEXT_A, 36000),  LIMITED(421, 900),
       BEGIN(900),  SUCCEED(900, TEXT_B, 36000),  LIMITED(901, 1800),
       BEGIN(1800), SUCCEED(1800, TEXT_A, 36000), LIMITED(1801, 2700)}},
+    {"who reported waits for an extra fetch that comes before his deadline",
+     0,
+     {BEGIN(0), SUCCEED(0, TEXT_A, 3600), REPORT(100, FETCH), BEGIN(100),
+      SUCCEED(101, TEXT_B, 3600), LIMITED(102, 160), ASK_AGAIN(103, SERVE),
+      ASK_AGAIN(145, SERVE), ASK_AGAIN(145.001, WAIT), ASK(159, 300, SERVE),
+      BEGIN(160), FAIL(161, 1), ASK_AGAIN(161, SERVE)}},
     {"a planned fetch does not use up the extra one",
      0,
      {BEGIN(0), SUCCEED(0, TEXT_A, 3600), BEGIN(1800),
@@ -369,14 +397,10 @@ static struct row rows[] = {
       ASK_AGAIN(161, SERVE), BEGIN(300), ASK_AGAIN(300, SERVE)}},
 };
 
-static struct token_policy policy = {
-    .refetch_interval_ms = REFETCH * 1000,
-    .margin_ms = MARGIN * 1000,
-};
-
 /* What a run carries along. */
 struct run {
     struct token token;
+    struct token_policy policy;
     double jitter;
     uint64_t issued;      /* successes so far */
     uint64_t seen_serial; /* of the text that was last reported */
@@ -393,7 +417,7 @@ succeed(struct run *run, const struct step *step, int64_t now)
     };
     struct err err = {ERR_NONE, ""};
 
-    assert_int_equal(token_succeed(&run->token, &issue, &policy, now,
+    assert_int_equal(token_succeed(&run->token, &issue, &run->policy, now,
                                    WALL + step->at_ms / 1000, run->jitter,
                                    &err),
                      0);
@@ -435,7 +459,8 @@ ask(struct run *run, const struct step *step, int64_t now)
         .deadline = now + DEADLINE * 1000,
     };
 
-    assert_int_equal(token_judge(&run->token, &wish, &policy, now), step->want);
+    assert_int_equal(token_judge(&run->token, &wish, &run->policy, now),
+                     step->want);
 }
 
 static void
@@ -460,7 +485,7 @@ run_step(struct run *run, const struct step *step)
     case OP_END:
         break;
     case OP_BEGIN:
-        token_begin(&run->token, &policy, now);
+        token_begin(&run->token, &run->policy, now);
         break;
     case OP_SUCCEED:
         succeed(run, step, now);
@@ -483,6 +508,10 @@ run_step(struct run *run, const struct step *step)
     case OP_RESET:
         token_reset(&run->token, now);
         break;
+    case OP_MARGIN:
+        run->policy.margin_ms = step->min * 1000;
+        token_adopt(&run->token, &run->policy);
+        break;
     case OP_DUE:
         assert_int_equal(run->token.due_at, step->want_ms == TOKEN_NEVER
                                                 ? TOKEN_NEVER
@@ -498,12 +527,23 @@ run_step(struct run *run, const struct step *step)
 }
 
 static void
+run_init(struct run *run, double jitter)
+{
+    *run = (struct run){
+        .policy = {.refetch_interval_ms = REFETCH * 1000,
+                   .margin_ms = MARGIN * 1000},
+        .jitter = jitter,
+    };
+    token_init(&run->token, BOOT_MS);
+}
+
+static void
 check_row(void **state)
 {
     const struct row *row = *state;
-    struct run run = {.jitter = row->jitter};
+    struct run run;
 
-    token_init(&run.token, BOOT_MS);
+    run_init(&run, row->jitter);
     for (size_t i = 0; i < STEPS_MAX && row->steps[i].op != OP_END; i++)
         run_step(&run, &row->steps[i]);
     token_clear(&run.token);
@@ -514,12 +554,12 @@ static void
 the_fingerprint_is_that_of_the_text(void **state)
 {
     const struct step step = SUCCEED(0, TEXT_A, 3600);
-    struct run run = {.jitter = 0};
+    struct run run;
 
     (void)state;
-    token_init(&run.token, BOOT_MS);
+    run_init(&run, 0);
     assert_string_equal(run.token.fingerprint, "");
-    token_begin(&run.token, &policy, BOOT_MS);
+    token_begin(&run.token, &run.policy, BOOT_MS);
     succeed(&run, &step, BOOT_MS);
     assert_string_equal(run.token.fingerprint, FINGERPRINT_A);
     token_reset(&run.token, BOOT_MS);
