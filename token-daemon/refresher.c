@@ -38,7 +38,10 @@ struct entry {
     struct acquire *acquire; /* in flight exactly in state FETCHING */
     void *timer;             /* fires at token.due_at */
     struct waiter_list waiters;
+    struct waiter_list passed_over; /* while the others are being answered */
     size_t waiter_count;
+    bool is_answering; /* so it must not be freed */
+    bool is_gone;      /* no longer configured */
     size_t secret_index;
     uint64_t requests;
     int64_t not_after; /* s since 1970; 0: no certificate */
@@ -90,6 +93,15 @@ waiter_free(struct refresher_waiter *waiter)
     free(waiter);
 }
 
+/* To the end of another list. */
+static void
+waiter_move(struct refresher_waiter *waiter, struct waiter_list *list)
+{
+    TAILQ_REMOVE(waiter->list, waiter, link);
+    TAILQ_INSERT_TAIL(list, waiter, link);
+    waiter->list = list;
+}
+
 /* Answer once and for all. The callback may ask again. */
 static void
 answer_waiter(struct refresher_waiter *waiter, bool is_given, bool is_late)
@@ -115,13 +127,31 @@ on_deadline(void *arg)
     answer_waiter(waiter, is_alive, !is_alive);
 }
 
-/* The state has changed: answer everybody who needs to wait no longer. */
+/* Cancel, answer nobody, wipe. The entry is in no list and no map. */
+static void
+entry_free(struct entry *entry)
+{
+    struct refresher_waiter *waiter;
+
+    entry->refresher->env.cancel(&entry->acquire);
+    while ((waiter = TAILQ_FIRST(&entry->waiters)) != NULL)
+        waiter_free(waiter);
+    entry->refresher->env.timer_free(entry->timer);
+    token_clear(&entry->token);
+    free(entry);
+}
+
+/*
+ * The state has changed: answer everybody who needs to wait no longer. An
+ * answer may do anything: ask again, send another one away, and reload, which
+ * may even take the credential away.
+ */
 static void
 answer_waiters(struct entry *entry)
 {
-    struct waiter_list kept = TAILQ_HEAD_INITIALIZER(kept);
     struct refresher_waiter *waiter;
 
+    entry->is_answering = true;
     while ((waiter = TAILQ_FIRST(&entry->waiters)) != NULL) {
         switch (token_judge(&entry->token, &waiter->wish,
                             &entry->refresher->policy,
@@ -138,15 +168,13 @@ answer_waiters(struct entry *entry)
         case TOKEN_WAIT:
             break;
         }
-        TAILQ_REMOVE(&entry->waiters, waiter, link);
-        TAILQ_INSERT_TAIL(&kept, waiter, link);
-        waiter->list = &kept;
+        waiter_move(waiter, &entry->passed_over);
     }
-    while ((waiter = TAILQ_FIRST(&kept)) != NULL) {
-        TAILQ_REMOVE(&kept, waiter, link);
-        TAILQ_INSERT_TAIL(&entry->waiters, waiter, link);
-        waiter->list = &entry->waiters;
-    }
+    while ((waiter = TAILQ_FIRST(&entry->passed_over)) != NULL)
+        waiter_move(waiter, &entry->waiters);
+    entry->is_answering = false;
+    if (entry->is_gone)
+        entry_free(entry);
 }
 
 static struct refresher_waiter *
@@ -324,7 +352,11 @@ on_due(void *arg)
 {
     struct entry *entry = arg;
 
-    if (entry->token.state != TOKEN_FETCHING)
+    if (entry->token.state == TOKEN_FETCHING)
+        return;
+    if (now_of(entry->refresher) < entry->token.due_at)
+        schedule(entry); /* the event loop's clock is coarser than ours */
+    else
         begin_fetch(entry);
 }
 
@@ -352,22 +384,9 @@ entry_new(struct refresher *refresher,
     entry->refresher = refresher;
     entry->credential = credential;
     TAILQ_INIT(&entry->waiters);
+    TAILQ_INIT(&entry->passed_over);
     token_init(&entry->token, now_of(refresher));
     return entry;
-}
-
-/* Cancel, answer nobody, wipe. The entry is in no list and no map. */
-static void
-entry_free(struct entry *entry)
-{
-    struct refresher_waiter *waiter;
-
-    entry->refresher->env.cancel(&entry->acquire);
-    while ((waiter = TAILQ_FIRST(&entry->waiters)) != NULL)
-        waiter_free(waiter);
-    entry->refresher->env.timer_free(entry->timer);
-    token_clear(&entry->token);
-    free(entry);
 }
 
 /* The credential is gone: whoever waits for it is told so. */
@@ -376,11 +395,16 @@ entry_retire(struct entry *entry)
 {
     struct refresher_waiter *waiter;
 
+    entry->is_gone = true;
+    entry->refresher->env.cancel(&entry->acquire);
+    entry->refresher->env.timer_set(entry->timer, -1);
     entry->token.error = gone.error;
     memcpy(entry->token.reason, gone.reason, sizeof(gone.reason));
-    while ((waiter = TAILQ_FIRST(&entry->waiters)) != NULL)
+    while ((waiter = TAILQ_FIRST(&entry->passed_over)) != NULL ||
+           (waiter = TAILQ_FIRST(&entry->waiters)) != NULL)
         answer_waiter(waiter, false, false);
-    entry_free(entry);
+    if (!entry->is_answering)
+        entry_free(entry);
 }
 
 static bool
@@ -500,6 +524,51 @@ make_map(struct refresher *refresher, const struct config *config,
     return map;
 }
 
+/*
+ * Put the entries in the order of `config`, those that stay with their new
+ * settings; what is left in `old` is no longer configured.
+ */
+static void
+swap_entries(struct refresher *refresher, const struct config *config,
+             struct strmap *map, struct entry_list *fresh,
+             struct entry_list *old)
+{
+    TAILQ_CONCAT(old, &refresher->entries, link);
+    for (size_t i = 0; i < config->credential_count; i++) {
+        const char *name = config->credentials[i].name;
+        struct entry *entry = find(refresher, name);
+
+        if (entry != NULL) {
+            TAILQ_REMOVE(old, entry, link);
+            entry_adopt(entry, &config->credentials[i]);
+        } else {
+            entry = strmap_get(map, name, strlen(name));
+            TAILQ_REMOVE(fresh, entry, link);
+        }
+        TAILQ_INSERT_TAIL(&refresher->entries, entry, link);
+    }
+    strmap_free(&refresher->by_name);
+    refresher->by_name = map;
+}
+
+/* Set the timers after the settings have changed. */
+static void
+plan(struct refresher *refresher, size_t credential_count)
+{
+    struct entry *entry;
+
+    TAILQ_FOREACH(entry, &refresher->entries, link)
+    {
+        if (entry->token.state == TOKEN_EMPTY)
+            entry->token.due_at =
+                now_of(refresher) +
+                (int64_t)(refresher->env.chance(refresher->env.arg) *
+                          START_SPREAD_MS * (double)credential_count);
+        token_adopt(&entry->token, &refresher->policy);
+        schedule(entry);
+    }
+}
+
 int
 refresher_configure(struct refresher *refresher, struct config *config,
                     struct err *err)
@@ -526,35 +595,15 @@ refresher_configure(struct refresher *refresher, struct config *config,
         .refetch_interval_ms = (int64_t)config->tokend.refetch_interval * 1000,
         .margin_ms = margin_ms(config),
     };
-    for (size_t i = 0; i < config->credential_count; i++) {
-        entry = find(refresher, config->credentials[i].name);
-        if (entry == NULL)
-            continue;
-        TAILQ_REMOVE(&refresher->entries, entry, link);
-        entry_adopt(entry, &config->credentials[i]);
-        TAILQ_INSERT_TAIL(&fresh, entry, link);
-    }
-    TAILQ_CONCAT(&old, &refresher->entries, link);
-    TAILQ_CONCAT(&refresher->entries, &fresh, link);
-    strmap_free(&refresher->by_name);
-    refresher->by_name = map;
+    swap_entries(refresher, config, map, &fresh, &old);
     refresher->config = config_ref(config);
+    plan(refresher, config->credential_count);
+    /* Last, as whoever is told may ask or even reload again. */
     while ((entry = TAILQ_FIRST(&old)) != NULL) {
         TAILQ_REMOVE(&old, entry, link);
         entry_retire(entry);
     }
     config_unref(&old_config);
-
-    TAILQ_FOREACH(entry, &refresher->entries, link)
-    {
-        if (entry->token.state == TOKEN_EMPTY)
-            entry->token.due_at =
-                now_of(refresher) +
-                (int64_t)(refresher->env.chance(refresher->env.arg) *
-                          START_SPREAD_MS * (double)config->credential_count);
-        token_adopt(&entry->token, &refresher->policy);
-        schedule(entry);
-    }
     return 0;
 }
 
