@@ -60,6 +60,7 @@ TOKEND_TESTS = \
 	%D%/test_http \
 	%D%/test_oauth_response \
 	%D%/test_provider \
+	%D%/test_refresher \
 	%D%/test_retry_after \
 	%D%/test_secret_source \
 	%D%/test_token
@@ -70,6 +71,9 @@ TOKEND_TEST_CPPFLAGS = $(AM_CPPFLAGS) \
 TOKEND_TEST_LIBS = token-daemon/libtokend.la common/libconfig.la \
 	common/libcommon.la $(EVENT_LIBS) $(CRYPTO_LIBS) $(JANSSON_LIBS) \
 	$(CMOCKA_LIBS)
+# The world of the refresher and of the lookups, which also reads the log.
+FAKE_ENV = %D%/fake_env.c %D%/fake_env.h
+FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_acquire_SOURCES = %D%/test_acquire.c \
 	%D%/scripted_server.c %D%/scripted_server.h \
 	%D%/self_signed.c %D%/self_signed.h
@@ -89,6 +93,9 @@ TOKEND_TEST_LIBS = token-daemon/libtokend.la common/libconfig.la \
 %C%_test_http_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_oauth_response_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_provider_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_refresher_SOURCES = %D%/test_refresher.c $(FAKE_ENV)
+%C%_test_refresher_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_refresher_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_retry_after_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_secret_source_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_secret_source_LDADD = $(TOKEND_TEST_LIBS)

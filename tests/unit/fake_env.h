@@ -1,0 +1,103 @@
+/*
+ * fake_env - the world of the refresher and of the lookups, in a test's hands.
+ *
+ * The clock stands still until the test moves it; then the timers fire in
+ * order, so hours pass at once. Token requests wait until the test answers
+ * them, or are answered by its script after a delay. What the code under test
+ * logs can be read.
+ *
+ * Whatever breaks the rules of the environment (a second request for one
+ * credential, a timer set after it was freed) fails the test.
+ */
+#ifndef TESTS_UNIT_FAKE_ENV_H
+#define TESTS_UNIT_FAKE_ENV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "token-daemon/lookups.h"
+#include "token-daemon/refresher.h"
+
+#define FAKE_ENV_BOOT_MS INT64_C(5000000)    /* when a test begins */
+#define FAKE_ENV_WALL    INT64_C(1790000000) /* the same, since 1970 */
+
+struct fake_env;
+
+/* Owned. Ends the test when out of memory, as all functions here do. */
+struct fake_env *fake_env_new(void);
+
+/* Everything made with it must be freed before. Sets *env to NULL. */
+void fake_env_free(struct fake_env **env);
+
+/* What the modules are made with; valid for the life of `env`. */
+const struct refresher_env *fake_env_refresher(struct fake_env *env);
+const struct lookups_env *fake_env_lookups(struct fake_env *env);
+
+/* ms since the beginning of the test. */
+int64_t fake_env_now(const struct fake_env *env);
+
+/* Move the clock, firing every timer at its time. */
+void fake_env_advance(struct fake_env *env, int64_t ms);
+
+/* Move the clock and fire nothing, as a machine does that was suspended. */
+void fake_env_suspend(struct fake_env *env, int64_t ms);
+
+/* Move the clock to just before the next timer and fire that one: as an event
+ * loop with a coarse clock does. False when no timer is set. */
+bool fake_env_fire_early(struct fake_env *env);
+
+/* What the dice show from now on; 0 at first. */
+void fake_env_chance(struct fake_env *env, double chance);
+
+/* The next request can't be started, the next timers can't be made. */
+void fake_env_refuse_start(struct fake_env *env);
+void fake_env_refuse_timers(struct fake_env *env, bool is_refused);
+
+/* ---- Token requests ---- */
+
+/* How many were started, when the n-th was (ms), and how many are open. */
+size_t fake_env_starts(const struct fake_env *env);
+int64_t fake_env_started_at(const struct fake_env *env, size_t n);
+size_t fake_env_open(const struct fake_env *env);
+size_t fake_env_cancelled(const struct fake_env *env);
+
+/* The last one that was started: its credential and its first secret. */
+const char *fake_env_credential(const struct fake_env *env);
+size_t fake_env_first_secret(const struct fake_env *env);
+
+struct fake_answer {
+    const char *text; /* of the token; NULL: it failed */
+    int64_t life_s;
+    int64_t refresh_in_s;
+    size_t secret_index;
+    enum problem problem; /* of a failure; NONE: UNAVAILABLE */
+    const char *hint;
+    int64_t retry_after_s;
+    int64_t skew_s; /* 0: no answer said what time it is */
+};
+
+/* Answer the oldest request that is open; there must be one. */
+void fake_env_answer(struct fake_env *env, const struct fake_answer *answer);
+
+/*
+ * Answer every request by itself from now on, `delay_ms` after its start. `fn`
+ * is told how many requests were started before this one and since the start
+ * of the test. NULL: wait for fake_env_answer() again.
+ */
+typedef struct fake_answer fake_env_script_fn(size_t n, int64_t now_ms);
+void fake_env_script(struct fake_env *env, int64_t delay_ms,
+                     fake_env_script_fn *fn);
+
+/* ---- The log ---- */
+
+/* How many lines were logged that hold `text`; all of them for "". */
+size_t fake_env_logged(struct fake_env *env, const char *text);
+
+/* ---- Configurations ---- */
+
+/* Read this text as relay.conf. Owned: config_unref(). Must be right. */
+struct config *fake_env_config(const char *text);
+
+#endif
