@@ -22,5 +22,15 @@ BENCH_NEEDS += sasl-xoauth2/libxoauth2.la
 endif
 endif
 
+if MILTER
+# milter.py: messages through Postfix.
+EXTRA_PROGRAMS += %D%/plain_milter
+BENCH_NEEDS += milter/sendas-milter
+%C%_plain_milter_SOURCES = %D%/plain_milter.c
+%C%_plain_milter_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_plain_milter_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_plain_milter_LDADD = $(MILTER_LIBS)
+endif
+
 CLEANFILES += $(EXTRA_PROGRAMS)
-EXTRA_DIST += %D%/plugin.py
+EXTRA_DIST += %D%/milter.py %D%/plugin.py
