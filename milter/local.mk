@@ -1,6 +1,7 @@
 # sendas-milter. libsendas-milter.la: all its modules, which the tests link too.
 
 if MILTER
+dist_man_MANS += %D%/sendas-milter.8
 noinst_LTLIBRARIES += %D%/libsendas-milter.la
 %C%_libsendas_milter_la_SOURCES = \
 	%D%/activity.c %D%/activity.h \

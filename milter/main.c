@@ -8,8 +8,11 @@
  * smfi_stop() is not called at the end: it waits for libmilter's poll, five
  * seconds, and the process has nothing left to finish.
  */
+#include <config.h>
+
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -30,7 +33,7 @@
 
 #define NAME         "sendas-milter"
 #define STOP_IDLE_MS 300   /* without a message, before sessions are dropped */
-#define STOP_MAX_MS  20000 /* for messages that are in progress */
+#define STOP_MAX_MS  10000 /* for messages that are in progress */
 
 struct options {
     const char *path;
@@ -40,21 +43,28 @@ struct options {
     bool is_print;
 };
 
-static int
-usage(void)
+static void
+usage(FILE *out)
 {
-    (void)fprintf(stderr, "usage: " NAME " [-ftTv] [-c file]\n");
-    return EX_USAGE;
+    (void)fputs("usage: " NAME " [-fTtVv] [-c FILE]\n"
+                "  -c FILE  read this configuration (" CONFIG_DEFAULT_PATH ")\n"
+                "  -f       log to standard error, not to syslog\n"
+                "  -T       print the configuration in effect and exit\n"
+                "  -t       check the configuration and exit\n"
+                "  -V       print the version and exit\n"
+                "  -v       log more\n",
+                out);
 }
 
-/* 0, or an exit status. */
-static int
-read_options(int argc, char **argv, struct options *out)
+/* False when the process should exit with *status at once. */
+static bool
+read_options(int argc, char **argv, struct options *out, int *status)
 {
     int option;
 
     *out = (struct options){.path = CONFIG_DEFAULT_PATH};
-    while ((option = getopt(argc, argv, "c:ftTv")) != -1) {
+    *status = EX_USAGE;
+    while ((option = getopt(argc, argv, "c:fhTtVv")) != -1) {
         switch (option) {
         case 'c':
             out->path = optarg;
@@ -62,20 +72,32 @@ read_options(int argc, char **argv, struct options *out)
         case 'f':
             out->is_foreground = true;
             break;
-        case 't':
-            out->is_check = true;
-            break;
         case 'T':
             out->is_print = true;
             break;
+        case 't':
+            out->is_check = true;
+            break;
+        case 'V':
+            (void)puts(NAME " " PACKAGE_VERSION);
+            *status = EX_OK;
+            return false;
         case 'v':
             out->verbosity++;
             break;
+        case 'h':
+            usage(stdout);
+            *status = EX_OK;
+            return false;
         default:
-            return usage();
+            usage(stderr);
+            return false;
         }
     }
-    return optind == argc ? 0 : usage();
+    if (optind == argc)
+        return true;
+    usage(stderr);
+    return false;
 }
 
 static int
@@ -96,19 +118,16 @@ harden(void)
     (void)umask(077);
 }
 
-/* -t and -T. */
+/* -T: the settings in effect, in the syntax of the file. */
 static int
-print_or_check(const struct options *options, struct policy *policy)
+print_config(struct policy *policy)
 {
     struct sendas *current = policy_get(policy);
     struct buf text;
     int status = EX_OK;
 
     buf_init(&text, SIZE_MAX / 2);
-    if (options->is_print)
-        config_print(sendas_config(current), &text);
-    if (options->is_check)
-        (void)fprintf(stderr, "%s: no errors found\n", options->path);
+    config_print(sendas_config(current), &text);
     if (buf_failed(&text) ||
         fwrite(buf_str(&text), 1, text.len, stdout) != text.len ||
         fflush(stdout) != 0)
@@ -143,12 +162,29 @@ start(const struct callbacks *callbacks, struct listener *listener,
     return 0;
 }
 
+/* Nobody holds the locks that every message takes. */
+static void
+report_alive(struct policy *policy, struct activity *activity)
+{
+    struct sendas *current = policy_get(policy);
+
+    sendas_unref(&current);
+    (void)activity_wait(activity, 0, 0);
+    service_alive();
+}
+
 /* 0 when told to stop, -1 when libmilter failed. */
 static int
-wait_for_stop(struct reload *reload, struct err *err)
+wait_for_stop(const struct callbacks *callbacks, struct reload *reload,
+              struct err *err)
 {
+    int64_t interval = service_watchdog_ms();
+
     for (;;) {
-        switch (signals_wait()) {
+        switch (signals_wait(interval)) {
+        case SIGNALS_NONE:
+            report_alive(callbacks->policy, callbacks->activity);
+            break;
         case SIGNALS_RELOAD:
             reload_request(reload);
             break;
@@ -195,7 +231,7 @@ serve_until_stop(struct policy *policy, struct listener *listener,
         log_info("listening", F_STR("socket", listener->spec),
                  F_INT("entries", sendas_count(current)));
         service_ready();
-        rc = wait_for_stop(reload, err);
+        rc = wait_for_stop(&callbacks, reload, err);
         stop(listener, &activity);
     }
     sendas_unref(&current);
@@ -224,10 +260,10 @@ main(int argc, char **argv)
     struct err err = {ERR_NONE, ""};
     struct options options;
     struct policy *policy;
-    int status = read_options(argc, argv, &options);
     bool is_service;
+    int status;
 
-    if (status != 0)
+    if (!read_options(argc, argv, &options, &status))
         return status;
     is_service = !options.is_check && !options.is_print;
     log_open(NAME,
@@ -240,10 +276,9 @@ main(int argc, char **argv)
         log_error("the configuration can't be used", F_STR("reason", err.text));
         return exit_status(&err);
     }
-    if (!is_service) {
-        status = print_or_check(&options, policy);
-        policy_free(&policy);
-        return status;
-    }
-    return run(policy);
+    if (is_service)
+        return run(policy);
+    status = options.is_print ? print_config(policy) : EX_OK;
+    policy_free(&policy);
+    return status;
 }

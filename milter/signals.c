@@ -9,9 +9,11 @@
  */
 #include "milter/signals.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Visible to libmilter. Nothing else here calls it. */
@@ -47,19 +49,40 @@ signals_init(void)
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* The signal's number, or -1. */
+static int
+wait_once(const sigset_t *set, int64_t max_ms)
+{
+    const struct timespec most = {
+        .tv_sec = (time_t)(max_ms / 1000),
+        .tv_nsec = (long)(max_ms % 1000 * 1000000),
+    };
+
+    return max_ms > 0 ? sigtimedwait(set, NULL, &most) : sigwaitinfo(set, NULL);
+}
+
 enum signals_order
-signals_wait(void)
+signals_wait(int64_t max_ms)
 {
     sigset_t set;
     int number;
 
     fill(&set);
     do
-        number = sigwaitinfo(&set, NULL);
-    while (number < 0); /* interrupted */
-    if (number == SIGUSR1 || number == SIGHUP)
+        number = wait_once(&set, max_ms);
+    while (number < 0 && errno == EINTR);
+    switch (number) {
+    case SIGUSR1:
+    case SIGHUP:
         return SIGNALS_RELOAD;
-    return number == SIGUSR2 ? SIGNALS_FAILED : SIGNALS_STOP;
+    case SIGTERM:
+    case SIGINT:
+        return SIGNALS_STOP;
+    case SIGUSR2:
+        return SIGNALS_FAILED;
+    default:
+        return SIGNALS_NONE;
+    }
 }
 
 void

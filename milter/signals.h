@@ -4,10 +4,13 @@
 #ifndef MILTER_SIGNALS_H
 #define MILTER_SIGNALS_H
 
+#include <stdint.h>
+
 enum signals_order {
     SIGNALS_RELOAD, /* SIGUSR1, SIGHUP */
     SIGNALS_STOP,   /* SIGTERM, SIGINT */
     SIGNALS_FAILED, /* signals_fail() was called */
+    SIGNALS_NONE,   /* the time is up */
 };
 
 /*
@@ -16,8 +19,11 @@ enum signals_order {
  */
 void signals_init(void);
 
-/* Wait for the next one. One thread only. */
-enum signals_order signals_wait(void);
+/*
+ * Wait for the next one, at most `max_ms` milliseconds; 0: for ever. One thread
+ * only.
+ */
+enum signals_order signals_wait(int64_t max_ms);
 
 /* Make signals_wait() give FAILED: another thread can't go on. */
 void signals_fail(void);
