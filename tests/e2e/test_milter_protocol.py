@@ -28,9 +28,11 @@ LEAST = {"NOHELO", "NODATA", "NOUNKNOWN", "NOEOH", "NOBODY", "NR_CONN",
 def milter_world(world):
     """A factory: a started milter without mail server; options of its section,
     and of `routes` and `exempts`."""
-    def make(routes=(), exempts=(), inherits=True, start=True, **options):
+    def make(routes=(), exempts=(), inherits=True, start=True,
+             environment=None, **options):
         made = world(start=False, postfix=False, tokend=False, milter=True,
                      inherits=inherits, environment={
+                         **(environment or {}),
                          # What is freed is not kept for long, see below.
                          "ASAN_OPTIONS": ":".join(filter(None, [
                              os.environ.get("ASAN_OPTIONS"),
@@ -493,6 +495,13 @@ def test_an_idle_connection_does_not_hold_the_stop(milter_world):
     client.drop()
 
 
+def test_tells_the_service_manager_that_it_lives(milter_world):
+    world = milter_world(environment={"WATCHDOG_USEC": "400000"})
+    world.milter.notify.wait_for("WATCHDOG=1", 3)
+    with connect(world) as client:
+        assert send(client).sender == RELAY
+
+
 def test_says_what_is_wrong_with_the_arguments(milter_world):
     world = milter_world()
     program = world.milter.program
@@ -503,6 +512,8 @@ def test_says_what_is_wrong_with_the_arguments(milter_world):
 
     assert run("-x").returncode == 64
     assert run("-t", "extra").returncode == 64
+    assert "usage:" in run("-h").stdout
+    assert run("-V").stdout.startswith("sendas-milter ")
     good = run("-t", "-c", world.conf_file)
     assert (good.returncode, good.stdout) == (0, "")
     shown = run("-T", "-c", world.conf_file)
