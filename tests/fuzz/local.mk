@@ -21,6 +21,19 @@ noinst_PROGRAMS += %D%/fuzz_server_error
 	sasl-xoauth2/server_error.c
 %C%_fuzz_server_error_CFLAGS = $(FUZZ_CFLAGS)
 
+# What a token endpoint answers, and its headers that speak of time.
+if TOKEND
+noinst_PROGRAMS += %D%/fuzz_oauth_response %D%/fuzz_retry_after
+%C%_fuzz_oauth_response_SOURCES = %D%/fuzz_oauth_response.c \
+	common/buf.c common/err.c common/secret.c \
+	token-daemon/oauth_response.c token-daemon/problem.c
+%C%_fuzz_oauth_response_CFLAGS = $(FUZZ_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_oauth_response_LDADD = $(JANSSON_LIBS)
+%C%_fuzz_retry_after_SOURCES = %D%/fuzz_retry_after.c \
+	token-daemon/retry_after.c
+%C%_fuzz_retry_after_CFLAGS = $(FUZZ_CFLAGS)
+endif
+
 # relay.conf. Begin with the examples:
 #     tests/fuzz/fuzz_config -dict=../tests/fuzz/config.dict \
 #         -close_fd_mask=2 corpus ../contrib
