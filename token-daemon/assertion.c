@@ -68,7 +68,7 @@ append_base64url(struct buf *out, const unsigned char *data, size_t len)
  * OpenSSL would ask on the terminal for the passphrase of an encrypted key.
  * `arg` points to a bool that remembers that it wanted to.
  */
-static int
+static int /* NOLINTNEXTLINE(readability-non-const-parameter) */
 refuse_passphrase(char *out, int size, int is_writing, void *arg)
 {
     bool *was_asked = arg;
@@ -344,7 +344,7 @@ assertion_sign(const struct assertion_key *key, enum config_assertion algorithm,
                               claims->client_id, "jti", claims->id, "nbf",
                               (json_int_t)claims->now, "iat",
                               (json_int_t)claims->now, "exp",
-                              (json_int_t)(claims->now + ASSERTION_LIFETIME)),
+                              (json_int_t)claims->now + ASSERTION_LIFETIME),
                     err) < 0)
         goto out;
     if (append_signature(&text, key->key, by->padding) < 0) {

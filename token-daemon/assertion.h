@@ -19,7 +19,7 @@
 
 #define ASSERTION_LIFETIME   600 /* s from nbf to exp */
 #define ASSERTION_ID_SIZE    37  /* bytes of a GUID as text, with the NUL */
-#define ASSERTION_LENGTH_MAX (16 * 1024)
+#define ASSERTION_LENGTH_MAX ((size_t)16 * 1024)
 
 struct assertion_key;
 

@@ -14,8 +14,9 @@
 #include "common/buf.h"
 #include "common/config.h"
 
-#define GRANT_BODY_MAX  (128 * 1024) /* bytes; an escaped byte takes three */
-#define GRANT_SCOPE_MAX 1024         /* bytes of a resource, with the NUL */
+/* An escaped byte takes three. */
+#define GRANT_BODY_MAX  ((size_t)128 * 1024) /* bytes */
+#define GRANT_SCOPE_MAX 1024                 /* bytes of a resource, with NUL */
 
 /* What a form is made of. All borrowed: for the call. NULL: there is none. */
 struct grant_input {

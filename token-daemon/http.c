@@ -24,7 +24,7 @@
 #include "token-daemon/hardening.h"
 
 #define HOST_CONNECTIONS_MAX 64 /* at once; further calls wait their turn */
-#define HEADERS_MAX          (64 * 1024) /* bytes of all headers of an answer */
+#define HEADERS_MAX          ((size_t)64 * 1024) /* bytes, of one answer */
 #define METADATA_HOST        "169.254.169.254"
 
 /* Names of libcurl 7.85 and 7.87 for what older ones have otherwise. */
@@ -189,7 +189,7 @@ describe_failure(struct http_call *call, CURLcode code)
 
     if (call->is_too_long) {
         (void)err_set(err, ERR_PROTO,
-                      "the answer of %s is longer than %d bytes", call->host,
+                      "the answer of %s is longer than %zu bytes", call->host,
                       HTTP_BODY_MAX);
         return;
     }
@@ -396,12 +396,13 @@ http_free(struct http **http)
 
     if (old == NULL)
         return;
+    /* The analyser does not see that LIST_REMOVE() changes the head. */
     while (!LIST_EMPTY(&old->calls))
-        free_call(LIST_FIRST(&old->calls));
+        free_call(LIST_FIRST(&old->calls)); /* NOLINT(*-unix.Malloc) */
     if (old->multi != NULL)
         (void)curl_multi_cleanup(old->multi);
     while (!LIST_EMPTY(&old->sockets))
-        free_socket(LIST_FIRST(&old->sockets));
+        free_socket(LIST_FIRST(&old->sockets)); /* NOLINT(*-unix.Malloc) */
     if (old->timer != NULL)
         event_free(old->timer);
     free(old);
@@ -484,28 +485,54 @@ copy_request(struct http_call *call, const struct http_request *request)
     return buf_failed(&call->body) ? -1 : 0;
 }
 
+/* Sets one option, unless one before it was refused. */
+#define SET(option, value) \
+    (code = code != CURLE_OK ? code : curl_easy_setopt(easy, option, value))
+
 static CURLcode
-set_options(struct http_call *call, const struct http_request *request)
+set_callbacks(struct http_call *call)
 {
     CURL *easy = call->easy;
     CURLcode code = CURLE_OK;
-    long timeout_ms =
-        request->timeout_ms > 0 ? request->timeout_ms : HTTP_TIMEOUT_MS;
 
-#define SET(option, value) \
-    (code = code != CURLE_OK ? code : curl_easy_setopt(easy, option, value))
-    SET(CURLOPT_CURLU, call->url);
     SET(CURLOPT_PRIVATE, call);
-    SET(CURLOPT_HTTPHEADER, call->headers);
-    SET(CURLOPT_USERAGENT, "xoauth2-tokend");
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, call);
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_HEADERDATA, call);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(QUICK_EXIT, 1L); /* a name server that hangs must not hang us */
+    return code;
+}
+
+static CURLcode
+set_content(struct http_call *call, const struct http_request *request)
+{
+    CURL *easy = call->easy;
+    CURLcode code = CURLE_OK;
+    long timeout_ms =
+        request->timeout_ms > 0 ? request->timeout_ms : HTTP_TIMEOUT_MS;
+
+    SET(CURLOPT_CURLU, call->url);
+    SET(CURLOPT_HTTPHEADER, call->headers);
+    SET(CURLOPT_USERAGENT, "xoauth2-tokend");
     SET(CURLOPT_TIMEOUT_MS, timeout_ms);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)HTTP_CONNECT_TIMEOUT_MS);
+    if (request->body != NULL) {
+        SET(CURLOPT_POST, 1L);
+        SET(CURLOPT_POSTFIELDS, buf_str(&call->body)); /* not copied */
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
+    }
+    return code;
+}
+
+/* Whom it may talk to, and how. */
+static CURLcode
+set_peers(struct http_call *call, const struct http_request *request)
+{
+    CURL *easy = call->easy;
+    CURLcode code = CURLE_OK;
+
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(PROTOCOLS, call->is_plain ? PROTOCOLS_HTTP : PROTOCOLS_HTTPS);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -520,12 +547,18 @@ set_options(struct http_call *call, const struct http_request *request)
         SET(CURLOPT_CAINFO, request->ca_file);
         SET(CURLOPT_CAPATH, NULL);
     }
-    if (request->body != NULL) {
-        SET(CURLOPT_POST, 1L);
-        SET(CURLOPT_POSTFIELDS, buf_str(&call->body)); /* not copied */
-        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
-    }
-#undef SET
+    return code;
+}
+
+static CURLcode
+set_options(struct http_call *call, const struct http_request *request)
+{
+    CURLcode code = set_callbacks(call);
+
+    if (code == CURLE_OK)
+        code = set_content(call, request);
+    if (code == CURLE_OK)
+        code = set_peers(call, request);
     return code;
 }
 

@@ -16,7 +16,7 @@
 
 #define HTTP_TIMEOUT_MS         30000
 #define HTTP_CONNECT_TIMEOUT_MS 10000
-#define HTTP_BODY_MAX           (256 * 1024) /* bytes of an answer's body */
+#define HTTP_BODY_MAX           ((size_t)256 * 1024) /* bytes of an answer's body */
 #define HTTP_HEADER_MAX         128 /* bytes of a header that is kept, with NUL */
 
 struct event_base;

@@ -220,7 +220,7 @@ copy_token(const json_t *root, const char *key, char **out, struct err *err)
         return 0;
     if (text == NULL || !is_token_text(text, json_string_length(field)))
         return err_set(err, ERR_PROTO,
-                       "%s is not a string of 1 to %d printable characters",
+                       "%s is not a string of 1 to %zu printable characters",
                        key, OAUTH_RESPONSE_TOKEN_MAX);
     *out = secret_dup(text);
     if (*out == NULL)
@@ -414,7 +414,7 @@ oauth_response_parse(int http_status, const char *body, size_t len,
     int rc = -1;
 
     if (len > OAUTH_RESPONSE_MAX) {
-        (void)err_set(err, ERR_PROTO, "the answer is longer than %d bytes",
+        (void)err_set(err, ERR_PROTO, "the answer is longer than %zu bytes",
                       OAUTH_RESPONSE_MAX);
         return fail_as(PROBLEM_BAD_ANSWER, failure, err);
     }

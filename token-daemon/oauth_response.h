@@ -15,8 +15,8 @@
 #include "common/err.h"
 #include "token-daemon/problem.h"
 
-#define OAUTH_RESPONSE_MAX       (256 * 1024) /* bytes of body */
-#define OAUTH_RESPONSE_TOKEN_MAX (32 * 1024)  /* bytes of one token */
+#define OAUTH_RESPONSE_MAX       ((size_t)256 * 1024) /* bytes of body */
+#define OAUTH_RESPONSE_TOKEN_MAX ((size_t)32 * 1024)  /* bytes of one token */
 
 struct oauth_token {
     char *access;       /* owned; printable ASCII without blanks */

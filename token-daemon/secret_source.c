@@ -138,7 +138,7 @@ check_content(struct secret_source *source)
     cut_newline(content);
     if (buf_failed(content) || content->len > SECRET_SOURCE_MAX)
         return err_set(&source->err, ERR_CONFIG,
-                       "%s is longer than %d bytes: that is no secret", name,
+                       "%s is longer than %zu bytes: that is no secret", name,
                        SECRET_SOURCE_MAX);
     if (content->len == 0)
         return err_set(&source->err, ERR_CONFIG, "%s is empty", name);
@@ -437,7 +437,7 @@ watch_command(struct secret_source *source, struct event_base *base,
               int limit_ms)
 {
     struct timeval limit = {.tv_sec = limit_ms / 1000,
-                            .tv_usec = (limit_ms % 1000) * 1000};
+                            .tv_usec = (limit_ms % 1000) * 1000L};
 
     source->pid_fd = (int)syscall(SYS_pidfd_open, source->pid, 0);
     if (source->pid_fd < 0)

@@ -17,8 +17,8 @@
 #include "common/config.h"
 #include "common/err.h"
 
-#define SECRET_SOURCE_MAX      (64 * 1024) /* bytes of one secret */
-#define SECRET_SOURCE_LIMIT_MS 10000       /* for a command */
+#define SECRET_SOURCE_MAX      ((size_t)64 * 1024) /* bytes of one secret */
+#define SECRET_SOURCE_LIMIT_MS 10000               /* for a command */
 
 struct event_base;
 struct secret_source;

@@ -40,7 +40,7 @@ fingerprint(const X509 *x509, const EVP_MD *digest, char *out)
     while (n > 0 && out[n - 1] == '=')
         out[--n] = '\0';
     for (char *c = out; *c != '\0'; c++)
-        *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+        *c = (char)(*c == '+' ? '-' : *c == '/' ? '_' : *c);
 }
 
 static EVP_PKEY *

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <event2/event.h>
 
+#include "common/buf.h"
 #include "common/util.h"
 #include "tests/unit/scripted_server.h"
 #include "token-daemon/http.h"
@@ -167,19 +169,21 @@ the_environment_names_no_proxy(void **state)
         scripted_server_new(base, steps, ARRAY_LEN(steps));
     struct scripted_server *proxy =
         scripted_server_new(base, none, ARRAY_LEN(none));
-    static char variable[64];
+    char variable[64];
+    char *environment[] = {variable, NULL};
+    char **usual = environ;
     char url[64];
     struct http_request request = {.url = url_of(server)};
 
     (void)state;
     (void)snprintf(variable, sizeof(variable), "http_proxy=http://127.0.0.1:%d",
                    scripted_server_port(proxy));
-    assert_int_equal(putenv(variable), 0);
+    environ = environment;
     expect(1);
     (void)start(&request);
     run();
     assert_int_equal(got.answer.status, 200);
-    assert_int_equal(unsetenv("http_proxy"), 0);
+    environ = usual;
 
     /* Nor is a configured one used for this host. */
     (void)snprintf(url, sizeof(url), "http://127.0.0.1:%d",
@@ -321,39 +325,42 @@ check_answer(void **state)
     scripted_server_free(&server);
 }
 
-/* An answer whose body, or whose headers, are that long; owned. */
-static char *
-long_answer(size_t body, size_t headers)
+/* An answer whose body and headers are about that long. */
+static void
+append_long_answer(struct buf *out, size_t body, size_t headers)
 {
-    size_t size = body + headers + 200;
-    char *text = malloc(size);
+    static const char filler[995] = {0};
     size_t at;
 
-    assert_non_null(text);
-    at = (size_t)snprintf(text, size,
-                          "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n", body);
+    buf_append_str(out, "HTTP/1.1 200 OK\r\nContent-Length: ");
+    buf_append_int(out, (int64_t)body);
+    buf_append_str(out, "\r\n");
     for (size_t i = 0; i < headers; i += 1000) {
-        at += (size_t)snprintf(text + at, size - at, "X: ");
-        memset(text + at, 'x', 995);
-        at += 995;
-        memcpy(text + at, "\r\n", 2);
-        at += 2;
+        buf_append_str(out, "X: ");
+        at = out->len;
+        buf_append(out, filler, sizeof(filler));
+        memset(out->data + at, 'x', sizeof(filler));
+        buf_append_str(out, "\r\n");
     }
-    memcpy(text + at, "\r\n", 2);
-    at += 2;
-    memset(text + at, 'x', body);
-    text[at + body] = '\0';
-    return text;
+    buf_append_str(out, "\r\n");
+    for (size_t i = 0; i < body; i++)
+        buf_append_char(out, 'x');
+    assert_false(buf_failed(out));
 }
 
 static void
 check_length(size_t body, size_t headers, enum err_code want)
 {
-    char *text = long_answer(body, headers);
-    const struct scripted_step step = {text, SCRIPTED_KEEP};
-    struct scripted_server *server = scripted_server_new(base, &step, 1);
-    const struct http_request request = {.url = url_of(server)};
+    struct scripted_step step = {NULL, SCRIPTED_KEEP};
+    struct scripted_server *server;
+    struct http_request request = {NULL};
+    struct buf text;
 
+    buf_init(&text, body + headers + 1000);
+    append_long_answer(&text, body, headers);
+    step.answer = buf_str(&text);
+    server = scripted_server_new(base, &step, 1);
+    request.url = url_of(server);
     expect(1);
     (void)start(&request);
     run();
@@ -361,7 +368,7 @@ check_length(size_t body, size_t headers, enum err_code want)
     if (want == ERR_NONE)
         assert_int_equal(strlen(got.body), body);
     scripted_server_free(&server);
-    free(text);
+    buf_clear(&text);
 }
 
 static void

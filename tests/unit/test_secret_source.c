@@ -222,42 +222,49 @@ another_group_may_not_read(void **state)
     assert_non_null(strstr(got.err.text, "open to group 54321"));
 }
 
+/* Read a credential with that in the environment; NULL: nothing. */
 static void
-credentials_are_files_of_systemds_directory(void **state)
+read_credential(char *variable, const char *name)
 {
+    char *environment[] = {variable, NULL};
+    char **usual = environ;
+
+    environ = environment;
+    read_ref(CONFIG_REF_CREDENTIAL, name, LIMIT_MS);
+    environ = usual;
+}
+
+static void
+credentials_need_systemds_directory(void **state)
+{
+    char relative[] = "CREDENTIALS_DIRECTORY=relative";
+
     (void)state;
-    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
-    read_ref(CONFIG_REF_CREDENTIAL, "seal", LIMIT_MS);
+    read_credential(NULL, "seal");
     assert_int_equal(got.err.code, ERR_CONFIG);
     assert_non_null(strstr(got.err.text, "LoadCredential=seal"));
-
-    /* The environment is systemd's, so a test has to play its part. */
-    assert_int_equal(putenv((char[]){"CREDENTIALS_DIRECTORY=relative"}), 0);
-    read_ref(CONFIG_REF_CREDENTIAL, "seal", LIMIT_MS);
+    read_credential(relative, "seal");
     assert_int_equal(got.err.code, ERR_CONFIG);
-    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
 }
 
 static void
 credentials_are_read_and_their_names_checked(void **state)
 {
-    static char variable[128];
+    static const char *const bad[] = {"../etc/passwd", "..", ".seal", ""};
+    char variable[128];
 
     (void)state;
     (void)snprintf(variable, sizeof(variable), "CREDENTIALS_DIRECTORY=%s",
                    directory);
-    assert_int_equal(putenv(variable), 0);
     (void)write_file("seal", "abc\n", 4, 0440);
-    read_ref(CONFIG_REF_CREDENTIAL, "seal", LIMIT_MS);
+    read_credential(variable, "seal");
     assert_int_equal(got.err.code, ERR_NONE);
     assert_string_equal(got.secret, "abc");
-    read_ref(CONFIG_REF_CREDENTIAL, "../etc/passwd", LIMIT_MS);
-    assert_int_equal(got.err.code, ERR_CONFIG);
-    read_ref(CONFIG_REF_CREDENTIAL, "..", LIMIT_MS);
-    assert_int_equal(got.err.code, ERR_CONFIG);
-    read_ref(CONFIG_REF_CREDENTIAL, "", LIMIT_MS);
-    assert_int_equal(got.err.code, ERR_CONFIG);
-    assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        read_credential(variable, bad[i]);
+        assert_int_equal(got.err.code, ERR_CONFIG);
+        assert_non_null(strstr(got.err.text, "not a path"));
+    }
 }
 
 struct exec_row {
@@ -356,13 +363,17 @@ check_exec(void **state)
 static void
 the_environment_is_path_and_nothing_else(void **state)
 {
+    char planted[] = "PLANTED=1";
+    char path[] = "PATH=/bin:/usr/bin";
+    char *environment[] = {planted, path, NULL};
+    char **usual = environ;
+
     (void)state;
-    assert_int_equal(putenv((char[]){"PLANTED=1"}), 0);
+    environ = environment;
     read_ref(CONFIG_REF_EXEC, "/usr/bin/env", LIMIT_MS);
+    environ = usual;
     assert_int_equal(got.err.code, ERR_NONE);
-    assert_memory_equal(got.secret, "PATH=", 5);
-    assert_null(strchr(got.secret, '\n'));
-    assert_int_equal(unsetenv("PLANTED"), 0);
+    assert_string_equal(got.secret, path);
 }
 
 /* A daemon with closed standard streams gets them as numbers of its pipe. */
@@ -451,7 +462,7 @@ main(void)
         cmocka_unit_test(the_cap_is_64_kib_and_a_newline),
         cmocka_unit_test(what_is_no_file_is_refused_at_once),
         cmocka_unit_test(another_group_may_not_read),
-        cmocka_unit_test(credentials_are_files_of_systemds_directory),
+        cmocka_unit_test(credentials_need_systemds_directory),
         cmocka_unit_test(credentials_are_read_and_their_names_checked),
         cmocka_unit_test(the_environment_is_path_and_nothing_else),
         cmocka_unit_test(descriptors_are_right_without_standard_streams),
