@@ -81,7 +81,9 @@ grant_find(enum config_grant kind)
 bool
 grant_needs_login(enum config_grant kind)
 {
-    return grant_find(kind)->needs_refresh_token;
+    const struct grant *grant = grant_find(kind);
+
+    return grant != NULL && grant->needs_refresh_token;
 }
 
 bool

@@ -6,15 +6,25 @@ BENCH_NEEDS =
 bench-programs: $(EXTRA_PROGRAMS) $(BENCH_NEEDS)
 .PHONY: bench-programs
 
-if PLUGIN
 if TOKEND
-# plugin.py: one login through libsasl2.
-EXTRA_PROGRAMS += %D%/echo_server %D%/sasl_client
-BENCH_NEEDS += sasl-xoauth2/libxoauth2.la
+# The yardstick of what follows, and tokend.py: tokens from a warm cache.
+EXTRA_PROGRAMS += %D%/echo_server %D%/lookup_client
+BENCH_NEEDS += token-daemon/xoauth2-tokend
+%C%_lookup_client_SOURCES = %D%/lookup_client.c
+%C%_lookup_client_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_lookup_client_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_lookup_client_LDADD = common/libcommon.la
 %C%_echo_server_SOURCES = %D%/echo_server.c
 %C%_echo_server_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(PIE_CFLAGS)
 %C%_echo_server_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
 %C%_echo_server_LDADD = common/libcommon.la $(EVENT_LIBS)
+endif
+
+if PLUGIN
+if TOKEND
+# plugin.py: one login through libsasl2.
+EXTRA_PROGRAMS += %D%/sasl_client
+BENCH_NEEDS += sasl-xoauth2/libxoauth2.la
 %C%_sasl_client_SOURCES = %D%/sasl_client.c
 %C%_sasl_client_CFLAGS = $(AM_CFLAGS) $(SASL_CFLAGS) $(PIE_CFLAGS)
 %C%_sasl_client_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
@@ -33,4 +43,4 @@ BENCH_NEEDS += milter/sendas-milter
 endif
 
 CLEANFILES += $(EXTRA_PROGRAMS)
-EXTRA_DIST += %D%/milter.py %D%/plugin.py
+EXTRA_DIST += %D%/milter.py %D%/plugin.py %D%/run %D%/tokend.py

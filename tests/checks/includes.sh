@@ -75,7 +75,7 @@ rank()
     lookups) echo 4 ;;
     refusals) echo 3 ;;
     refresher) echo 2 ;;
-    acquire | http | store) echo 1 ;;
+    acquire | http | login_flow | store | writer) echo 1 ;;
     *) echo 0 ;;
     esac
 }

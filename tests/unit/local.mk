@@ -134,3 +134,5 @@ SCRATCH = %D%/scratch.c %D%/scratch.h
 %C%_test_textfile_LDADD = $(CONFIG_TEST_LIBS)
 endif
 endif
+
+EXTRA_DIST += %D%/tap.sh
