@@ -208,13 +208,16 @@ give_token(struct lookups_pending *pending, const struct token *token)
     buf_clear(&data);
 }
 
-/* Why there is none: an error of the set-up is permanent, the rest passes. */
+/*
+ * Why there is none: an error of the set-up is permanent, the rest passes. So
+ * does a late answer, whatever the last try said: another one is under way.
+ */
 static void
 give_reason(struct lookups_pending *pending, const struct token *token,
             bool is_late)
 {
-    bool is_permanent =
-        token->error.code == ERR_CONFIG || token->error.code == ERR_REAUTH;
+    bool is_permanent = !is_late && (token->error.code == ERR_CONFIG ||
+                                     token->error.code == ERR_REAUTH);
     struct buf line;
 
     buf_init(&line, TEXT_MAX);

@@ -44,9 +44,9 @@ struct lookups *lookups_new(const struct lookups_env *env,
 void lookups_free(struct lookups **lookups);
 
 /*
- * Answer by this policy from now on; keeps a reference. The refresher must
- * know the same configuration already. Errors: ERR_SYSTEM, and the old policy
- * stays.
+ * Answer by this policy from now on; keeps a reference. The refresher learns of
+ * the same configuration right after, before anybody asks. Errors: ERR_SYSTEM,
+ * and the old policy stays.
  */
 int lookups_configure(struct lookups *lookups, struct sendas *policy,
                       struct err *err) __attribute__((warn_unused_result));
