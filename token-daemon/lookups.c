@@ -362,9 +362,12 @@ note_login_refused(const struct question *question,
     struct buf next;
 
     if (!find_peer(question, &peer, &match)) {
-        log_warning("login refused, but this process was given no token here",
-                    F_INT("pid", question->pid), F_STR("reason", status->word),
-                    F_STR("hint", status->hint));
+        if (log_is_due(count_repeat(question->lookups, "unknown-process",
+                                    status->word)))
+            log_warning(
+                "login refused, but this process was given no token here",
+                F_INT("pid", question->pid), F_STR("reason", status->word),
+                F_STR("hint", status->hint));
         return;
     }
     buf_init(&next, TEXT_MAX);

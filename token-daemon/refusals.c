@@ -3,6 +3,7 @@
  */
 #include "token-daemon/refusals.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -145,11 +146,16 @@ request_fetch(struct refusals *refusals, const struct refusals_report *report,
     }
 }
 
-/* Hold it against the mailbox; say it once when that makes it denied. */
-static void
+/*
+ * Hold it against the mailbox; say it once when that makes it denied. Is this
+ * repetition worth a line?
+ */
+static bool
 accuse(struct refusals *refusals, const struct refusals_report *report,
        uint64_t serial)
 {
+    const struct suspect *suspect;
+
     switch (suspects_refused(refusals->suspects, report->mailbox, serial,
                              wall_of(refusals))) {
     case SUSPECTS_DENIED:
@@ -158,15 +164,17 @@ accuse(struct refusals *refusals, const struct refusals_report *report,
             F_STR("mailbox", report->mailbox),
             F_STR("credential", report->credential),
             F_STR("hint", report->hint != NULL ? report->hint : GENERAL_HINT));
-        return;
+        break;
     case SUSPECTS_NO_MEMORY:
         log_error("a refusal could not be noted, out of memory",
                   F_STR("mailbox", report->mailbox));
-        return;
+        break;
     case SUSPECTS_FIRST:
     case SUSPECTS_STILL:
-        return;
+        break;
     }
+    suspect = suspects_find(refusals->suspects, report->mailbox);
+    return suspect == NULL || log_is_due(suspect->refusals);
 }
 
 void
@@ -176,6 +184,7 @@ refusals_report(struct refusals *refusals, const struct refusals_report *report,
     const struct token *token =
         refresher_peek(refusals->refresher, report->credential);
     size_t start = out->len;
+    bool is_due = false;
 
     refusals->count++;
     if (token == NULL || token->text == NULL) {
@@ -183,13 +192,15 @@ refusals_report(struct refusals *refusals, const struct refusals_report *report,
     } else if (!is_current(refusals, token, report)) {
         buf_append_str(out, "renewed");
     } else {
-        accuse(refusals, report, token->serial);
+        is_due = accuse(refusals, report, token->serial);
         request_fetch(refusals, report, out);
     }
-    log_info("token refused by the server", F_STR("mailbox", report->mailbox),
-             F_STR("credential", report->credential),
-             F_STR("token", token != NULL ? token->fingerprint : NULL),
-             F_STR("next", buf_str(out) + start), F_STR("hint", report->hint));
+    LOG_AT(is_due ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+           "token refused by the server", F_STR("mailbox", report->mailbox),
+           F_STR("credential", report->credential),
+           F_STR("token", token != NULL ? token->fingerprint : NULL),
+           F_STR("next", buf_str(out) + start), F_STR("hint", report->hint),
+           F_END);
 }
 
 void
