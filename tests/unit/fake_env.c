@@ -62,6 +62,7 @@ struct fake_env {
     int64_t script_delay;
     fake_env_script_fn *script;
     struct buf log; /* lines */
+    const char *forbidden;
 };
 
 static void *
@@ -391,13 +392,21 @@ void
 __wrap_log_write(enum log_level level, const char *message,
                  const struct log_field *fields)
 {
+    struct buf line;
+
     if (the_one == NULL) {
         __real_log_write(level, message, fields);
         return;
     }
-    log_format(&the_one->log, message, fields);
-    buf_append_char(&the_one->log, '\n');
+    buf_init(&line, LOG_MAX);
+    log_format(&line, message, fields);
+    buf_append_char(&line, '\n');
+    if (the_one->forbidden != NULL)
+        assert_null(strstr(buf_str(&line), the_one->forbidden));
+    if (log_is_on(level))
+        buf_append(&the_one->log, line.data, line.len);
     assert_false(buf_failed(&the_one->log));
+    buf_clear(&line);
 }
 /* NOLINTEND(bugprone-reserved-identifier) */
 
@@ -415,6 +424,12 @@ fake_env_logged(struct fake_env *env, const char *text)
             count++;
     free(log);
     return count;
+}
+
+void
+fake_env_forbid(struct fake_env *env, const char *secret)
+{
+    env->forbidden = secret;
 }
 
 /* ---- Configurations ----------------------------------------------------- */

@@ -92,8 +92,14 @@ void fake_env_script(struct fake_env *env, int64_t delay_ms,
 
 /* ---- The log ---- */
 
-/* How many lines were logged that hold `text`; all of them for "". */
+/*
+ * How many lines were logged that hold `text`; all of them for "". What is for
+ * debugging only does not count.
+ */
 size_t fake_env_logged(struct fake_env *env, const char *text);
+
+/* From now on no line of any level may hold this secret. Borrowed. */
+void fake_env_forbid(struct fake_env *env, const char *secret);
 
 /* ---- Configurations ---- */
 

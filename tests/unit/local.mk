@@ -58,6 +58,7 @@ TOKEND_TESTS = \
 	%D%/test_grant \
 	%D%/test_hardening \
 	%D%/test_http \
+	%D%/test_lookups \
 	%D%/test_oauth_response \
 	%D%/test_provider \
 	%D%/test_refresher \
@@ -91,6 +92,9 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 	%D%/scripted_server.c %D%/scripted_server.h
 %C%_test_http_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_http_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_lookups_SOURCES = %D%/test_lookups.c $(FAKE_ENV)
+%C%_test_lookups_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_lookups_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_oauth_response_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_provider_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_refresher_SOURCES = %D%/test_refresher.c $(FAKE_ENV)
