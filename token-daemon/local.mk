@@ -8,6 +8,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/acquire.c %D%/acquire.h \
 	%D%/assertion.c %D%/assertion.h \
 	%D%/backoff.c %D%/backoff.h \
+	%D%/child.c %D%/child.h \
 	%D%/device_answer.c %D%/device_answer.h \
 	%D%/grant.c %D%/grant.h \
 	%D%/grant_authorization_code.c \

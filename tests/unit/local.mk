@@ -55,6 +55,7 @@ TOKEND_TESTS = \
 	%D%/test_acquire \
 	%D%/test_assertion \
 	%D%/test_backoff \
+	%D%/test_child \
 	%D%/test_grant \
 	%D%/test_hardening \
 	%D%/test_http \
@@ -85,6 +86,8 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_assertion_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_assertion_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_backoff_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_child_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_child_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_grant_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_hardening_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_hardening_LDADD = $(TOKEND_TEST_LIBS)
