@@ -87,6 +87,8 @@ TEXT_CHECK(account)
 TEXT_CHECK(socket_path)
 TEXT_CHECK(milter_socket)
 TEXT_CHECK(login_password)
+TEXT_CHECK(metrics)
+TEXT_CHECK(command)
 
 static int
 check_network(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
@@ -607,6 +609,8 @@ static cfg_opt_t tokend_options[] = {
     CFG_STR_CB("login_password", "", CFGF_NONE, check_login_password),
     CFG_STR_CB("state", "/var/lib/xoauth2/state.db", CFGF_NONE, check_path),
     CFG_STR_CB("seal_key", NULL, CFGF_NONE, check_ref),
+    CFG_STR_CB("metrics", NULL, CFGF_NONE, check_metrics),
+    CFG_STR_CB("on_event", NULL, CFGF_NONE, check_command),
     CFG_END(),
 };
 
@@ -633,6 +637,26 @@ take_peers(cfg_t *section, struct config_tokend *tokend)
     return 0;
 }
 
+/* The status page does not take a path that is another socket's. */
+static int
+check_metrics_path(cfg_t *section, const struct config_tokend *tokend)
+{
+    const char *path = tokend->metrics;
+    bool is_taken;
+
+    if (path == NULL || strncmp(path, "unix:", 5) != 0)
+        return 0;
+    path += 5;
+    is_taken = strcmp(path, tokend->control) == 0;
+    for (size_t i = 0; i < tokend->socket_count; i++)
+        is_taken = is_taken || strcmp(path, tokend->sockets[i]) == 0;
+    if (is_taken)
+        return config_section_fail(section,
+                                   "metrics must have a path of its own, not "
+                                   "that of socket or control");
+    return 0;
+}
+
 static int
 check_sockets(cfg_t *section, const struct config_tokend *tokend)
 {
@@ -650,7 +674,7 @@ check_sockets(cfg_t *section, const struct config_tokend *tokend)
                                            "socket has the same path twice; "
                                            "remove one");
     }
-    return 0;
+    return check_metrics_path(section, tokend);
 }
 
 static int
@@ -672,6 +696,8 @@ end_tokend(cfg_t *cfg, cfg_opt_t *opt)
                             &tokend->login_password) < 0 ||
         config_section_text(section, "state", &tokend->state) < 0 ||
         config_section_ref(section, "seal_key", &tokend->seal_key) < 0 ||
+        config_section_text(section, "metrics", &tokend->metrics) < 0 ||
+        config_section_ref(section, "on_event", &tokend->on_event) < 0 ||
         take_peers(section, tokend) < 0 || check_sockets(section, tokend) < 0)
         return -1;
     return cfg_free_value(opt);

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "common/buf.h"
@@ -197,6 +198,8 @@ struct config_tokend {
     char *login_password; /* what `login` gives after the colon; may be "" */
     char *state;          /* path of the file with what outlives a restart */
     struct config_ref seal_key; /* NONE: a key file beside the state */
+    char *metrics;              /* where the status page is; NULL: nowhere */
+    struct config_ref on_event; /* EXEC: a command that is told; or NONE */
 };
 
 struct config {
@@ -254,5 +257,13 @@ int config_check_secrets(const struct config *config, struct err *err)
  * longer than `size` - 1.
  */
 bool config_server_name(const char *text, size_t len, char *out, size_t size);
+
+/*
+ * What `metrics` says: a loopback address with its port, `127.0.0.1:9717` or
+ * `[::1]:9717`, as a sockaddr_in or sockaddr_in6 of *len_out bytes. False when
+ * it is none; the other form is `unix:PATH`.
+ */
+bool config_metrics_address(const char *text, struct sockaddr_storage *out,
+                            socklen_t *len_out);
 
 #endif

@@ -67,6 +67,8 @@ clear_tokend(struct config_tokend *tokend)
     free(tokend->login_password);
     free(tokend->state);
     clear_ref(&tokend->seal_key);
+    free(tokend->metrics);
+    clear_ref(&tokend->on_event);
 }
 
 static void

@@ -208,6 +208,8 @@ print_tokend(struct buf *out, const struct config_tokend *tokend)
     print_text(out, "login_password", tokend->login_password);
     print_text(out, "state", tokend->state);
     print_text(out, "seal_key", tokend->seal_key.text);
+    print_text(out, "metrics", tokend->metrics);
+    print_text(out, "on_event", tokend->on_event.text);
     buf_append_str(out, "}\n");
 }
 

@@ -453,6 +453,78 @@ config_value_login_password(const char *text, struct err *err)
                    "belongs there");
 }
 
+/* The digits behind the last colon; 0: no port. */
+static in_port_t
+read_port(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    long port;
+
+    if (digits == 0 || digits > 5 || text[digits] != '\0')
+        return 0;
+    port = strtol(text, NULL, 10);
+    return port <= UINT16_MAX ? (in_port_t)port : 0;
+}
+
+/* IPv4's whole 127/8 is loopback. */
+static bool
+read_loopback4(const char *host, in_port_t port, struct sockaddr_in *out)
+{
+    *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+    return inet_pton(AF_INET, host, &out->sin_addr) == 1 &&
+           ntohl(out->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static bool
+read_loopback6(const char *host, in_port_t port, struct sockaddr_in6 *out)
+{
+    *out = (struct sockaddr_in6){.sin6_family = AF_INET6,
+                                 .sin6_port = htons(port)};
+    return inet_pton(AF_INET6, host, &out->sin6_addr) == 1 &&
+           IN6_IS_ADDR_LOOPBACK(&out->sin6_addr);
+}
+
+bool
+config_metrics_address(const char *text, struct sockaddr_storage *out,
+                       socklen_t *len_out)
+{
+    const char *colon = strrchr(text, ':');
+    in_port_t port = colon != NULL ? read_port(colon + 1) : 0;
+    size_t len = colon != NULL ? (size_t)(colon - text) : 0;
+    char host[INET6_ADDRSTRLEN + 2];
+
+    if (port == 0 || len < 2 || len >= sizeof(host))
+        return false;
+    memcpy(host, text, len);
+    host[len] = '\0';
+    *out = (struct sockaddr_storage){0};
+    if (host[0] == '[' && host[len - 1] == ']') {
+        host[len - 1] = '\0';
+        *len_out = sizeof(struct sockaddr_in6);
+        return read_loopback6(host + 1, port, (struct sockaddr_in6 *)out);
+    }
+    *len_out = sizeof(struct sockaddr_in);
+    return read_loopback4(host, port, (struct sockaddr_in *)out);
+}
+
+int
+config_value_metrics(const char *text, struct err *err)
+{
+    struct sockaddr_storage address;
+    struct err ignored;
+    socklen_t len;
+
+    if (strncmp(text, "unix:", 5) == 0
+            ? config_value_socket_path(text + 5, &ignored) == 0
+            : config_metrics_address(text, &address, &len))
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "must be a loopback address such as \"127.0.0.1:9717\" or "
+                   "\"[::1]:9717\", or \"unix:/PATH\" (of at most %zu bytes): "
+                   "the status page has no password",
+                   SOCKET_PATH_MAX);
+}
+
 enum config_ref_kind
 config_value_ref_kind(const char *text)
 {
@@ -463,6 +535,19 @@ config_value_ref_kind(const char *text)
     if (strncmp(text, "exec:", 5) == 0)
         return CONFIG_REF_EXEC;
     return CONFIG_REF_NONE;
+}
+
+int
+config_value_command(const char *text, struct err *err)
+{
+    struct err ignored;
+
+    if (config_value_ref_kind(text) == CONFIG_REF_EXEC &&
+        config_value_ref(text, &ignored) == 0)
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "must be a command by its absolute path, such as "
+                   "\"exec:/usr/local/bin/notify-admins\"");
 }
 
 int

@@ -58,9 +58,13 @@ int config_value_path(const char *text, struct err *err);
 int config_value_socket_path(const char *text, struct err *err);
 int config_value_milter_socket(const char *text, struct err *err);
 int config_value_login_password(const char *text, struct err *err);
+/* A loopback address with a port, or `unix:PATH`. */
+int config_value_metrics(const char *text, struct err *err);
 
 /* `file:PATH`, `credential:NAME` or `exec:COMMAND`. */
 int config_value_ref(const char *text, struct err *err);
+/* `exec:COMMAND` only. */
+int config_value_command(const char *text, struct err *err);
 /* Which of them; NONE when it is none. */
 enum config_ref_kind config_value_ref_kind(const char *text);
 

@@ -285,7 +285,9 @@ static struct row rows[] = {
      .text = TOKEND("socket = \"/a\" control = \"/b\" allow = {\"root\", "
                     "\"group:root\"}\n refetch_interval = 1 "
                     "login_password = \"unix:run/x\" state = \"/s/d\" "
-                    "seal_key = \"credential:seal\""),
+                    "seal_key = \"credential:seal\" "
+                    "metrics = \"[::1]:9717\" "
+                    "on_event = \"exec:/bin/true -x\""),
      .want = "tokend {\n"
              "    socket = {\"/a\"}\n"
              "    control = \"/b\"\n"
@@ -294,7 +296,28 @@ static struct row rows[] = {
              "    login_password = \"unix:run/x\"\n"
              "    state = \"/s/d\"\n"
              "    seal_key = \"credential:seal\"\n"
+             "    metrics = \"[::1]:9717\"\n"
+             "    on_event = \"exec:/bin/true -x\"\n"
              "}\n"},
+    {.name = "a status page for the whole network",
+     .text = TOKEND("metrics = \"0.0.0.0:9717\""),
+     .line = 4,
+     .want = "metrics must be a loopback address such as"},
+    {.name = "a status page on a path of its own",
+     .text = TOKEND("metrics = \"unix:/run/status.sock\""),
+     .want = "    metrics = \"unix:/run/status.sock\"\n"},
+    {.name = "a status page on the control socket's path",
+     .text = TOKEND("control = \"/c\" metrics = \"unix:/c\""),
+     .line = 5,
+     .want = "metrics must have a path of its own"},
+    {.name = "a status page on a lookup socket's path",
+     .text = TOKEND("socket = {\"/a\", \"/b\"} metrics = \"unix:/b\""),
+     .line = 5,
+     .want = "metrics must have a path of its own"},
+    {.name = "a hook that is no command",
+     .text = TOKEND("on_event = \"file:/bin/true\""),
+     .line = 4,
+     .want = "on_event must be a command by its absolute path"},
     {.name = "state is a relative path",
      .text = TOKEND("state = \"state.db\""),
      .line = 4,
