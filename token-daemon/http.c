@@ -73,6 +73,7 @@ struct http_call {
     struct buf answer_body;
     size_t header_bytes;
     bool is_too_long;
+    bool is_doomed; /* see act() */
 };
 
 /* ---- The answer, as it comes --------------------------------------------- */
@@ -251,31 +252,51 @@ collect(struct http *http)
 
 /* ---- curl on libevent ---------------------------------------------------- */
 
+static struct http_call *
+find_doomed(struct http *http)
+{
+    struct http_call *call;
+
+    LIST_FOREACH(call, &http->calls, link)
+    if (call->is_doomed)
+        break;
+    return call;
+}
+
+/*
+ * Something happened at `fd`, or the time has come. When curl is out of memory
+ * (or a callback of ours is) it leaves calls behind that nothing would ever
+ * wake, so then all that are running end. Callbacks may start new ones and
+ * cancel old ones meanwhile.
+ */
+static void
+act(struct http *http, curl_socket_t fd, int what)
+{
+    struct http_call *call;
+    int running;
+
+    if (curl_multi_socket_action(http->multi, fd, what, &running) != CURLM_OK)
+        LIST_FOREACH(call, &http->calls, link)
+    call->is_doomed = true;
+    collect(http);
+    while ((call = find_doomed(http)) != NULL)
+        finish_call(call, CURLE_OUT_OF_MEMORY);
+}
+
 static void
 on_socket(evutil_socket_t fd, short what, void *arg)
 {
-    struct http *http = arg;
-    int running;
-
-    (void)curl_multi_socket_action(
-        http->multi, fd,
+    act(arg, fd,
         ((what & EV_READ) ? CURL_CSELECT_IN : 0) |
-            ((what & EV_WRITE) ? CURL_CSELECT_OUT : 0),
-        &running);
-    collect(http);
+            ((what & EV_WRITE) ? CURL_CSELECT_OUT : 0));
 }
 
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
-    struct http *http = arg;
-    int running;
-
     (void)fd;
     (void)what;
-    (void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0,
-                                   &running);
-    collect(http);
+    act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static void

@@ -411,6 +411,7 @@ oauth_response_parse(int http_status, const char *body, size_t len,
                      struct err *err)
 {
     json_t *root = NULL;
+    json_error_t where;
     int rc = -1;
 
     if (len > OAUTH_RESPONSE_MAX) {
@@ -419,7 +420,11 @@ oauth_response_parse(int http_status, const char *body, size_t len,
         return fail_as(PROBLEM_BAD_ANSWER, failure, err);
     }
     /* jansson's own message is not used: it quotes the input. */
-    root = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    root = json_loadb(body, len, JSON_REJECT_DUPLICATES, &where);
+    if (root == NULL && json_error_code(&where) == json_error_out_of_memory) {
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        return fail_as(PROBLEM_INTERNAL, failure, err);
+    }
     if (http_status != 200 || json_is_string(json_object_get(root, "error"))) {
         read_failure(http_status, root, failure, err);
         goto out;

@@ -53,6 +53,7 @@ endif
 if TOKEND
 TOKEND_TESTS = \
 	%D%/test_acquire \
+	%D%/test_acquire_alloc \
 	%D%/test_assertion \
 	%D%/test_backoff \
 	%D%/test_child \
@@ -81,6 +82,14 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 	%D%/self_signed.c %D%/self_signed.h
 %C%_test_acquire_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_acquire_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_acquire_alloc_SOURCES = %D%/test_acquire_alloc.c \
+	%D%/scratch.c %D%/scratch.h \
+	%D%/scripted_server.c %D%/scripted_server.h \
+	%D%/self_signed.c %D%/self_signed.h
+%C%_test_acquire_alloc_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_acquire_alloc_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_acquire_alloc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
+	-Wl,--wrap=calloc -Wl,--wrap=strdup
 %C%_test_assertion_SOURCES = %D%/test_assertion.c \
 	%D%/self_signed.c %D%/self_signed.h
 %C%_test_assertion_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#define SCRIPTED_SERVER_REQUESTS_MAX 32
+#define SCRIPTED_SERVER_TEXTS_MAX 32 /* requests whose text is kept */
 
 struct event_base;
 struct scripted_server;
