@@ -94,11 +94,13 @@ seconds_until(int64_t at, int64_t now)
 static json_t *
 describe_error(const struct token *token)
 {
-    if (token->error.code == ERR_NONE)
+    const struct token_problem *problem = token_problem(token);
+
+    if (problem->err.code == ERR_NONE)
         return json_null();
-    return json_pack("{s:s, s:s, s:o, s:I}", "reason", token->reason, "text",
-                     token->error.text, "hint", optional_string(token->hint),
-                     "at", (json_int_t)token->failed_wall);
+    return json_pack("{s:s, s:s, s:o, s:I}", "reason", problem->reason, "text",
+                     problem->err.text, "hint", optional_string(problem->hint),
+                     "at", (json_int_t)problem->at_wall);
 }
 
 /* refresher_each() visitor: append one credential to the array `arg`. */
@@ -196,8 +198,8 @@ on_token(const struct refresher_answer *answer, void *arg)
 {
     struct control_pending *pending = arg;
     const struct token *token = answer->token;
-    const char *reason = token->reason;
-    const char *text = token->error.text;
+    const char *reason = token_problem(token)->reason;
+    const char *text = token_problem(token)->err.text;
 
     if (answer->is_given) {
         send_result(pending->reply, pending->arg,
@@ -250,13 +252,14 @@ answer_token(const struct request *request)
     pending->reply = request->reply;
     pending->arg = request->arg;
     memcpy(pending->mailbox, match.login, size);
-    waiter = refresher_ask(control->env.refresher,
-                           &(struct refresher_question){
-                               .credential = match.mailbox->credential->name,
-                               .min_ms = json_integer_value(min) * 1000,
-                               .patience_ms = PATIENCE_MS,
-                           },
-                           on_token, pending);
+    waiter =
+        refresher_ask(control->env.refresher,
+                      &(struct refresher_question){
+                          .key = {match.mailbox->credential->name, match.login},
+                          .min_ms = json_integer_value(min) * 1000,
+                          .patience_ms = PATIENCE_MS,
+                      },
+                      on_token, pending);
     if (waiter == NULL)
         return NULL; /* answered, and `pending` is gone */
     pending->waiter = waiter;

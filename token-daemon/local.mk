@@ -38,6 +38,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/daemon.c %D%/daemon.h \
 	%D%/delivery_status.c %D%/delivery_status.h \
 	%D%/fingerprint.c %D%/fingerprint.h \
+	%D%/keeper.c %D%/keeper.h \
 	%D%/lookup_key.c %D%/lookup_key.h \
 	%D%/lookup_server.c %D%/lookup_server.h \
 	%D%/lookups.c %D%/lookups.h \
@@ -48,6 +49,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/repeats.c %D%/repeats.h \
 	%D%/suspects.c %D%/suspects.h \
 	%D%/token.c %D%/token.h \
+	%D%/token_record.c %D%/token_record.h \
 	%D%/unix_listener.c %D%/unix_listener.h
 
 sbin_PROGRAMS += %D%/xoauth2-tokend

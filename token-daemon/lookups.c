@@ -122,7 +122,7 @@ min_lifetime_s(const struct lookups *lookups, const struct lookup_key *key)
 
     if (key->min_s >= 0)
         return key->min_s;
-    if (relay != NULL)
+    if (relay != NULL && relay->min_token_lifetime >= preset)
         return relay->min_token_lifetime;
     return preset > 0 ? preset : MIN_TOKEN_LIFETIME_S;
 }
@@ -216,20 +216,21 @@ static void
 give_reason(struct lookups_pending *pending, const struct token *token,
             bool is_late)
 {
-    bool is_permanent = !is_late && (token->error.code == ERR_CONFIG ||
-                                     token->error.code == ERR_REAUTH);
+    const struct token_problem *problem = token_problem(token);
+    bool is_permanent = !is_late && (problem->err.code == ERR_CONFIG ||
+                                     problem->err.code == ERR_REAUTH);
     struct buf line;
 
     buf_init(&line, TEXT_MAX);
-    if (is_late && token->reason[0] == '\0') {
+    if (is_late && problem->reason[0] == '\0') {
         buf_append_str(&line, "fetching the provider has not answered yet");
     } else {
-        buf_append_str(&line, token->reason);
+        buf_append_str(&line, problem->reason);
         buf_append_char(&line, ' ');
-        buf_append_str(&line, token->error.text);
-        if (token->hint[0] != '\0') {
+        buf_append_str(&line, problem->err.text);
+        if (problem->hint[0] != '\0') {
             buf_append_str(&line, "; ");
-            buf_append_str(&line, token->hint);
+            buf_append_str(&line, problem->hint);
         }
     }
     pending->reply(is_permanent ? SOCKETMAP_PERM : SOCKETMAP_TEMP,
@@ -277,7 +278,7 @@ ask_token(const struct question *question, enum shape shape)
     waiter = refresher_ask(
         lookups->refresher,
         &(struct refresher_question){
-            .credential = match.mailbox->credential->name,
+            .key = {match.mailbox->credential->name, match.login},
             .min_ms = min_lifetime_s(lookups, &key) * 1000,
             .refused_serial = refusals_serial(lookups->refusals, match.login),
             .patience_ms = LOOKUPS_PATIENCE_MS,

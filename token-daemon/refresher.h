@@ -1,14 +1,14 @@
 /*
- * refresher - keeps every token fresh; the only module that decides when.
+ * refresher - keeps every token fresh.
  *
- * One token for each credential, whatever the number of its mailboxes; one
- * request in flight for each token, however many wait for it. Each waiter is
- * answered exactly once, in order, also when a request fails; on shutdown the
- * waiters are dropped unanswered, so that their connections close and they ask
- * the next process. Runs in the event loop's thread.
+ * One token for each credential whose tokens are the application's, whatever
+ * the number of its mailboxes; else one for each mailbox. Each is kept by a
+ * keeper, which decides when; here is which there are. On shutdown the waiters
+ * are dropped unanswered, so that their connections close and they ask the
+ * next process. Runs in the event loop's thread.
  *
- * Clock, chance, timers and the request itself come through the environment,
- * so that a test can run hours of it in no time.
+ * Clock, chance, timers, the request itself and the durable state come through
+ * the environment, so that a test can run hours of it in no time.
  */
 #ifndef TOKEN_DAEMON_REFRESHER_H
 #define TOKEN_DAEMON_REFRESHER_H
@@ -22,8 +22,14 @@
 #include "token-daemon/acquire.h"
 #include "token-daemon/token.h"
 
+#define REFRESHER_NAME_MAX 600 /* bytes of the name of a stored token */
+
 struct refresher;
 struct refresher_waiter;
+struct token_record;
+
+/* Is what was to be stored on the disk now? If not it is tried again. */
+typedef void refresher_saved_fn(bool is_durable, void *arg);
 
 struct refresher_env {
     int64_t (*boot_ms)(void *arg); /* CLOCK_BOOTTIME */
@@ -39,6 +45,17 @@ struct refresher_env {
     struct acquire *(*start)(void *arg, const struct acquire_request *request,
                              acquire_done_fn *done, void *done_arg);
     void (*cancel)(struct acquire **acquire);
+
+    /*
+     * Store a record under a name, without waiting for the disk; it is
+     * borrowed during the call. `done` may be NULL; it is not called during
+     * the call, nor when that returns -1. unsave() stops calls with this
+     * `done_arg`. unstore() removes what is stored. All NULL: no durable state.
+     */
+    int (*save)(void *arg, const char *name, const struct token_record *record,
+                refresher_saved_fn *done, void *done_arg);
+    void (*unsave)(void *arg, const void *done_arg);
+    void (*unstore)(void *arg, const char *name);
 
     void *arg;
 };
@@ -62,17 +79,23 @@ int refresher_configure(struct refresher *refresher, struct config *config,
 /* The answer to somebody who waits. */
 struct refresher_answer {
     const struct token *token; /* borrowed: during the call */
-    bool is_given; /* false: token->reason and token->error say why not */
-    bool is_late;  /* not given as the deadline passed first */
+    bool is_given;             /* false: token_problem() says why not */
+    bool is_late;              /* not given as the deadline passed first */
 };
 typedef void (*refresher_answer_fn)(const struct refresher_answer *answer,
                                     void *arg);
 
+/* Which token is meant. */
+struct refresher_key {
+    const char *credential; /* a name */
+    const char *user;       /* who logs in; counts where tokens are per user */
+};
+
 struct refresher_question {
-    const char *credential;  /* a name; one that is not configured is refused */
-    int64_t min_ms;          /* life that must be left */
-    uint64_t refused_serial; /* the serial this asker saw refused; 0: none */
-    int64_t patience_ms;     /* until when an answer must be given */
+    struct refresher_key key; /* one that is not configured is refused */
+    int64_t min_ms;           /* life that must be left */
+    uint64_t refused_serial;  /* the serial this asker saw refused; 0: none */
+    int64_t patience_ms;      /* until when an answer must be given */
 };
 
 /*
@@ -90,22 +113,58 @@ void refresher_forget(struct refresher_waiter **waiter);
 
 /* The token as it is now, borrowed: until the next call. NULL: none there. */
 const struct token *refresher_peek(struct refresher *refresher,
-                                   const char *credential);
+                                   const struct refresher_key *key);
 
 /*
  * A server refused the current text; see token_report(). *until_wall is set
- * for LIMITED. A credential that is not there gives FETCHING.
+ * for LIMITED. A token that is not there gives FETCHING.
  */
 enum token_report_answer refresher_report(struct refresher *refresher,
-                                          const char *credential,
+                                          const struct refresher_key *key,
                                           int64_t *until_wall);
 
 /* A server accepted a login with it. */
-void refresher_accepted(struct refresher *refresher, const char *credential);
+void refresher_accepted(struct refresher *refresher,
+                        const struct refresher_key *key);
+
+/*
+ * Go on with what another process stored under `name`; for names that are not
+ * configured it is kept in memory in case they will be. Before the first
+ * refresher_configure(), or later when the state was opened late.
+ */
+void refresher_restore(struct refresher *refresher, const char *name,
+                       struct token_record *record); /* takes what is in it */
+
+/* Store all there is, for a state that was made anew. */
+void refresher_save_all(struct refresher *refresher);
+
+/*
+ * A person signed in: takes what is in `token`. Errors: ERR_NOTFOUND (not
+ * configured), ERR_CONFIG (this grant has no sign-in), ERR_SYSTEM.
+ */
+int refresher_sign_in(struct refresher *refresher,
+                      const struct refresher_key *key,
+                      struct oauth_token *token, struct err *err)
+    __attribute__((warn_unused_result));
+
+/* Forget what a sign-in left, here and in the state. Errors likewise. */
+int refresher_sign_out(struct refresher *refresher,
+                       const struct refresher_key *key, struct err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * Fetch now; `drops` also stops serving the token that is there. Errors:
+ * ERR_NOTFOUND, ERR_REAUTH (a login is needed first), ERR_RETRY (the provider
+ * said not before a time, which the text names).
+ */
+int refresher_fetch(struct refresher *refresher,
+                    const struct refresher_key *key, bool drops,
+                    struct err *err) __attribute__((warn_unused_result));
 
 /* For status: each token in turn. */
 struct refresher_info {
     const struct config_credential *credential;
+    const char *user;          /* NULL: one token for the whole credential */
     const struct token *token; /* borrowed: during the call */
     size_t waiters;
     size_t secret_index; /* of the secret that worked last */
@@ -115,6 +174,9 @@ struct refresher_info {
     bool has_skew;
     int64_t skew_s; /* our clock minus the provider's */
     int64_t now;    /* CLOCK_BOOTTIME, ms */
+    bool has_refresh_token;
+    int64_t refresh_obtained_wall; /* s since 1970 */
+    int64_t refresh_expires_wall;  /* s since 1970; 0: not known */
 };
 void refresher_each(struct refresher *refresher,
                     void (*visit)(const struct refresher_info *info, void *arg),

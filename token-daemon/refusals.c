@@ -132,9 +132,10 @@ static void
 request_fetch(struct refusals *refusals, const struct refusals_report *report,
               struct buf *out)
 {
+    const struct refresher_key key = {report->credential, report->mailbox};
     int64_t until = 0;
 
-    switch (refresher_report(refusals->refresher, report->credential, &until)) {
+    switch (refresher_report(refusals->refresher, &key, &until)) {
     case TOKEN_REPORT_FETCH:
     case TOKEN_REPORT_FETCHING:
         buf_append_str(out, "fetching");
@@ -181,8 +182,8 @@ void
 refusals_report(struct refusals *refusals, const struct refusals_report *report,
                 struct buf *out)
 {
-    const struct token *token =
-        refresher_peek(refusals->refresher, report->credential);
+    const struct refresher_key key = {report->credential, report->mailbox};
+    const struct token *token = refresher_peek(refusals->refresher, &key);
     size_t start = out->len;
     bool is_due = false;
 
@@ -207,13 +208,14 @@ void
 refusals_accepted(struct refusals *refusals, const char *mailbox,
                   const char *credential)
 {
+    const struct refresher_key key = {credential, mailbox};
     int64_t since = 0;
 
     if (suspects_accepted(refusals->suspects, mailbox, &since))
         log_info("mailbox works again; postqueue -f sends what waits",
                  F_STR("mailbox", mailbox),
                  F_INT("denied_s", wall_of(refusals) - since));
-    refresher_accepted(refusals->refresher, credential);
+    refresher_accepted(refusals->refresher, &key);
 }
 
 const struct suspect *

@@ -6,12 +6,14 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/secret.h"
 #include "token-daemon/fingerprint.h"
 
 #define JITTER_SHARE         0.1 /* of the time until the next fetch */
+#define PLAN_MAX_MS          (60 * 60 * 1000) /* a back-off or a Retry-After */
 #define NO_MEMORY_DELAY_MS   1000
 #define REPORTS_FORGOTTEN_MS (2 * (int64_t)TOKEN_EXTRA_INTERVAL_MAX_MS)
 
@@ -27,6 +29,46 @@ max_of(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* What is said when there is no memory to say more. */
+static struct token_problem no_memory = {
+    .err = {ERR_SYSTEM, "out of memory"},
+    .reason = "out-of-memory",
+};
+
+/* NULL: all is well. */
+static void
+set_problem(struct token *token, const struct token_failure *failure,
+            int64_t wall)
+{
+    struct token_problem *problem = token->problem;
+
+    if (failure == NULL) {
+        if (problem != &no_memory)
+            free(problem);
+        token->problem = NULL;
+        return;
+    }
+    if (problem == NULL || problem == &no_memory)
+        problem = calloc(1, sizeof(*problem));
+    token->problem = problem != NULL ? problem : &no_memory;
+    if (problem == NULL)
+        return;
+    problem->err = *failure->err;
+    (void)snprintf(problem->reason, sizeof(problem->reason), "%s",
+                   failure->reason);
+    (void)snprintf(problem->hint, sizeof(problem->hint), "%s",
+                   failure->hint != NULL ? failure->hint : "");
+    problem->at_wall = wall;
+}
+
+const struct token_problem *
+token_problem(const struct token *token)
+{
+    static const struct token_problem none = {0};
+
+    return token->problem != NULL ? token->problem : &none;
+}
+
 void
 token_init(struct token *token, int64_t now)
 {
@@ -37,6 +79,7 @@ void
 token_clear(struct token *token)
 {
     secret_free(&token->text);
+    set_problem(token, NULL, 0);
     *token = (struct token){0};
 }
 
@@ -104,12 +147,10 @@ token_succeed(struct token *token, const struct token_issue *issue,
 
         if (text == NULL ||
             fingerprint_make(text, token->fingerprint, err) < 0) {
-            struct err no_memory = {ERR_SYSTEM, "out of memory"};
-
             secret_free(&text);
             token_fail(token,
-                       &(struct token_failure){.err = &no_memory,
-                                               .reason = "out-of-memory",
+                       &(struct token_failure){.err = &no_memory.err,
+                                               .reason = no_memory.reason,
                                                .delay_ms = NO_MEMORY_DELAY_MS},
                        now, wall);
             return err_set(err, ERR_SYSTEM, "out of memory");
@@ -127,9 +168,7 @@ token_succeed(struct token *token, const struct token_issue *issue,
                                         policy, jitter);
     token->not_before = 0;
     token->failures = 0;
-    token->error = (struct err){ERR_NONE, ""};
-    token->reason[0] = '\0';
-    token->hint[0] = '\0';
+    set_problem(token, NULL, 0);
     return 0;
 }
 
@@ -140,13 +179,101 @@ token_fail(struct token *token, const struct token_failure *failure,
     assert(token->state == TOKEN_FETCHING);
     token->state = TOKEN_BACKOFF;
     token->failures++;
-    token->error = *failure->err;
-    (void)snprintf(token->reason, sizeof(token->reason), "%s", failure->reason);
-    (void)snprintf(token->hint, sizeof(token->hint), "%s",
-                   failure->hint != NULL ? failure->hint : "");
-    token->failed_wall = wall;
+    set_problem(token, failure, wall);
     token->not_before = now + failure->retry_after_ms;
     token->due_at = max_of(now + failure->delay_ms, token->not_before);
+}
+
+void
+token_block(struct token *token, const struct token_failure *failure,
+            int64_t wall)
+{
+    assert(token->state != TOKEN_FETCHING);
+    token->state = TOKEN_BACKOFF;
+    token->due_at = TOKEN_NEVER;
+    token->is_extra_wanted = false;
+    set_problem(token, failure, wall);
+}
+
+/* A point in time of one clock by the other; 0 and NEVER stay "none". */
+static int64_t
+to_wall(int64_t at, int64_t now, int64_t wall)
+{
+    return at == TOKEN_NEVER || at == 0 ? 0 : wall + (at - now + 999) / 1000;
+}
+
+void
+token_snapshot(const struct token *token, int64_t now, int64_t wall,
+               struct token_snapshot *out)
+{
+    bool is_alive = token_is_alive(token, now);
+
+    *out = (struct token_snapshot){
+        .text = is_alive ? token->text : NULL,
+        .lifetime_s = is_alive ? token->lifetime_ms / 1000 : 0,
+        .expires_wall = is_alive ? to_wall(token->expires_at, now, wall) : 0,
+        .due_wall = to_wall(token->due_at, now, wall),
+        .not_before_wall =
+            token->not_before > now ? to_wall(token->not_before, now, wall) : 0,
+        .failures = token->failures,
+        .reason = token_problem(token)->reason,
+    };
+}
+
+/* ms of CLOCK_BOOTTIME, at most `limit_ms` ahead. */
+static int64_t
+from_wall(int64_t at_wall, int64_t now, int64_t wall, int64_t limit_ms)
+{
+    int64_t ahead_s = at_wall - wall;
+
+    if (ahead_s <= 0)
+        return now;
+    return now + (ahead_s < limit_ms / 1000 ? ahead_s * 1000 : limit_ms);
+}
+
+int
+token_restore(struct token *token, const struct token_snapshot *snapshot,
+              uint64_t serial, int64_t now, int64_t wall, struct err *err)
+{
+    const struct err passed_on = {ERR_RETRY,
+                                  "the last request before the restart failed"};
+    int64_t lifetime_ms = snapshot->lifetime_s * 1000;
+    int64_t limit_ms = max_of(lifetime_ms, PLAN_MAX_MS);
+
+    assert(token->state == TOKEN_EMPTY);
+    if (snapshot->text != NULL && snapshot->expires_wall > wall &&
+        lifetime_ms > 0) {
+        char *text = secret_dup(snapshot->text);
+
+        if (text == NULL ||
+            fingerprint_make(text, token->fingerprint, err) < 0) {
+            secret_free(&text);
+            return err_set(err, ERR_SYSTEM, "out of memory");
+        }
+        token->text = text;
+        token->serial = serial;
+        token->lifetime_ms = lifetime_ms;
+        token->expires_at =
+            from_wall(snapshot->expires_wall, now, wall, lifetime_ms);
+        token->expires_wall = wall + (token->expires_at - now) / 1000;
+        token->state = TOKEN_READY;
+        /* At the latest now: as old as what is left of its life says. */
+        token->fetched_at = token->expires_at - lifetime_ms;
+    }
+    if (snapshot->not_before_wall > wall)
+        token->not_before =
+            from_wall(snapshot->not_before_wall, now, wall, PLAN_MAX_MS);
+    token->failures = snapshot->failures;
+    if (snapshot->failures > 0) {
+        token->state = TOKEN_BACKOFF;
+        set_problem(token,
+                    &(struct token_failure){.err = &passed_on,
+                                            .reason = snapshot->reason},
+                    wall);
+    }
+    token->due_at = max_of(from_wall(snapshot->due_wall, now, wall, limit_ms),
+                           token->not_before);
+    return 0;
 }
 
 bool

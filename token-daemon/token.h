@@ -46,6 +46,14 @@ struct token_policy {
     int64_t margin_ms; /* the longest that a server wants left */
 };
 
+/* The last failure, for whoever asks. */
+struct token_problem {
+    struct err err;                /* code NONE: there is none */
+    char reason[TOKEN_REASON_MAX]; /* stable word; "" for none */
+    char hint[TOKEN_HINT_MAX];     /* for the operator; may be empty */
+    int64_t at_wall;               /* s since 1970 */
+};
+
 struct token {
     enum token_state state;
     char *text; /* owned; NULL: none was ever obtained */
@@ -59,15 +67,11 @@ struct token {
     int64_t not_before;   /* the provider's Retry-After: no request earlier */
     unsigned failures;    /* in a row */
     /* The extra fetch that reports of a refusal may cause. */
-    bool is_extra_wanted;      /* the next fetch is one */
-    int64_t extra_at;          /* never before this */
-    int64_t extra_slow_at;     /* nor before this while nobody succeeds */
-    int64_t extra_interval_ms; /* 0: no report since somebody succeeded */
-    /* The last failure, for whoever asks; code NONE after a success. */
-    struct err error;
-    char reason[TOKEN_REASON_MAX]; /* stable word */
-    char hint[TOKEN_HINT_MAX];     /* for the operator; may be empty */
-    int64_t failed_wall;           /* s since 1970 */
+    bool is_extra_wanted;          /* the next fetch is one */
+    int64_t extra_at;              /* never before this */
+    int64_t extra_slow_at;         /* nor before this while nobody succeeds */
+    int64_t extra_interval_ms;     /* 0: no report since somebody succeeded */
+    struct token_problem *problem; /* owned; NULL: the last request went well */
 };
 
 /* An empty token, due at `now`. */
@@ -110,6 +114,42 @@ struct token_failure {
 
 void token_fail(struct token *token, const struct token_failure *failure,
                 int64_t now, int64_t wall);
+
+/*
+ * Nothing can be asked until something is done by hand: refused with this
+ * until the next success; never due.
+ */
+void token_block(struct token *token, const struct token_failure *failure,
+                 int64_t wall);
+
+/* What went wrong last, borrowed: until it changes. Never NULL. */
+const struct token_problem *token_problem(const struct token *token);
+
+/*
+ * What outlives the process: points in time by the wall clock, as the other
+ * one starts anew. Texts are borrowed.
+ */
+struct token_snapshot {
+    const char *text; /* NULL: none that lives */
+    int64_t lifetime_s;
+    int64_t expires_wall;
+    int64_t due_wall;        /* 0: none is planned */
+    int64_t not_before_wall; /* 0: none */
+    unsigned failures;
+    const char *reason; /* of the last failure; "": none */
+};
+
+void token_snapshot(const struct token *token, int64_t now, int64_t wall,
+                    struct token_snapshot *out);
+
+/*
+ * Go on where another process left off; only when EMPTY. A text is believed to
+ * live no longer than it was issued for, whatever the wall clock says now, and
+ * no plan lies further ahead than that. Errors: ERR_SYSTEM; still EMPTY then.
+ */
+int token_restore(struct token *token, const struct token_snapshot *snapshot,
+                  uint64_t serial, int64_t now, int64_t wall, struct err *err)
+    __attribute__((warn_unused_result));
 
 /* Is there a text that has not expired? */
 bool token_is_alive(const struct token *token, int64_t now);

@@ -84,7 +84,7 @@ on_answer(const struct refresher_answer *answer, void *arg)
     (void)snprintf(asker->text, sizeof(asker->text), "%s",
                    answer->is_given ? answer->token->text : "");
     (void)snprintf(asker->reason, sizeof(asker->reason), "%s",
-                   answer->token->reason);
+                   token_problem(answer->token)->reason);
     if (answer->is_given)
         assert_true(token_is_alive(answer->token,
                                    FAKE_ENV_BOOT_MS + asker->answered_at));
@@ -103,7 +103,7 @@ ask_for(struct world *world, struct asker *asker, const char *credential,
     assert_null(asker->waiter);
     waiter = refresher_ask(world->refresher,
                            &(struct refresher_question){
-                               .credential = credential,
+                               .key = {credential, NULL},
                                .min_ms = NEEDED,
                                .refused_serial = serial,
                                .patience_ms = PATIENCE,
@@ -188,7 +188,8 @@ get_first(struct world *world)
 static const struct token *
 peek(struct world *world)
 {
-    return refresher_peek(world->refresher, "one");
+    return refresher_peek(world->refresher,
+                          &(struct refresher_key){"one", NULL});
 }
 
 /* ---- One request -------------------------------------------------------- */
@@ -204,9 +205,16 @@ every_token_is_fetched_at_start(void **state)
     assert_int_equal(fake_env_starts(world->env), 2);
     fake_env_answer(world->env, &answer_a);
     fake_env_answer(world->env, &answer_b);
-    assert_string_equal(refresher_peek(world->refresher, "one")->text, TEXT_A);
-    assert_string_equal(refresher_peek(world->refresher, "two")->text, TEXT_B);
-    assert_null(refresher_peek(world->refresher, "three"));
+    assert_string_equal(
+        refresher_peek(world->refresher, &(struct refresher_key){"one", NULL})
+            ->text,
+        TEXT_A);
+    assert_string_equal(
+        refresher_peek(world->refresher, &(struct refresher_key){"two", NULL})
+            ->text,
+        TEXT_B);
+    assert_null(refresher_peek(world->refresher,
+                               &(struct refresher_key){"three", NULL}));
 }
 
 static void
@@ -724,7 +732,9 @@ nothing_undercuts_retry_after(void **state)
         assert_int_equal(fake_env_starts(world->env), 2);
         fake_env_advance(world->env, i < 35 ? 1 : 0);
         ask(world, i);
-        assert_int_equal(refresher_report(world->refresher, "one", &until),
+        assert_int_equal(refresher_report(world->refresher,
+                                          &(struct refresher_key){"one", NULL},
+                                          &until),
                          TOKEN_REPORT_LIMITED);
         assert_int_equal(until, FAKE_ENV_WALL + 5400);
         configure(world, i % 2 == 0 ? CONFIG_ONE : CONFIG_BOTH);
@@ -903,9 +913,13 @@ the_mailbox_that_reported_waits_and_others_do_not(void **state)
 
     get_first(world);
     fake_env_advance(world->env, MINUTE);
-    assert_int_equal(refresher_report(world->refresher, "one", &until),
+    assert_int_equal(refresher_report(world->refresher,
+                                      &(struct refresher_key){"one", NULL},
+                                      &until),
                      TOKEN_REPORT_FETCH);
-    assert_int_equal(refresher_report(world->refresher, "one", &until),
+    assert_int_equal(refresher_report(world->refresher,
+                                      &(struct refresher_key){"one", NULL},
+                                      &until),
                      TOKEN_REPORT_FETCHING);
     ask_for(world, &world->askers[0], "one", peek(world)->serial);
     assert_non_null(world->askers[0].waiter);
@@ -922,9 +936,12 @@ a_report_of_a_credential_that_is_not_there_does_nothing(void **state)
     struct world *world = *state;
     int64_t until = 0;
 
-    assert_int_equal(refresher_report(world->refresher, "three", &until),
+    assert_int_equal(refresher_report(world->refresher,
+                                      &(struct refresher_key){"three", NULL},
+                                      &until),
                      TOKEN_REPORT_FETCHING);
-    refresher_accepted(world->refresher, "three");
+    refresher_accepted(world->refresher,
+                       &(struct refresher_key){"three", NULL});
     assert_int_equal(fake_env_starts(world->env), 0);
 }
 
@@ -950,8 +967,10 @@ report_for_hours(struct world *world, bool does_somebody_succeed)
     before = fake_env_starts(world->env);
     for (int64_t i = 0; i < 119 * MINUTE / (5 * SECOND); i++) {
         if (does_somebody_succeed)
-            refresher_accepted(world->refresher, "one");
-        (void)refresher_report(world->refresher, "one", &until);
+            refresher_accepted(world->refresher,
+                               &(struct refresher_key){"one", NULL});
+        (void)refresher_report(world->refresher,
+                               &(struct refresher_key){"one", NULL}, &until);
         fake_env_advance(world->env, 5 * SECOND);
     }
     for (size_t i = before + 1; i < fake_env_starts(world->env); i++)

@@ -425,8 +425,8 @@ succeed(struct run *run, const struct step *step, int64_t now)
     assert_int_equal(run->token.expires_at, now + step->life * 1000);
     assert_int_equal(run->token.expires_wall,
                      WALL + step->at_ms / 1000 + step->life);
-    assert_int_equal(run->token.error.code, ERR_NONE);
-    assert_string_equal(run->token.reason, "");
+    assert_int_equal(token_problem(&run->token)->err.code, ERR_NONE);
+    assert_string_equal(token_problem(&run->token)->reason, "");
     assert_int_equal(run->token.failures, 0);
     assert_true(run->token.due_at >= now);
     assert_true(run->token.due_at <= run->token.expires_at);
@@ -445,9 +445,9 @@ fail_once(struct run *run, const struct step *step, int64_t now)
                                 .delay_ms = step->delay * 1000,
                                 .retry_after_ms = step->retry_after * 1000},
         now, WALL + step->at_ms / 1000);
-    assert_string_equal(run->token.reason, "idp-unreachable");
+    assert_string_equal(token_problem(&run->token)->reason, "idp-unreachable");
     assert_int_equal(run->token.failures, failures + 1);
-    assert_int_equal(run->token.failed_wall, WALL + step->at_ms / 1000);
+    assert_int_equal(token_problem(&run->token)->at_wall, WALL + step->at_ms / 1000);
 }
 
 static void

@@ -1,0 +1,95 @@
+/*
+ * keeper - keeps one token: fetches it ahead of time, keeps it durable, and
+ * answers everybody who waits for it.
+ *
+ * One request in flight, however many wait. Each waiter is answered exactly
+ * once, in order, also when a request fails. A new refresh token takes the
+ * place of the old one in memory at once; while it is being made durable the
+ * old access token is served, and when that fails or the old one expires
+ * first, the new one is served all the same. Nothing that a provider answers
+ * ever deletes a refresh token.
+ *
+ * Only the refresher makes keepers.
+ */
+#ifndef TOKEN_DAEMON_KEEPER_H
+#define TOKEN_DAEMON_KEEPER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "token-daemon/refresher.h"
+#include "token-daemon/token.h"
+#include "token-daemon/token_record.h"
+
+struct keeper;
+
+/* What all keepers of a refresher have in common; borrowed by each of them. */
+struct keeper_shared {
+    struct refresher_env env;
+    struct config *config; /* the one in force */
+    struct token_policy policy;
+    uint64_t serial; /* of the last token that was obtained */
+};
+
+/*
+ * `name` (copied) is what the token is stored under; `user` (copied) is who
+ * logs in, NULL where one token serves all mailboxes of the credential. Plans
+ * nothing yet. Owned; NULL when out of memory.
+ */
+struct keeper *keeper_new(struct keeper_shared *shared,
+                          const struct config_credential *credential,
+                          const char *name, const char *user)
+    __attribute__((warn_unused_result));
+
+/* Cancel, answer nobody, wipe. Takes NULL. */
+void keeper_free(struct keeper **keeper);
+
+/* No longer configured: tell whoever waits, then free. Sets it to NULL. */
+void keeper_retire(struct keeper **keeper);
+
+const char *keeper_name(const struct keeper *keeper);
+const char *keeper_credential(const struct keeper *keeper);
+const struct token *keeper_token(const struct keeper *keeper);
+
+/* Go on with new settings of the credential. */
+void keeper_adopt(struct keeper *keeper,
+                  const struct config_credential *credential);
+
+/*
+ * Set the timer, after the policy or the settings have changed; a first fetch
+ * is planned in `delay_ms`.
+ */
+void keeper_plan(struct keeper *keeper, int64_t delay_ms);
+
+/* Go on where another process left off. Ignored when there is a token. */
+void keeper_restore(struct keeper *keeper, const struct token_record *record);
+
+/* Store what is held, for a state that was made anew. */
+void keeper_save(struct keeper *keeper);
+
+/* See refresher_ask() and its kin. */
+struct refresher_waiter *keeper_ask(struct keeper *keeper,
+                                    const struct refresher_question *question,
+                                    refresher_answer_fn answer, void *arg);
+enum token_report_answer keeper_report(struct keeper *keeper,
+                                       int64_t *until_wall);
+void keeper_accepted(struct keeper *keeper);
+void keeper_describe(const struct keeper *keeper, struct refresher_info *out);
+
+/* A person signed in: takes what is in `token`. */
+void keeper_sign_in(struct keeper *keeper, struct oauth_token *token);
+
+/* Forget the refresh token and the access token, here and in the state. */
+void keeper_sign_out(struct keeper *keeper);
+
+/* Fetch now, unless the provider forbade it until *not_before_wall (then
+ * false). `drops` also stops serving the token that is there. */
+bool keeper_fetch(struct keeper *keeper, bool drops, int64_t *not_before_wall);
+
+/* What is said of a token that a reload has taken away. */
+const struct token *keeper_gone(void);
+
+#endif

@@ -1,0 +1,252 @@
+/*
+ * token_record - what is kept of one token across a restart, as bytes.
+ *
+ *     {"version":1,"access_token":"...","expires":1700000000,"lifetime":3599,
+ *      "refresh_token":"...","refresh_token_obtained":1690000000,...}
+ */
+#include "token-daemon/token_record.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/secret.h"
+#include "common/utf8.h"
+
+#define VERSION    1
+#define TIME_MAX   INT64_C(253402300799) /* s: the end of the year 9999 */
+#define NUMBER_MAX INT32_MAX
+
+void
+token_record_clear(struct token_record *record)
+{
+    secret_free(&record->access_token);
+    secret_free(&record->refresh_token);
+    secret_free(&record->scope);
+    secret_free(&record->user);
+    *record = (struct token_record){0};
+}
+
+/* ---- to bytes ---- */
+
+static int
+fail_memory(struct err *err)
+{
+    return err_set(err, ERR_SYSTEM, "out of memory");
+}
+
+/* One that is not there gets no member. */
+static int
+set_text(json_t *root, const char *key, const char *text, size_t max,
+         struct err *err)
+{
+    size_t len = text != NULL ? strlen(text) : 0;
+
+    if (text == NULL)
+        return 0;
+    if (len > max || !utf8_is_valid(text, len))
+        return err_set(err, ERR_PROTO,
+                       "%s can't be kept: over %zu bytes, or "
+                       "not UTF-8",
+                       key, max);
+    return json_object_set_new(root, key, json_stringn(text, len)) == 0
+               ? 0
+               : fail_memory(err);
+}
+
+static int
+set_number(json_t *root, const char *key, int64_t number, int64_t max,
+           struct err *err)
+{
+    if (number < 0 || number > max)
+        return err_set(err, ERR_PROTO, "%s can't be kept: out of range", key);
+    if (number == 0)
+        return 0;
+    return json_object_set_new(root, key, json_integer(number)) == 0
+               ? 0
+               : fail_memory(err);
+}
+
+static int
+append_to_buf(const char *data, size_t len, void *arg)
+{
+    struct buf *out = arg;
+
+    buf_append(out, data, len);
+    return buf_failed(out) ? -1 : 0;
+}
+
+static int
+fill(json_t *root, const struct token_record *record, struct err *err)
+{
+    size_t index = record->secret_index;
+
+    if (set_number(root, "version", VERSION, VERSION, err) < 0 ||
+        set_text(root, "access_token", record->access_token,
+                 TOKEN_RECORD_TEXT_MAX, err) < 0 ||
+        set_number(root, "expires", record->expires_wall, TIME_MAX, err) < 0 ||
+        set_number(root, "lifetime", record->lifetime_s, TIME_MAX, err) < 0 ||
+        set_text(root, "refresh_token", record->refresh_token,
+                 TOKEN_RECORD_TEXT_MAX, err) < 0 ||
+        set_number(root, "refresh_token_obtained",
+                   record->refresh_token_obtained_wall, TIME_MAX, err) < 0 ||
+        set_number(root, "refresh_token_expires",
+                   record->refresh_token_expires_wall, TIME_MAX, err) < 0 ||
+        set_text(root, "scope", record->scope, TOKEN_RECORD_NAME_MAX, err) <
+            0 ||
+        set_text(root, "user", record->user, TOKEN_RECORD_NAME_MAX, err) < 0 ||
+        set_number(root, "not_before", record->not_before_wall, TIME_MAX, err) <
+            0 ||
+        set_number(root, "due", record->due_wall, TIME_MAX, err) < 0 ||
+        set_number(root, "failures", record->failures, NUMBER_MAX, err) < 0 ||
+        set_text(root, "reason",
+                 record->reason[0] != '\0' ? record->reason : NULL,
+                 TOKEN_RECORD_REASON_MAX - 1, err) < 0 ||
+        set_number(root, "secret_index",
+                   index <= NUMBER_MAX ? (int64_t)index : -1, NUMBER_MAX,
+                   err) < 0)
+        return -1;
+    return 0;
+}
+
+int
+token_record_encode(const struct token_record *record, struct buf *out,
+                    struct err *err)
+{
+    json_t *root = json_object();
+    int rc = -1;
+
+    if (root == NULL) {
+        (void)fail_memory(err);
+        goto out;
+    }
+    if (fill(root, record, err) < 0)
+        goto out;
+    if (json_dump_callback(root, append_to_buf, out, JSON_COMPACT) < 0) {
+        (void)fail_memory(err);
+        goto out;
+    }
+    rc = 0;
+out:
+    json_decref(root);
+    return rc;
+}
+
+/* ---- and back ---- */
+
+static int
+get_text(const json_t *root, const char *key, size_t max, char **out,
+         struct err *err)
+{
+    const json_t *member = json_object_get(root, key);
+
+    if (member == NULL)
+        return 0;
+    if (!json_is_string(member) || json_string_length(member) > max)
+        return err_set(err, ERR_PROTO, "%s is no text, or over %zu bytes", key,
+                       max);
+    *out = secret_copy(json_string_value(member), json_string_length(member));
+    return *out != NULL ? 0 : fail_memory(err);
+}
+
+static int
+get_number(const json_t *root, const char *key, int64_t max, int64_t *out,
+           struct err *err)
+{
+    const json_t *member = json_object_get(root, key);
+    int64_t number = json_integer_value(member); /* 0 of what is none */
+
+    if (member != NULL &&
+        (!json_is_integer(member) || number < 0 || number > max))
+        return err_set(err, ERR_PROTO, "%s is no number, or out of range", key);
+    *out = number;
+    return 0;
+}
+
+static int
+check_version(const json_t *root, struct err *err)
+{
+    const json_t *member = json_object_get(root, "version");
+
+    if (!json_is_integer(member) || json_integer_value(member) < 1)
+        return err_set(err, ERR_PROTO, "a token's record has no version");
+    if (json_integer_value(member) > VERSION)
+        return err_set(err, ERR_PROTO,
+                       "a token's record is of a later version of this "
+                       "program");
+    return 0;
+}
+
+static int
+get_reason(const json_t *root, struct token_record *out, struct err *err)
+{
+    char *reason = NULL;
+
+    if (get_text(root, "reason", sizeof(out->reason) - 1, &reason, err) < 0)
+        return -1;
+    if (reason != NULL)
+        memcpy(out->reason, reason, strlen(reason) + 1);
+    secret_free(&reason);
+    return 0;
+}
+
+static int
+take(const json_t *root, struct token_record *out, struct err *err)
+{
+    int64_t failures = 0;
+    int64_t index = 0;
+
+    if (check_version(root, err) < 0 ||
+        get_text(root, "access_token", TOKEN_RECORD_TEXT_MAX,
+                 &out->access_token, err) < 0 ||
+        get_number(root, "expires", TIME_MAX, &out->expires_wall, err) < 0 ||
+        get_number(root, "lifetime", TIME_MAX, &out->lifetime_s, err) < 0 ||
+        get_text(root, "refresh_token", TOKEN_RECORD_TEXT_MAX,
+                 &out->refresh_token, err) < 0 ||
+        get_number(root, "refresh_token_obtained", TIME_MAX,
+                   &out->refresh_token_obtained_wall, err) < 0 ||
+        get_number(root, "refresh_token_expires", TIME_MAX,
+                   &out->refresh_token_expires_wall, err) < 0 ||
+        get_text(root, "scope", TOKEN_RECORD_NAME_MAX, &out->scope, err) < 0 ||
+        get_text(root, "user", TOKEN_RECORD_NAME_MAX, &out->user, err) < 0 ||
+        get_number(root, "not_before", TIME_MAX, &out->not_before_wall, err) <
+            0 ||
+        get_number(root, "due", TIME_MAX, &out->due_wall, err) < 0 ||
+        get_number(root, "failures", NUMBER_MAX, &failures, err) < 0 ||
+        get_number(root, "secret_index", NUMBER_MAX, &index, err) < 0 ||
+        get_reason(root, out, err) < 0)
+        return -1;
+    out->failures = (unsigned)failures;
+    out->secret_index = (size_t)index;
+    return 0;
+}
+
+int
+token_record_decode(const char *data, size_t len, struct token_record *out,
+                    struct err *err)
+{
+    struct token_record record = {0};
+    json_t *root = NULL;
+    json_error_t where; /* not for a message: it quotes the input */
+    int rc = -1;
+
+    *out = (struct token_record){0};
+    if (len > TOKEN_RECORD_MAX)
+        return err_set(err, ERR_PROTO, "a token's record is over %d bytes",
+                       TOKEN_RECORD_MAX);
+    root = json_loadb(data, len, JSON_REJECT_DUPLICATES, &where);
+    if (!json_is_object(root)) {
+        err_set(err, ERR_PROTO, "a token's record is no JSON object");
+        goto out;
+    }
+    if (take(root, &record, err) < 0)
+        goto out;
+    *out = record; /* what it owns moves to the caller */
+    record = (struct token_record){0};
+    rc = 0;
+out:
+    token_record_clear(&record);
+    json_decref(root);
+    return rc;
+}
