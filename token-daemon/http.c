@@ -258,8 +258,10 @@ find_doomed(struct http *http)
     struct http_call *call;
 
     LIST_FOREACH(call, &http->calls, link)
-    if (call->is_doomed)
-        break;
+    {
+        if (call->is_doomed) /* NOLINT(*-unix.Malloc): as in http_free() */
+            break;
+    }
     return call;
 }
 
@@ -275,9 +277,12 @@ act(struct http *http, curl_socket_t fd, int what)
     struct http_call *call;
     int running;
 
-    if (curl_multi_socket_action(http->multi, fd, what, &running) != CURLM_OK)
+    if (curl_multi_socket_action(http->multi, fd, what, &running) != CURLM_OK) {
         LIST_FOREACH(call, &http->calls, link)
-    call->is_doomed = true;
+        {
+            call->is_doomed = true;
+        }
+    }
     collect(http);
     while ((call = find_doomed(http)) != NULL)
         finish_call(call, CURLE_OUT_OF_MEMORY);
