@@ -353,7 +353,7 @@ check_length(size_t body, size_t headers, enum err_code want)
 {
     struct scripted_step step = {NULL, SCRIPTED_KEEP};
     struct scripted_server *server;
-    struct http_request request = {NULL};
+    struct http_request request = {.url = NULL};
     struct buf text;
 
     buf_init(&text, body + headers + 1000);
