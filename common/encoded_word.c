@@ -92,12 +92,15 @@ decode_q(const char *text, size_t len, encoded_word_sink *sink, void *arg)
         bool has_digits = text[i] == '=' && len - i > 2;
         int high = has_digits ? hex_value(text[i + 1]) : -1;
         int low = has_digits ? hex_value(text[i + 2]) : -1;
+        char c = text[i];
 
         if (high >= 0 && low >= 0) {
             sink((char)(high << 4 | low), arg);
             i += 2;
         } else {
-            sink(text[i] == '_' ? ' ' : text[i], arg);
+            if (c == '_')
+                c = ' ';
+            sink(c, arg);
         }
     }
 }
@@ -232,15 +235,21 @@ append_base64(struct buf *out, const char *text, size_t len)
 
     for (size_t i = 0; i < len; i += 3) {
         uint32_t bits = (uint32_t)(unsigned char)text[i] << 16;
+        char third = '=';
+        char fourth = '=';
 
         if (len - i > 1)
             bits |= (uint32_t)(unsigned char)text[i + 1] << 8;
         if (len - i > 2)
             bits |= (unsigned char)text[i + 2];
+        if (len - i > 1)
+            third = digits[bits >> 6 & 63];
+        if (len - i > 2)
+            fourth = digits[bits & 63];
         buf_append_char(out, digits[bits >> 18]);
         buf_append_char(out, digits[bits >> 12 & 63]);
-        buf_append_char(out, len - i > 1 ? digits[bits >> 6 & 63] : '=');
-        buf_append_char(out, len - i > 2 ? digits[bits & 63] : '=');
+        buf_append_char(out, third);
+        buf_append_char(out, fourth);
     }
 }
 

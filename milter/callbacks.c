@@ -149,6 +149,7 @@ set_macros(SMFICTX *ctx, unsigned needs)
 }
 
 static sfsistat
+/* NOLINTNEXTLINE(readability-function-size): libmilter says what it takes */
 on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
              unsigned long unused_2, unsigned long unused_3,
              unsigned long *actions_out, unsigned long *steps_out,
@@ -203,6 +204,7 @@ read_client(const struct sockaddr *address, struct in6_addr *out)
 }
 
 static sfsistat
+/* NOLINTNEXTLINE(readability-non-const-parameter): the same */
 on_connect(SMFICTX *ctx, char *name, _SOCK_ADDR *address)
 {
     struct session *session = get_session(ctx);

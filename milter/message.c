@@ -3,7 +3,6 @@
  */
 #include "milter/message.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -48,15 +47,20 @@ message_begin(struct message *message, struct sendas *policy,
             message->is_smtputf8 = true;
 }
 
+static void
+texts_clear(struct message_texts *texts)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        free(texts->items[i]);
+    free(texts->items);
+    *texts = (struct message_texts){0};
+}
+
 void
 message_clear(struct message *message)
 {
-    for (size_t i = 0; i < message->recipient_count; i++)
-        free(message->recipients[i]);
-    /* The texts are const to all others. */
-    for (size_t i = 0; i < message->field_count; i++)
-        free((void *)(uintptr_t)message->fields[i].value.text);
-    free(message->recipients);
+    texts_clear(&message->recipients);
+    texts_clear(&message->values);
     free(message->fields);
     free(message->login);
     free(message->sender);
@@ -87,21 +91,21 @@ grown(size_t count)
     return count == 0 ? 1 : count * 2;
 }
 
-/* Takes `path`. */
+/* Takes `text`; on failure it is still the caller's. NULL fails. */
 static bool
-append_recipient(struct message *message, char *path)
+texts_append(struct message_texts *texts, char *text)
 {
-    size_t count = message->recipient_count;
+    if (text == NULL)
+        return false;
+    if (is_full(texts->count)) {
+        char **items =
+            reallocarray(texts->items, grown(texts->count), sizeof(*items));
 
-    if (is_full(count)) {
-        char **recipients = reallocarray(message->recipients, grown(count),
-                                         sizeof(*recipients));
-
-        if (recipients == NULL)
+        if (items == NULL)
             return false;
-        message->recipients = recipients;
+        texts->items = items;
     }
-    message->recipients[message->recipient_count++] = path;
+    texts->items[texts->count++] = text;
     return true;
 }
 
@@ -110,21 +114,19 @@ message_add_recipient(struct message *message, const char *path)
 {
     char *copy;
 
-    if (message->recipient_count > MESSAGE_RECIPIENTS_MAX)
+    if (message->recipients.count > MESSAGE_RECIPIENTS_MAX)
         return;
     /* Too many: the last one is none that a rule covers. */
-    copy = copy_path(message->recipient_count == MESSAGE_RECIPIENTS_MAX ? ""
-                                                                        : path);
-    if (copy == NULL || !append_recipient(message, copy)) {
+    copy = copy_path(
+        message->recipients.count == MESSAGE_RECIPIENTS_MAX ? "" : path);
+    if (!texts_append(&message->recipients, copy)) {
         free(copy);
         message->has_failed = true;
     }
 }
 
-/* Takes `text`. */
 static bool
-append_field(struct message *message, enum rewrite_name name, char *text,
-             size_t len)
+append_field(struct message *message, const struct rewrite_field *field)
 {
     size_t count = message->field_count;
 
@@ -136,8 +138,7 @@ append_field(struct message *message, enum rewrite_name name, char *text,
             return false;
         message->fields = fields;
     }
-    message->fields[message->field_count++] =
-        (struct rewrite_field){name, {text, len}};
+    message->fields[message->field_count++] = *field;
     return true;
 }
 
@@ -145,25 +146,27 @@ void
 message_add_field(struct message *message, const char *name, const char *value)
 {
     size_t len = strlen(value);
-    enum rewrite_name found;
+    struct rewrite_field field;
     char *copy;
 
-    if (!rewrite_name_find(name, &found))
+    if (!rewrite_name_find(name, &field.name))
         return;
-    message->counts[found]++;
+    message->counts[field.name]++;
     /* Once one is not kept, no later one is: the first ones have to be there */
-    if (message->counts[found] > MESSAGE_FIELDS_MAX ||
-        len >= MESSAGE_BYTES_MAX - message->bytes[found]) {
-        message->bytes[found] = MESSAGE_BYTES_MAX;
+    if (message->counts[field.name] > MESSAGE_FIELDS_MAX ||
+        len >= MESSAGE_BYTES_MAX - message->bytes[field.name]) {
+        message->bytes[field.name] = MESSAGE_BYTES_MAX;
         return;
     }
     copy = strdup(value);
-    if (copy == NULL || !append_field(message, found, copy, len)) {
+    if (!texts_append(&message->values, copy)) {
         free(copy);
         message->has_failed = true;
         return;
     }
-    message->bytes[found] += len;
+    field.value = (struct new_field_text){copy, len};
+    message->has_failed |= !append_field(message, &field);
+    message->bytes[field.name] += len;
 }
 
 void
@@ -174,8 +177,8 @@ message_view(const struct message *message, struct rewrite_message *out)
             {
                 .login = message->login,
                 .sender = message->sender,
-                .recipients = (const char *const *)message->recipients,
-                .recipient_count = message->recipient_count,
+                .recipients = (const char *const *)message->recipients.items,
+                .recipient_count = message->recipients.count,
             },
         .is_smtputf8 = message->is_smtputf8,
         .is_internal = message->is_internal,

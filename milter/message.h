@@ -19,15 +19,21 @@
 #define MESSAGE_BYTES_MAX      ((size_t)65536) /* kept of each name */
 #define MESSAGE_RECIPIENTS_MAX 10000
 
+/* A list of strings that it owns. */
+struct message_texts {
+    char **items;
+    size_t count;
+};
+
 struct message {
     struct sendas *policy; /* owned; NULL between two messages */
     char *sender;          /* owned; without brackets, "" for the null sender */
     char *login;           /* owned; NULL: none, or not known */
-    char **recipients;     /* owned, each of them */
-    size_t recipient_count;
-    struct rewrite_field *fields; /* owned, and the text of each */
+    struct message_texts recipients;
+    struct message_texts values;  /* what `fields` points to */
+    struct rewrite_field *fields; /* owned */
     size_t field_count;
-    size_t bytes[REWRITE_NAMES]; /* of text in `fields` */
+    size_t bytes[REWRITE_NAMES]; /* of text in `values` */
     size_t counts[REWRITE_NAMES];
     bool is_smtputf8;
     bool is_internal;

@@ -15,7 +15,7 @@
 #include "common/utf8.h"
 #include "common/util.h"
 
-#define VALUE_MAX (NEW_FIELD_MAX * 2) /* bytes; no value is longer */
+#define VALUE_MAX ((size_t)2 * NEW_FIELD_MAX) /* bytes; none is longer */
 
 static const char *const names[REWRITE_NAMES] = {
     [REWRITE_FROM] = "From",
@@ -318,10 +318,12 @@ leave_trace(struct work *work)
         old[i] = value_at(work->message, REWRITE_FROM, i + 1);
     buf_init(&value, VALUE_MAX);
     new_field_trace(&value, old, count);
-    if (value.len > 0 || buf_failed(&value))
+    if (value.len > 0 || buf_failed(&value)) {
         set_only(work, REWRITE_TRACE, &value);
-    else
+    } else {
+        buf_clear(&value);
         delete_after(work, REWRITE_TRACE, 0);
+    }
     free(old);
 }
 

@@ -16,8 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Visible to libmilter. Nothing else here calls it. */
+/*
+ * Visible to libmilter. Nothing else here calls it. The parameters are the C
+ * library's, and const can't be added.
+ */
 __attribute__((visibility("default"))) int
+/* NOLINTNEXTLINE(readability-*) */
 sigwait(const sigset_t *set, int *number)
 {
     (void)set;

@@ -34,6 +34,13 @@ noinst_PROGRAMS += %D%/fuzz_oauth_response %D%/fuzz_retry_after
 %C%_fuzz_retry_after_CFLAGS = $(FUZZ_CFLAGS)
 endif
 
+# From: and what the milter makes of it.
+noinst_PROGRAMS += %D%/fuzz_from_field
+%C%_fuzz_from_field_SOURCES = %D%/fuzz_from_field.c \
+	common/address.c common/buf.c common/encoded_word.c \
+	common/from_field.c common/secret.c common/utf8.c milter/new_field.c
+%C%_fuzz_from_field_CFLAGS = $(FUZZ_CFLAGS)
+
 # relay.conf. Begin with the examples:
 #     tests/fuzz/fuzz_config -dict=../tests/fuzz/config.dict \
 #         -close_fd_mask=2 corpus ../contrib
