@@ -67,12 +67,16 @@ TOKEND_TESTS = \
 	%D%/test_grant \
 	%D%/test_hardening \
 	%D%/test_http \
+	%D%/test_lookup_key \
 	%D%/test_lookups \
 	%D%/test_oauth_response \
+	%D%/test_peers \
 	%D%/test_provider \
 	%D%/test_refresher \
+	%D%/test_repeats \
 	%D%/test_retry_after \
 	%D%/test_secret_source \
+	%D%/test_suspects \
 	%D%/test_token
 
 check_PROGRAMS += $(TOKEND_TESTS)
@@ -112,17 +116,21 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 	%D%/scripted_server.c %D%/scripted_server.h
 %C%_test_http_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_http_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_lookup_key_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_lookups_SOURCES = %D%/test_lookups.c $(FAKE_ENV)
 %C%_test_lookups_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_lookups_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_oauth_response_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_peers_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_provider_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_refresher_SOURCES = %D%/test_refresher.c $(FAKE_ENV)
 %C%_test_refresher_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_refresher_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_repeats_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_retry_after_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_secret_source_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_secret_source_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_suspects_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_token_LDADD = $(TOKEND_TEST_LIBS)
 endif
 
