@@ -145,7 +145,11 @@ class Postfix:
         _write(os.path.join(self.config_dir, "master.cf"), master_cf)
 
     def _own_main_cf(self):
-        """What makes it a private instance."""
+        """What makes it a private instance.
+
+        A server's name is one address: Debian's /etc/hosts has localhost twice,
+        and Postfix tries the next when a login is refused.
+        """
         return f"""
             queue_directory = {self.queue_dir}
             data_directory = {self.data_dir}
@@ -160,6 +164,7 @@ class Postfix:
             inet_protocols = ipv4
             smtp_host_lookup = native
             smtp_dns_support_level = disabled
+            smtp_mx_address_limit = 1
             """.replace("\n            ", "\n")
 
     def _import_environment(self):
