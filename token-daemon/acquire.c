@@ -1,15 +1,17 @@
 /*
  * acquire - one attempt to get one access token for one credential.
  *
- *   BEGIN --secrets--> SECRET ------read-----> ASKING --token, failed--> DONE
- *     |                  ^ |                     |                        ^
- *     |                  | +--unreadable: next   |                        |
- *     |                  +----refused: next------+    none left ----------+
- *     |                                          |                        |
- *     +--certificate--> CERTIFICATE --> KEY -----+--- can't be read ------+
+ *   BEGIN --the issuer's endpoints are known--> PROVING --> ASKING --> DONE
+ *     |                                 ^       ^  |          |         ^
+ *     +--else--> DISCOVERING --known----+       |  +--can't---|--------->
+ *                     +--not known--------------|-------------|--------->
+ *                                               +--secret-----+         |
+ *                                                  refused: the next    |
+ *                                 ASKING <--timer-- a machine's service,
+ *                                                  which is not ready yet
  *
- * Reading and asking are one pending operation each, whose callback does the
- * next step; so the state is which of them is pending.
+ * Each state is one pending operation, whose callback does the next step; so
+ * the state is which of them is pending.
  */
 #include "token-daemon/acquire.h"
 
@@ -20,43 +22,63 @@
 
 #include "common/buf.h"
 #include "common/log.h"
-#include "token-daemon/assertion.h"
+#include "common/secret.h"
+#include "token-daemon/discovery.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/http.h"
+#include "token-daemon/machine_identity.h"
+#include "token-daemon/proof.h"
 #include "token-daemon/provider.h"
 #include "token-daemon/retry_after.h"
-#include "token-daemon/secret_source.h"
+
+#define WAIT_MAX_S \
+    60 /* s: the longest that a machine's service is waited for */
 
 struct acquire {
     struct acquire_context context;
     struct config *config; /* a reference */
     const struct config_credential *credential;
-    char *user; /* NULL: none */
+    const struct grant *grant;
+    char *user; /* NULL: none; so are the others */
+    char *refresh_token;
+    char *code;
+    char *verifier;
+    char *redirect_uri;
+    char *device_code;
     acquire_done_fn *done;
     void *arg;
 
     struct provider_settings settings;
-    struct buf certificate; /* PEM, while the key is being read */
-    size_t tried;           /* secrets that failed so far */
+    bool is_discovered; /* do the settings have something of the issuer's? */
+    size_t tried;       /* secrets that failed so far */
+    unsigned tries;     /* of a machine's service */
+    char key_file[MACHINE_IDENTITY_NAME_MAX]; /* it wants to see; "": none */
     struct acquire_result result;
 
-    /* At most one of these three is pending. */
-    struct event *begin;
-    struct secret_source *source;
+    /* At most one of these is pending. */
+    struct event *timer; /* the beginning, and waits */
+    struct discovery_query *query;
+    struct proof *proof;
     struct http_call *call;
 };
 
 static void
 free_acquire(struct acquire *acquire)
 {
-    if (acquire->begin != NULL)
-        event_free(acquire->begin);
-    secret_source_cancel(&acquire->source);
+    if (acquire->timer != NULL)
+        event_free(acquire->timer);
+    discovery_cancel(&acquire->query);
+    proof_cancel(&acquire->proof);
     http_cancel(&acquire->call);
     provider_settings_clear(&acquire->settings);
-    buf_clear(&acquire->certificate);
     oauth_token_clear(&acquire->result.token);
+    device_answer_clear(&acquire->result.device);
     free(acquire->user);
+    secret_free(&acquire->refresh_token);
+    secret_free(&acquire->code);
+    secret_free(&acquire->verifier);
+    free(acquire->redirect_uri);
+    secret_free(&acquire->device_code);
     config_unref(&acquire->config);
     free(acquire);
 }
@@ -65,6 +87,22 @@ static bool
 has_certificate(const struct acquire *acquire)
 {
     return acquire->credential->certificate.kind != CONFIG_REF_NONE;
+}
+
+/* Are the credential's client secrets what proves it? */
+static bool
+uses_secrets(const struct acquire *acquire)
+{
+    return (acquire->grant->proof == GRANT_PROOF_SECRET ||
+            acquire->grant->proof == GRANT_PROOF_OPTIONAL) &&
+           !has_certificate(acquire) &&
+           acquire->credential->client_secret_count > 0;
+}
+
+static bool
+is_machine(const struct acquire *acquire)
+{
+    return acquire->grant->endpoint == GRANT_ENDPOINT_IDENTITY;
 }
 
 static void
@@ -84,6 +122,7 @@ set_failure(struct acquire *acquire, const struct oauth_failure *failure,
     acquire->result.problem = failure->problem;
     acquire->result.hint = failure->hint;
     acquire->result.number = failure->number;
+    acquire->result.error = failure->error;
 }
 
 static void
@@ -104,10 +143,37 @@ fail_out_of_memory(struct acquire *acquire)
     fail(acquire, PROBLEM_INTERNAL, &err);
 }
 
+/* There was no answer. */
+static enum problem
+problem_of(enum err_code code)
+{
+    enum problem problem = PROBLEM_INTERNAL;
+
+    switch (code) {
+    case ERR_RETRY:
+        problem = PROBLEM_UNREACHABLE;
+        break;
+    case ERR_CONFIG:
+        problem = PROBLEM_BAD_SETTINGS;
+        break;
+    case ERR_PROTO:
+        problem = PROBLEM_BAD_ANSWER;
+        break;
+    case ERR_NONE:
+    case ERR_REAUTH:
+    case ERR_NOTFOUND:
+    case ERR_DENIED:
+    case ERR_SYSTEM:
+        break;
+    }
+    return problem;
+}
+
 /* ---- The answer ---------------------------------------------------------- */
 
-/* Reading a secret ends in asking, and asking may end in the next secret. */
-static void read_secret(struct acquire *acquire);
+/* Proving ends in asking, and asking may end in proving by the next secret. */
+static void prove(struct acquire *acquire);
+static void wait_and_ask(struct acquire *acquire, int64_t delay_ms);
 
 static const struct config_ref *
 current_secret(const struct acquire *acquire)
@@ -142,7 +208,7 @@ skip_secret(struct acquire *acquire, const struct oauth_failure *failure,
         return;
     }
     acquire->result.secret_index = (acquire->result.secret_index + 1) % count;
-    read_secret(acquire);
+    prove(acquire);
 }
 
 static void
@@ -176,30 +242,115 @@ read_times(struct acquire *acquire, const struct http_answer *answer)
     }
 }
 
-/* There was no answer. */
-static enum problem
-problem_of(enum err_code code)
+/* A token that says when it ends, not how long it lives. */
+static int
+set_lifetime(struct acquire *acquire, struct oauth_failure *failure,
+             struct err *err)
 {
-    enum problem problem = PROBLEM_INTERNAL;
+    struct oauth_token *token = &acquire->result.token;
 
-    switch (code) {
-    case ERR_RETRY:
-        problem = PROBLEM_UNREACHABLE;
-        break;
-    case ERR_CONFIG:
-        problem = PROBLEM_BAD_SETTINGS;
-        break;
-    case ERR_PROTO:
-        problem = PROBLEM_BAD_ANSWER;
-        break;
-    case ERR_NONE:
-    case ERR_REAUTH:
-    case ERR_NOTFOUND:
-    case ERR_DENIED:
-    case ERR_SYSTEM:
-        break;
+    if (token->expires_on != 0)
+        token->lifetime = token->expires_on - acquire->context.wall();
+    if (token->lifetime >= 1)
+        return 0;
+    oauth_token_clear(token);
+    *failure = (struct oauth_failure){
+        .problem = PROBLEM_BAD_ANSWER,
+        .hint = "check this host's clock",
+    };
+    return err_set(err, ERR_PROTO, "the token that came has expired already");
+}
+
+/* Read what is there; the error, where there is one, is OAuth's in any case. */
+static int
+parse_answer(struct acquire *acquire, const struct http_answer *answer,
+             struct oauth_failure *failure, struct err *err)
+{
+    struct oauth_token *token = &acquire->result.token;
+    bool is_token = acquire->grant->endpoint != GRANT_ENDPOINT_DEVICE;
+
+    if (is_token || answer->status != 200) {
+        if (oauth_response_parse(answer->status, answer->body, answer->body_len,
+                                 token, failure, err) < 0)
+            return -1;
+        /* Who signed in is of interest at the sign-in only. */
+        if (acquire->code == NULL && acquire->device_code == NULL) {
+            secret_free(&token->id_token);
+            secret_free(&token->scope);
+        }
+        return set_lifetime(acquire, failure, err);
     }
-    return problem;
+    if (device_answer_parse(answer->body, answer->body_len,
+                            &acquire->result.device, err) == 0)
+        return 0;
+    *failure = (struct oauth_failure){
+        .problem =
+            err->code == ERR_PROTO ? PROBLEM_BAD_ANSWER : PROBLEM_INTERNAL,
+        .hint = "something other than a device authorisation endpoint "
+                "answers: check device_url",
+    };
+    return -1;
+}
+
+/* What a machine's service means by a status, when it gives up no token. */
+static void
+explain_machine(const struct http_answer *answer, struct oauth_failure *failure)
+{
+    if (answer->status == 404 || answer->status == 410)
+        failure->problem = PROBLEM_UNAVAILABLE;
+    if (answer->status == 400 || answer->status == 404)
+        failure->hint = "check that this machine has the identity that the "
+                        "credential's option identity names";
+    if (answer->status == 401 || answer->status == 403)
+        failure->hint = "the agent does not take what its file says: restart "
+                        "it, and check that this is its directory";
+}
+
+/*
+ * A machine's service that is not ready, or that wants to see a file first:
+ * true when it will be asked again.
+ */
+static bool
+goes_on_with_machine(struct acquire *acquire, const struct http_answer *answer,
+                     struct err *err)
+{
+    const char *directory = acquire->context.identity_directory;
+    int second_ms = acquire->context.second_ms;
+    int64_t asked_ms = acquire->result.retry_after_s;
+    int64_t delay_ms;
+
+    if (second_ms <= 0)
+        second_ms = 1000;
+    if (answer->status == 401 && answer->www_authenticate[0] != '\0' &&
+        acquire->key_file[0] == '\0') {
+        if (machine_identity_challenge(
+                answer->www_authenticate,
+                directory != NULL ? directory : MACHINE_IDENTITY_DIRECTORY,
+                acquire->key_file, err) < 0)
+            return false;
+        wait_and_ask(acquire, 0);
+        return true;
+    }
+    if (answer->err.code != ERR_NONE && answer->err.code != ERR_RETRY)
+        return false;
+    delay_ms =
+        machine_identity_delay_ms(++acquire->tries, answer->status, second_ms);
+    if (delay_ms < 0)
+        return false;
+    asked_ms = (asked_ms < WAIT_MAX_S ? asked_ms : WAIT_MAX_S) * second_ms;
+    acquire->key_file[0] = '\0';
+    wait_and_ask(acquire, delay_ms > asked_ms ? delay_ms : asked_ms);
+    return true;
+}
+
+/* The issuer may have moved its endpoint: what it said is no longer trusted. */
+static void
+doubt_discovery(struct acquire *acquire, enum problem problem)
+{
+    if (acquire->is_discovered &&
+        (problem == PROBLEM_UNREACHABLE || problem == PROBLEM_BAD_ANSWER))
+        discovery_forget(acquire->context.discovery,
+                         acquire->credential->issuer);
 }
 
 static void
@@ -212,16 +363,27 @@ on_answer(const struct http_answer *answer, void *arg)
     acquire->call = NULL;
     acquire->result.http_status = answer->status;
     read_times(acquire, answer);
+    if (is_machine(acquire) && answer->status != 200) {
+        if (goes_on_with_machine(acquire, answer, &err))
+            return;
+        if (err.code != ERR_NONE) {
+            fail(acquire, problem_of(err.code), &err);
+            return;
+        }
+    }
     if (answer->err.code != ERR_NONE) {
+        doubt_discovery(acquire, problem_of(answer->err.code));
         fail(acquire, problem_of(answer->err.code), &answer->err);
         return;
     }
-    if (oauth_response_parse(answer->status, answer->body, answer->body_len,
-                             &acquire->result.token, &failure, &err) == 0) {
+    if (parse_answer(acquire, answer, &failure, &err) == 0) {
         succeed(acquire);
         return;
     }
-    if (failure.problem == PROBLEM_BAD_SECRET && !has_certificate(acquire)) {
+    if (is_machine(acquire))
+        explain_machine(answer, &failure);
+    doubt_discovery(acquire, failure.problem);
+    if (failure.problem == PROBLEM_BAD_SECRET && uses_secrets(acquire)) {
         skip_secret(acquire, &failure, &err);
         return;
     }
@@ -231,182 +393,328 @@ on_answer(const struct http_answer *answer, void *arg)
 
 /* ---- The request --------------------------------------------------------- */
 
-/* One of the two proofs is NULL. */
-static void
-ask(struct acquire *acquire, const char *secret, const char *assertion)
+static const char *
+scope_to_ask(const struct acquire *acquire)
 {
-    const struct grant_input input = {
-        .client_id = acquire->credential->client_id,
-        .scope = acquire->settings.scope,
-        .user = acquire->user,
-        .secret = secret,
-        .assertion = assertion,
-    };
-    struct err err = {ERR_NONE, ""};
-    struct buf body;
+    if (acquire->grant == &grant_refresh_token &&
+        !acquire->settings.has_refresh_scope)
+        return NULL;
+    return acquire->settings.scope;
+}
 
-    buf_init(&body, GRANT_BODY_MAX);
-    grant_find(acquire->credential->grant)->build(&input, &body);
-    if (buf_failed(&body)) {
-        (void)err_set(&err, ERR_SYSTEM, "no room for the request");
-    } else {
-        const struct http_request request = {
-            .url = acquire->settings.token_url,
-            .body = buf_str(&body),
-            .body_len = body.len,
-            .ca_file = acquire->settings.ca_file,
-            .proxy = acquire->settings.proxy,
-            .timeout_ms = acquire->context.timeout_ms,
-        };
+static const char *
+endpoint(const struct acquire *acquire)
+{
+    const char *url = NULL;
 
-        acquire->call = http_start(acquire->context.http, &request, on_answer,
-                                   acquire, &err);
+    switch (acquire->grant->endpoint) {
+    case GRANT_ENDPOINT_TOKEN:
+        url = acquire->settings.token_url;
+        break;
+    case GRANT_ENDPOINT_DEVICE:
+        url = acquire->settings.device_url;
+        break;
+    case GRANT_ENDPOINT_IDENTITY:
+        url = acquire->settings.token_url != NULL
+                  ? acquire->settings.token_url
+                  : acquire->context.identity_endpoint;
+        break;
     }
-    buf_clear(&body);
-    if (acquire->call == NULL)
-        fail(acquire, problem_of(err.code), &err);
-    else
+    return url;
+}
+
+static void
+start_call(struct acquire *acquire, const struct http_request *request,
+           struct err *err)
+{
+    acquire->call =
+        http_start(acquire->context.http, request, on_answer, acquire, err);
+    if (acquire->call != NULL)
         acquire->result.requests++;
 }
 
-/* ---- Client secrets ------------------------------------------------------ */
+/* Post a form. */
+static void
+post(struct acquire *acquire, const struct buf *form, struct err *err)
+{
+    const struct http_request request = {
+        .url = endpoint(acquire),
+        .body = buf_str(form),
+        .body_len = form->len,
+        .ca_file = acquire->settings.ca_file,
+        .proxy = acquire->settings.proxy,
+        .timeout_ms = acquire->context.timeout_ms,
+    };
+
+    start_call(acquire, &request, err);
+}
+
+/* The header that shows what is in the agent's file. */
+static int
+add_key(struct acquire *acquire, struct buf *header, struct err *err)
+{
+    const char *directory = acquire->context.identity_directory;
+
+    buf_append_str(header, "Authorization: Basic ");
+    return machine_identity_read_key(
+        directory != NULL ? directory : MACHINE_IDENTITY_DIRECTORY,
+        acquire->key_file, header, err);
+}
+
+/* Get by a query. No proxy knows this machine. */
+static void
+get(struct acquire *acquire, const struct buf *form, struct err *err)
+{
+    const char *headers[] = {"Metadata: true", NULL, NULL};
+    struct http_request request = {
+        .headers = headers,
+        .ca_file = acquire->settings.ca_file,
+        .timeout_ms = acquire->context.timeout_ms,
+    };
+    struct buf url, key;
+
+    buf_init(&url, MACHINE_IDENTITY_URL_MAX);
+    buf_init(&key, MACHINE_IDENTITY_KEY_MAX + 64);
+    machine_identity_url(endpoint(acquire), buf_str(form), &url);
+    if (acquire->key_file[0] != '\0' && add_key(acquire, &key, err) < 0)
+        goto out;
+    if (buf_failed(&url) || buf_failed(&key)) {
+        (void)err_set(err, ERR_SYSTEM, "no room for the request");
+        goto out;
+    }
+    headers[1] = key.len > 0 ? buf_str(&key) : NULL;
+    request.url = buf_str(&url);
+    start_call(acquire, &request, err);
+out:
+    buf_clear(&url);
+    buf_clear(&key);
+}
 
 static void
-on_secret(const char *secret, size_t len, const struct err *err, void *arg)
+ask(struct acquire *acquire, const struct proof_result *proof)
+{
+    const struct grant_input input = {
+        .client_id = acquire->credential->client_id,
+        .scope = scope_to_ask(acquire),
+        .user = acquire->user,
+        .secret = proof->secret,
+        .assertion = proof->assertion,
+        .user_assertion = proof->user_assertion,
+        .refresh_token = acquire->refresh_token,
+        .code = acquire->code,
+        .verifier = acquire->verifier,
+        .redirect_uri = acquire->redirect_uri,
+        .device_code = acquire->device_code,
+        .credential = acquire->credential,
+    };
+    struct err err = {ERR_NONE, ""};
+    struct buf form;
+
+    buf_init(&form, GRANT_BODY_MAX);
+    acquire->grant->build(&input, &form);
+    if (buf_failed(&form))
+        (void)err_set(&err, ERR_SYSTEM, "no room for the request");
+    else if (is_machine(acquire))
+        get(acquire, &form, &err);
+    else
+        post(acquire, &form, &err);
+    buf_clear(&form);
+    if (acquire->call == NULL)
+        fail(acquire, problem_of(err.code), &err);
+}
+
+static void
+wait_and_ask(struct acquire *acquire, int64_t delay_ms)
+{
+    const struct timeval wait = {delay_ms / 1000, delay_ms % 1000 * 1000};
+
+    if (event_add(acquire->timer, &wait) < 0)
+        fail_out_of_memory(acquire);
+}
+
+/* ---- The proof ----------------------------------------------------------- */
+
+static void
+on_proof(const struct proof_result *proof, void *arg)
 {
     const struct oauth_failure failure = {.problem = PROBLEM_NO_SECRET};
     struct acquire *acquire = arg;
 
-    (void)len;
-    acquire->source = NULL;
-    if (secret != NULL)
-        ask(acquire, secret, NULL);
+    acquire->proof = NULL;
+    acquire->result.not_after = proof->not_after;
+    if (proof->err.code == ERR_NONE)
+        ask(acquire, proof);
+    else if (uses_secrets(acquire))
+        skip_secret(acquire, &failure, &proof->err);
     else
-        skip_secret(acquire, &failure, err);
-}
-
-/* Begin to read a reference; `done` does the next step. */
-static void
-read_reference(struct acquire *acquire, const struct config_ref *ref,
-               secret_source_fn *done)
-{
-    acquire->source = secret_source_read(acquire->context.base, ref,
-                                         SECRET_SOURCE_LIMIT_MS, done, acquire);
-    if (acquire->source == NULL)
-        fail_out_of_memory(acquire);
+        fail(acquire, PROBLEM_NO_SECRET, &proof->err);
 }
 
 static void
-read_secret(struct acquire *acquire)
+prove(struct acquire *acquire)
 {
-    read_reference(acquire, current_secret(acquire), on_secret);
-}
-
-/* ---- Certificates -------------------------------------------------------- */
-
-/* A file of ours is to blame: say whose. */
-static void
-fail_with_certificate(struct acquire *acquire, const struct err *cause)
-{
-    struct err err = {ERR_NONE, ""};
-
-    (void)err_set(&err, cause->code, "certificate of credential \"%s\": %s",
-                  acquire->credential->name, cause->text);
-    fail(acquire, PROBLEM_NO_SECRET, &err);
-}
-
-/* Make an assertion by the certificate and this key. */
-static int
-make_assertion(struct acquire *acquire, const char *private_key, size_t len,
-               struct buf *out, struct err *err)
-{
-    char id[ASSERTION_ID_SIZE];
-    const struct assertion_claims claims = {
+    const struct proof_request request = {
+        .credential = acquire->credential,
+        .kind = acquire->grant->proof,
+        .secret_index = acquire->result.secret_index,
         .audience = acquire->settings.token_url,
-        .client_id = acquire->credential->client_id,
-        .id = id,
+        .scope = acquire->settings.scope,
+        .user = acquire->user,
         .now = acquire->context.wall(),
     };
-    struct assertion_key *key =
-        assertion_key_load(buf_str(&acquire->certificate),
-                           acquire->certificate.len, private_key, len, err);
-    int rc = -1;
 
-    if (key == NULL)
-        return -1;
-    acquire->result.not_after = assertion_key_not_after(key);
-    if (assertion_new_id(id, err) == 0)
-        rc = assertion_sign(key, acquire->credential->assertion_algorithm,
-                            &claims, out, err);
-    assertion_key_free(&key);
-    return rc;
-}
-
-static void
-on_key(const char *private_key, size_t len, const struct err *err, void *arg)
-{
-    struct acquire *acquire = arg;
-    struct err failure = {ERR_NONE, ""};
-    struct buf assertion;
-
-    acquire->source = NULL;
-    if (private_key == NULL) {
-        fail_with_certificate(acquire, err);
-        return;
-    }
-    buf_init(&assertion, ASSERTION_LENGTH_MAX);
-    if (make_assertion(acquire, private_key, len, &assertion, &failure) < 0)
-        fail_with_certificate(acquire, &failure);
-    else
-        ask(acquire, NULL, buf_str(&assertion));
-    buf_clear(&assertion);
-}
-
-static void
-on_certificate(const char *certificate, size_t len, const struct err *err,
-               void *arg)
-{
-    struct acquire *acquire = arg;
-    const struct config_ref *key = &acquire->credential->private_key;
-
-    acquire->source = NULL;
-    if (certificate == NULL) {
-        fail_with_certificate(acquire, err);
-        return;
-    }
-    buf_append(&acquire->certificate, certificate, len);
-    if (buf_failed(&acquire->certificate))
+    acquire->proof = proof_start(acquire->context.base, acquire->context.signer,
+                                 &request, on_proof, acquire);
+    if (acquire->proof == NULL)
         fail_out_of_memory(acquire);
-    else if (key->kind == CONFIG_REF_NONE)
-        on_key(certificate, len, err, acquire); /* both are in one file */
-    else
-        read_reference(acquire, key, on_key);
 }
 
 /* ---- The beginning ------------------------------------------------------- */
 
+/* What no request can be made without. */
+static int
+check_input(const struct acquire *acquire, enum problem *problem,
+            struct err *err)
+{
+    const struct config_credential *credential = acquire->credential;
+
+    *problem = PROBLEM_BAD_SETTINGS;
+    if (acquire->grant->needs_refresh_token && acquire->refresh_token == NULL) {
+        *problem = PROBLEM_NEEDS_LOGIN;
+        return err_set(err, ERR_REAUTH, "nobody has signed in yet");
+    }
+    if (acquire->grant->proof == GRANT_PROOF_SECRET &&
+        !has_certificate(acquire) && credential->client_secret_count == 0)
+        return err_set(err, ERR_CONFIG,
+                       "credential \"%s\" has neither client_secret nor "
+                       "certificate",
+                       credential->name);
+    if (acquire->grant->proof == GRANT_PROOF_ACCOUNT && acquire->user == NULL)
+        return err_set(err, ERR_CONFIG,
+                       "credential \"%s\" gives tokens for one mailbox each",
+                       credential->name);
+    return 0;
+}
+
 static void
-on_begin(evutil_socket_t fd, short what, void *arg)
+fail_no_endpoint(struct acquire *acquire)
+{
+    struct err err = {ERR_NONE, ""};
+    bool is_device = acquire->grant->endpoint == GRANT_ENDPOINT_DEVICE;
+
+    (void)err_set(&err, ERR_CONFIG,
+                  is_device ? "credential \"%s\" has no device_url, and its "
+                              "issuer names none: does the provider know the "
+                              "device flow at all?"
+                            : "credential \"%s\" has no token_url",
+                  acquire->credential->name);
+    fail(acquire, PROBLEM_BAD_SETTINGS, &err);
+}
+
+/* All settings are there. */
+static void
+go_on(struct acquire *acquire)
+{
+    static const struct proof_result none = {.secret = NULL};
+
+    if (endpoint(acquire) == NULL)
+        fail_no_endpoint(acquire);
+    else if (is_machine(acquire))
+        ask(acquire, &none);
+    else
+        prove(acquire);
+}
+
+static void
+use_document(struct acquire *acquire, const struct discovery_document *document)
+{
+    struct err err = {ERR_NONE, ""};
+
+    acquire->is_discovered = true;
+    if (provider_settings_discover(&acquire->settings, document, &err) < 0)
+        fail(acquire, PROBLEM_INTERNAL, &err);
+    else
+        go_on(acquire);
+}
+
+static void
+on_document(const struct discovery_document *document, const struct err *err,
+            void *arg)
 {
     struct acquire *acquire = arg;
-    const struct config_credential *credential = acquire->credential;
+    struct err failure = {ERR_NONE, ""};
+
+    acquire->query = NULL;
+    if (document != NULL) {
+        use_document(acquire, document);
+        return;
+    }
+    (void)err_set(&failure, err->code, "issuer of credential \"%s\": %s",
+                  acquire->credential->name, err->text);
+    fail(acquire, problem_of(err->code), &failure);
+}
+
+static void
+discover(struct acquire *acquire)
+{
+    struct discovery *discovery = acquire->context.discovery;
+    const struct discovery_document *known =
+        discovery_peek(discovery, acquire->credential->issuer);
     struct err err = {ERR_NONE, ""};
+
+    if (known != NULL) {
+        use_document(acquire, known);
+        return;
+    }
+    acquire->query = discovery_fetch(discovery, acquire->credential,
+                                     acquire->context.timeout_ms, on_document,
+                                     acquire, &err);
+    if (acquire->query == NULL)
+        on_document(NULL, &err, acquire);
+    else
+        acquire->result.requests++;
+}
+
+static void
+begin(struct acquire *acquire)
+{
+    struct err err = {ERR_NONE, ""};
+    enum problem problem;
+
+    if (provider_settings(acquire->credential, &acquire->settings, &err) < 0)
+        fail(acquire, problem_of(err.code), &err);
+    else if (check_input(acquire, &problem, &err) < 0)
+        fail(acquire, problem, &err);
+    else if (acquire->credential->issuer != NULL &&
+             acquire->context.discovery != NULL &&
+             (endpoint(acquire) == NULL || acquire->settings.token_url == NULL))
+        discover(acquire);
+    else
+        go_on(acquire);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct proof_result none = {.secret = NULL};
+    struct acquire *acquire = arg;
 
     (void)fd;
     (void)what;
-    if (provider_settings(credential, &acquire->settings, &err) < 0) {
-        fail(acquire, problem_of(err.code), &err);
-    } else if (has_certificate(acquire)) {
-        read_reference(acquire, &credential->certificate, on_certificate);
-    } else if (credential->client_secret_count > 0) {
-        read_secret(acquire);
-    } else {
-        (void)err_set(&err, ERR_CONFIG,
-                      "credential \"%s\" has neither client_secret nor "
-                      "certificate",
-                      credential->name);
-        fail(acquire, PROBLEM_BAD_SETTINGS, &err);
-    }
+    if (acquire->result.requests == 0)
+        begin(acquire);
+    else
+        ask(acquire, &none);
+}
+
+/* False: out of memory. */
+static bool
+copy(char **out, const char *text)
+{
+    if (text == NULL)
+        return true;
+    *out = secret_dup(text);
+    return *out != NULL;
 }
 
 struct acquire *
@@ -422,21 +730,25 @@ acquire_start(const struct acquire_context *context,
     acquire->context = *context;
     acquire->config = config_ref(request->config);
     acquire->credential = request->credential;
+    acquire->grant = request->grant != NULL
+                         ? request->grant
+                         : grant_find(request->credential->grant);
     acquire->done = done;
     acquire->arg = arg;
     /* The list may have become shorter since. */
     if (request->first_secret < count)
         acquire->result.secret_index = request->first_secret;
-    buf_init(&acquire->certificate, SECRET_SOURCE_MAX);
-    if (request->user != NULL)
-        acquire->user = strdup(request->user);
-    acquire->begin = event_new(context->base, -1, 0, on_begin, acquire);
-    if (acquire->begin == NULL ||
-        (request->user != NULL && acquire->user == NULL)) {
+    acquire->timer = event_new(context->base, -1, 0, on_timer, acquire);
+    if (acquire->timer == NULL || !copy(&acquire->user, request->user) ||
+        !copy(&acquire->refresh_token, request->refresh_token) ||
+        !copy(&acquire->code, request->code) ||
+        !copy(&acquire->verifier, request->verifier) ||
+        !copy(&acquire->redirect_uri, request->redirect_uri) ||
+        !copy(&acquire->device_code, request->device_code)) {
         free_acquire(acquire);
         return NULL;
     }
-    event_active(acquire->begin, EV_TIMEOUT, 0);
+    event_active(acquire->timer, EV_TIMEOUT, 0);
     return acquire;
 }
 

@@ -25,21 +25,23 @@ struct discovery;
 struct event_base;
 struct grant;
 struct http;
+struct signer;
 struct acquire;
 
 /* What every attempt needs. Borrowed: for the life of each attempt. */
 struct acquire_context {
     struct event_base *base;
     struct http *http;
+    struct signer *signer;
     int64_t (*wall)(void); /* s since 1970: clock_wall(), or a test's own */
     int timeout_ms;        /* of one HTTP request; 0: HTTP_TIMEOUT_MS */
     struct discovery *discovery; /* for `issuer`; NULL: such credentials fail */
     /*
-     * Where a machine asks for its own tokens: identity_endpoint(). NULL: the
-     * metadata service of a virtual machine.
+     * Where a machine asks for its own tokens, unless its credential says so:
+     * machine_identity_find(). NULL: such credentials fail.
      */
     const char *identity_endpoint;
-    const char *identity_directory; /* of challenges; NULL: the agent's own */
+    const char *identity_directory; /* MACHINE_IDENTITY_DIRECTORY: NULL */
     int second_ms; /* a second of the waits between tries; 0: 1000 */
 };
 

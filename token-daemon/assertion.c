@@ -1,5 +1,5 @@
 /*
- * assertion - client assertions: a signed JWT in place of a client secret.
+ * assertion - signed JWTs.
  *
  *     BASE64URL(header) "." BASE64URL(claims) "." BASE64URL(signature)
  */
@@ -21,15 +21,17 @@
 #include <openssl/x509.h>
 
 #include "common/secret.h"
+#include "token-daemon/key_pkcs11.h"
 
 #define KEY_BITS_MIN 2048
 #define JSON_MAX     4096 /* bytes of header or claims */
 
 struct assertion_key {
-    EVP_PKEY *key;
-    char *x5t_sha1; /* base64url of the DER's digest */
+    EVP_PKEY *key; /* borrowed of `token` when there is one, else owned */
+    struct key_pkcs11 *token;
+    char *x5t_sha1; /* base64url of the DER's digest; NULL: no certificate */
     char *x5t_sha256;
-    int64_t not_after; /* s since 1970 */
+    int64_t not_after; /* s since 1970; 0: no certificate */
 };
 
 /* What sets the two algorithms apart. */
@@ -64,20 +66,27 @@ append_base64url(struct buf *out, const unsigned char *data, size_t len)
     }
 }
 
-/*
- * OpenSSL would ask on the terminal for the passphrase of an encrypted key.
- * `arg` points to a bool that remembers that it wanted to.
- */
-static int /* NOLINTNEXTLINE(readability-non-const-parameter) */
-refuse_passphrase(char *out, int size, int is_writing, void *arg)
-{
-    bool *was_asked = arg;
+/* What OpenSSL asks for when a key is encrypted; on the terminal, if let. */
+struct passphrase {
+    const char *text; /* NULL: there is none */
+    bool was_asked;
+};
 
-    (void)out;
-    (void)size;
+static int /* NOLINTNEXTLINE(readability-non-const-parameter) */
+give_passphrase(char *out, int size, int is_writing, void *arg)
+{
+    struct passphrase *passphrase = arg;
+    size_t len;
+
     (void)is_writing;
-    *was_asked = true;
-    return -1;
+    passphrase->was_asked = true;
+    if (passphrase->text == NULL)
+        return -1;
+    len = strlen(passphrase->text);
+    if (size < 0 || len > (size_t)size)
+        return -1;
+    memcpy(out, passphrase->text, len);
+    return (int)len;
 }
 
 static BIO *
@@ -90,14 +99,14 @@ static X509 *
 read_certificate(const char *text, size_t len, struct err *err)
 {
     BIO *bio = open_pem(text, len);
-    bool was_asked = false;
+    struct passphrase none = {NULL, false};
     X509 *certificate = NULL;
 
     if (bio == NULL) {
         (void)err_set(err, ERR_SYSTEM, "out of memory");
         return NULL;
     }
-    certificate = PEM_read_bio_X509(bio, NULL, refuse_passphrase, &was_asked);
+    certificate = PEM_read_bio_X509(bio, NULL, give_passphrase, &none);
     if (certificate == NULL)
         (void)err_set(err, ERR_CONFIG,
                       "there is no certificate in it: PEM is expected, with a "
@@ -107,21 +116,23 @@ read_certificate(const char *text, size_t len, struct err *err)
 }
 
 static EVP_PKEY *
-read_key(const char *text, size_t len, struct err *err)
+read_key(const struct assertion_material *material, struct err *err)
 {
-    BIO *bio = open_pem(text, len);
-    bool was_asked = false;
+    BIO *bio = open_pem(material->private_key, material->private_key_len);
+    struct passphrase passphrase = {material->passphrase, false};
     EVP_PKEY *key = NULL;
 
     if (bio == NULL) {
         (void)err_set(err, ERR_SYSTEM, "out of memory");
         return NULL;
     }
-    key = PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, &was_asked);
-    if (key == NULL && was_asked)
+    key = PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, &passphrase);
+    if (key == NULL && passphrase.was_asked)
         (void)err_set(err, ERR_CONFIG,
-                      "the private key is encrypted: keep it without a "
-                      "passphrase, readable by the daemon only");
+                      passphrase.text != NULL
+                          ? "the passphrase does not open the private key"
+                          : "the private key is encrypted: set passphrase, or "
+                            "keep it without one, readable by the daemon only");
     else if (key == NULL)
         (void)err_set(err, ERR_CONFIG,
                       "there is no private key in it: PEM is expected, with "
@@ -160,8 +171,24 @@ read_not_after(const X509 *certificate, int64_t *out)
     return 0;
 }
 
+/* Out of the text, or in its token. */
 static int
-check_pair(const X509 *certificate, const EVP_PKEY *key, struct err *err)
+load_key(struct assertion_key *loaded,
+         const struct assertion_material *material, struct err *err)
+{
+    if (material->uri == NULL) {
+        loaded->key = read_key(material, err);
+        return loaded->key != NULL ? 0 : -1;
+    }
+    loaded->token = key_pkcs11_open(material->uri, material->passphrase, err);
+    if (loaded->token == NULL)
+        return -1;
+    loaded->key = key_pkcs11_key(loaded->token);
+    return 0;
+}
+
+static int
+check_key(const EVP_PKEY *key, struct err *err)
 {
     if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
         return err_set(err, ERR_CONFIG,
@@ -171,16 +198,28 @@ check_pair(const X509 *certificate, const EVP_PKEY *key, struct err *err)
         return err_set(err, ERR_CONFIG,
                        "the RSA key has %d bits: at least %d are needed",
                        EVP_PKEY_get_bits(key), KEY_BITS_MIN);
-    if (X509_check_private_key(certificate, key) != 1)
+    return 0;
+}
+
+/* What the header and the status say of the certificate. */
+static int
+note_certificate(struct assertion_key *loaded, const X509 *x509,
+                 struct err *err)
+{
+    if (X509_check_private_key(x509, loaded->key) != 1)
         return err_set(err, ERR_CONFIG,
                        "the private key belongs to another certificate");
+    loaded->x5t_sha1 = thumbprint(x509, EVP_sha1());
+    loaded->x5t_sha256 = thumbprint(x509, EVP_sha256());
+    if (loaded->x5t_sha1 == NULL || loaded->x5t_sha256 == NULL)
+        return err_set(err, ERR_SYSTEM, "the certificate can't be hashed");
+    if (read_not_after(x509, &loaded->not_after) < 0)
+        return err_set(err, ERR_CONFIG, "the certificate has no end date");
     return 0;
 }
 
 struct assertion_key *
-assertion_key_load(const char *certificate, size_t certificate_len,
-                   const char *private_key, size_t private_key_len,
-                   struct err *err)
+assertion_key_load(const struct assertion_material *material, struct err *err)
 {
     struct assertion_key *loaded = calloc(1, sizeof(*loaded));
     X509 *x509 = NULL;
@@ -190,22 +229,16 @@ assertion_key_load(const char *certificate, size_t certificate_len,
         (void)err_set(err, ERR_SYSTEM, "out of memory");
         return NULL;
     }
-    x509 = read_certificate(certificate, certificate_len, err);
-    if (x509 == NULL)
-        goto out;
-    loaded->key = read_key(private_key, private_key_len, err);
-    if (loaded->key == NULL || check_pair(x509, loaded->key, err) < 0)
-        goto out;
-    loaded->x5t_sha1 = thumbprint(x509, EVP_sha1());
-    loaded->x5t_sha256 = thumbprint(x509, EVP_sha256());
-    if (loaded->x5t_sha1 == NULL || loaded->x5t_sha256 == NULL) {
-        (void)err_set(err, ERR_SYSTEM, "the certificate can't be hashed");
-        goto out;
+    if (material->certificate != NULL) {
+        x509 = read_certificate(material->certificate,
+                                material->certificate_len, err);
+        if (x509 == NULL)
+            goto out;
     }
-    if (read_not_after(x509, &loaded->not_after) < 0) {
-        (void)err_set(err, ERR_CONFIG, "the certificate has no end date");
+    if (load_key(loaded, material, err) < 0 ||
+        check_key(loaded->key, err) < 0 ||
+        (x509 != NULL && note_certificate(loaded, x509, err) < 0))
         goto out;
-    }
     rc = 0;
 out:
     /* Its texts are about the input; ours say what to do. */
@@ -221,7 +254,10 @@ assertion_key_free(struct assertion_key **key)
 {
     if (*key == NULL)
         return;
-    EVP_PKEY_free((*key)->key); /* wipes the private numbers */
+    if ((*key)->token != NULL)
+        key_pkcs11_close(&(*key)->token);
+    else
+        EVP_PKEY_free((*key)->key); /* wipes the private numbers */
     free((*key)->x5t_sha1);
     free((*key)->x5t_sha256);
     free(*key);
@@ -276,10 +312,11 @@ append_part(struct buf *out, json_t *object, struct err *err)
 
     if (object == NULL)
         return err_set(err, ERR_CONFIG,
-                       "client_id or token_url is not valid UTF-8");
+                       "client_id, scope or token_url is not valid UTF-8");
     buf_init(&text, JSON_MAX);
     if (json_dump_callback(object, append_to_buf, &text, JSON_COMPACT) < 0) {
-        (void)err_set(err, ERR_CONFIG, "client_id or token_url is too long");
+        (void)err_set(err, ERR_CONFIG,
+                      "client_id, scope or token_url is too long");
         goto out;
     }
     append_base64url(out, (const unsigned char *)buf_str(&text), text.len);
@@ -321,6 +358,30 @@ out:
     return rc;
 }
 
+static json_t *
+make_header(const struct assertion_key *key, const struct algorithm *by,
+            const struct assertion_claims *claims)
+{
+    const char *x5t = by->is_sha256 ? key->x5t_sha256 : key->x5t_sha1;
+
+    if (x5t == NULL)
+        return json_pack("{s:s, s:s, s:s*}", "alg", by->name, "typ", "JWT",
+                         "kid", claims->key_id);
+    return json_pack("{s:s, s:s, s:s*, s:s}", "alg", by->name, "typ", "JWT",
+                     "kid", claims->key_id, by->thumbprint, x5t);
+}
+
+static json_t *
+make_claims(const struct assertion_claims *claims)
+{
+    return json_pack("{s:s, s:s, s:s*, s:s*, s:s*, s:I, s:I, s:I}", "aud",
+                     claims->audience, "iss", claims->issuer, "sub",
+                     claims->subject, "scope", claims->scope, "jti", claims->id,
+                     "nbf", (json_int_t)claims->now, "iat",
+                     (json_int_t)claims->now, "exp",
+                     (json_int_t)claims->now + claims->lifetime);
+}
+
 int
 assertion_sign(const struct assertion_key *key, enum config_assertion algorithm,
                const struct assertion_claims *claims, struct buf *out,
@@ -331,29 +392,18 @@ assertion_sign(const struct assertion_key *key, enum config_assertion algorithm,
     int rc = -1;
 
     buf_init(&text, ASSERTION_LENGTH_MAX);
-    if (append_part(&text,
-                    json_pack("{s:s, s:s, s:s}", "alg", by->name, "typ", "JWT",
-                              by->thumbprint,
-                              by->is_sha256 ? key->x5t_sha256 : key->x5t_sha1),
-                    err) < 0)
+    if (append_part(&text, make_header(key, by, claims), err) < 0)
         goto out;
     buf_append_char(&text, '.');
-    if (append_part(&text,
-                    json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "aud",
-                              claims->audience, "iss", claims->client_id, "sub",
-                              claims->client_id, "jti", claims->id, "nbf",
-                              (json_int_t)claims->now, "iat",
-                              (json_int_t)claims->now, "exp",
-                              (json_int_t)claims->now + ASSERTION_LIFETIME),
-                    err) < 0)
+    if (append_part(&text, make_claims(claims), err) < 0)
         goto out;
     if (append_signature(&text, key->key, by->padding) < 0) {
-        (void)err_set(err, ERR_SYSTEM, "signing the client assertion failed");
+        (void)err_set(err, ERR_SYSTEM, "signing the assertion failed");
         goto out;
     }
     buf_append(out, buf_str(&text), text.len);
     if (buf_failed(&text) || buf_failed(out)) {
-        (void)err_set(err, ERR_SYSTEM, "no room for the client assertion");
+        (void)err_set(err, ERR_SYSTEM, "no room for the assertion");
         goto out;
     }
     rc = 0;

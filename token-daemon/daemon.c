@@ -18,6 +18,7 @@
 
 #include <event2/event.h>
 
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/log.h"
@@ -27,10 +28,13 @@
 #include "token-daemon/acquire.h"
 #include "token-daemon/control.h"
 #include "token-daemon/control_server.h"
+#include "token-daemon/discovery.h"
 #include "token-daemon/http.h"
 #include "token-daemon/lookup_server.h"
 #include "token-daemon/lookups.h"
+#include "token-daemon/machine_identity.h"
 #include "token-daemon/refresher.h"
+#include "token-daemon/signer.h"
 #include "token-daemon/unix_listener.h"
 
 #define LISTENERS_MAX     16
@@ -48,6 +52,9 @@ struct daemon {
     char *config_path;
     struct event_base *base;
     struct http *http;
+    struct signer *signer;
+    struct discovery *discovery;
+    struct buf identity_endpoint;
     struct acquire_context acquire;
     struct loaded in_force;
     struct refresher *refresher;
@@ -366,6 +373,31 @@ new_base(void)
     return base;
 }
 
+/* What attempts to get a token work with. */
+static int
+make_acquire_context(struct daemon *daemon, struct err *err)
+{
+    daemon->signer = signer_new(daemon->base, err);
+    if (daemon->signer == NULL)
+        return -1;
+    daemon->discovery = discovery_new(daemon->http);
+    buf_init(&daemon->identity_endpoint, MACHINE_IDENTITY_URL_MAX);
+    machine_identity_find(getenv("IDENTITY_ENDPOINT"), getenv("IMDS_ENDPOINT"),
+                          access(MACHINE_IDENTITY_AGENT, F_OK) == 0,
+                          &daemon->identity_endpoint);
+    if (daemon->discovery == NULL || buf_failed(&daemon->identity_endpoint))
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    daemon->acquire = (struct acquire_context){
+        .base = daemon->base,
+        .http = daemon->http,
+        .signer = daemon->signer,
+        .wall = clock_wall,
+        .discovery = daemon->discovery,
+        .identity_endpoint = buf_str(&daemon->identity_endpoint),
+    };
+    return 0;
+}
+
 static int
 make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
 {
@@ -389,8 +421,8 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
     daemon->http = http_new(daemon->base, err);
     if (daemon->http == NULL)
         return -1;
-    daemon->acquire = (struct acquire_context){
-        .base = daemon->base, .http = daemon->http, .wall = clock_wall};
+    if (make_acquire_context(daemon, err) < 0)
+        return -1;
     daemon->refresher = refresher_new(&refresher_env);
     if (daemon->refresher != NULL)
         daemon->lookups = lookups_new(&lookups_env, daemon->refresher);
@@ -544,7 +576,10 @@ daemon_free(struct daemon **daemon)
     control_free(&d->control);
     lookups_free(&d->lookups);
     refresher_free(&d->refresher);
+    signer_free(&d->signer);
+    discovery_free(&d->discovery);
     http_free(&d->http);
+    buf_clear(&d->identity_endpoint);
     for (size_t i = 0; i < d->listener_count; i++)
         unix_listener_close(&d->listeners[i]);
     for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)

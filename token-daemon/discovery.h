@@ -8,33 +8,13 @@
 #ifndef TOKEN_DAEMON_DISCOVERY_H
 #define TOKEN_DAEMON_DISCOVERY_H
 
-#include <stddef.h>
-
 #include "common/config.h"
 #include "common/err.h"
+#include "token-daemon/discovery_document.h"
 
 struct discovery;
 struct discovery_query;
 struct http;
-
-/* What it says. Strings are https URLs (or http on this host), or NULL. */
-struct discovery_document {
-    char *issuer;        /* owned; never NULL */
-    char *token_url;     /* owned; never NULL */
-    char *authorize_url; /* owned */
-    char *device_url;    /* owned */
-};
-
-void discovery_document_clear(struct discovery_document *document);
-
-/*
- * Pure: read a document. Errors: ERR_PROTO when it is none, ERR_CONFIG when it
- * is another issuer's (RFC 8414, section 3.3), ERR_SYSTEM. *out is then left
- * alone. No text holds a byte of it.
- */
-int discovery_parse(const char *body, size_t len, const char *issuer,
-                    struct discovery_document *out, struct err *err)
-    __attribute__((warn_unused_result));
 
 /* Owned: discovery_free(). NULL when out of memory. `http` is borrowed. */
 struct discovery *discovery_new(struct http *http)

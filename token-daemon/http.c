@@ -100,8 +100,8 @@ is_blank(char c)
 
 /* Keep the value of the header `name`, when this line is it. */
 static void
-keep_header(const char *line, size_t len, const char *name,
-            char out[HTTP_HEADER_MAX])
+keep_header(const char *line, size_t len, const char *name, char *out,
+            size_t size)
 {
     size_t name_len = strlen(name);
 
@@ -116,7 +116,7 @@ keep_header(const char *line, size_t len, const char *name,
     }
     while (len > 0 && is_blank(line[len - 1]))
         len--;
-    if (len >= HTTP_HEADER_MAX || memchr(line, '\0', len) != NULL)
+    if (len >= size || memchr(line, '\0', len) != NULL)
         return;
     memcpy(out, line, len);
     out[len] = '\0';
@@ -126,6 +126,7 @@ static size_t
 on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct http_call *call = arg;
+    struct http_answer *answer = &call->answer;
     size_t len = size * count;
 
     call->header_bytes += len;
@@ -135,11 +136,15 @@ on_header(char *line, size_t size, size_t count, void *arg)
     }
     if (len > 5 && memcmp(line, "HTTP/", 5) == 0) {
         /* A new block: what a proxy or a 100 said before does not count. */
-        call->answer.retry_after[0] = '\0';
-        call->answer.date[0] = '\0';
+        answer->retry_after[0] = '\0';
+        answer->date[0] = '\0';
+        answer->www_authenticate[0] = '\0';
     }
-    keep_header(line, len, "Retry-After", call->answer.retry_after);
-    keep_header(line, len, "Date", call->answer.date);
+    keep_header(line, len, "Retry-After", answer->retry_after,
+                sizeof(answer->retry_after));
+    keep_header(line, len, "Date", answer->date, sizeof(answer->date));
+    keep_header(line, len, "WWW-Authenticate", answer->www_authenticate,
+                sizeof(answer->www_authenticate));
     return len;
 }
 
@@ -463,7 +468,7 @@ read_url(struct http_call *call, const char *text, struct err *err)
         curl_url_get(call->url, CURLUPART_HOST, &call->host, 0) != CURLUE_OK ||
         curl_url_get(call->url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK) {
         (void)err_set(err, ERR_CONFIG,
-                      "token_url is not a URL of the form https://HOST/PATH");
+                      "it is not a URL of the form https://HOST/PATH");
         goto out;
     }
     call->is_here =
@@ -472,7 +477,7 @@ read_url(struct http_call *call, const char *text, struct err *err)
     if (strcasecmp(scheme, "https") != 0 &&
         !(call->is_plain && call->is_here)) {
         (void)err_set(err, ERR_CONFIG,
-                      "token_url must begin with https:// (http:// is for this "
+                      "its URL must begin with https:// (http:// is for this "
                       "host and %s only)",
                       METADATA_HOST);
         goto out;

@@ -18,6 +18,7 @@
 #define HTTP_CONNECT_TIMEOUT_MS 10000
 #define HTTP_BODY_MAX           ((size_t)256 * 1024) /* bytes of an answer's body */
 #define HTTP_HEADER_MAX         128 /* bytes of a header that is kept, with NUL */
+#define HTTP_CHALLENGE_MAX      512 /* of WWW-Authenticate */
 
 struct event_base;
 struct http;
@@ -58,6 +59,7 @@ struct http_answer {
     size_t body_len;                   /* bytes */
     char retry_after[HTTP_HEADER_MAX]; /* field value; "": none */
     char date[HTTP_HEADER_MAX];
+    char www_authenticate[HTTP_CHALLENGE_MAX];
 };
 
 /* Called exactly once, unless cancelled, from the event loop. */

@@ -10,6 +10,8 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/backoff.c %D%/backoff.h \
 	%D%/child.c %D%/child.h \
 	%D%/device_answer.c %D%/device_answer.h \
+	%D%/discovery.c %D%/discovery.h \
+	%D%/discovery_document.c %D%/discovery_document.h \
 	%D%/grant.c %D%/grant.h \
 	%D%/grant_authorization_code.c \
 	%D%/grant_client_credentials.c \
@@ -20,11 +22,16 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/grant_workload_identity.c \
 	%D%/hardening.c %D%/hardening.h \
 	%D%/http.c %D%/http.h \
+	%D%/key_pkcs11.c %D%/key_pkcs11.h \
+	%D%/machine_identity.c %D%/machine_identity.h \
 	%D%/oauth_response.c %D%/oauth_response.h \
 	%D%/problem.c %D%/problem.h \
+	%D%/proof.c %D%/proof.h \
 	%D%/provider.c %D%/provider.h \
 	%D%/retry_after.c %D%/retry_after.h \
-	%D%/secret_source.c %D%/secret_source.h
+	%D%/secret_source.c %D%/secret_source.h \
+	%D%/service_account.c %D%/service_account.h \
+	%D%/signer.c %D%/signer.h
 %C%_libtokend_la_CPPFLAGS = $(AM_CPPFLAGS) \
 	$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
 %C%_libtokend_la_LIBADD = \

@@ -23,13 +23,17 @@
 #define NUMBER_MAX   99999999                 /* an AADSTS number */
 #define DIGITS_MAX   10 /* of a number that is sent as a string */
 
-/* RFC 6749, section 5.2, and what providers have added to it. */
+/* RFC 6749, section 5.2; RFC 8628, section 3.5; and what providers have added.
+ */
 static const struct {
     const char *error;
     enum problem problem;
 } errors[] = {
     {"access_denied", PROBLEM_ACCESS_DENIED},
     {"admin_policy_enforced", PROBLEM_ACCESS_DENIED},
+    {"authorization_declined", PROBLEM_ACCESS_DENIED},
+    {"authorization_pending", PROBLEM_NEEDS_LOGIN},
+    {"bad_verification_code", PROBLEM_BAD_REQUEST},
     {"consent_required", PROBLEM_NEEDS_LOGIN},
     {"expired_token", PROBLEM_NEEDS_LOGIN},
     {"interaction_required", PROBLEM_NEEDS_LOGIN},
@@ -41,6 +45,7 @@ static const struct {
     {"invalid_target", PROBLEM_BAD_SCOPE},
     {"login_required", PROBLEM_NEEDS_LOGIN},
     {"server_error", PROBLEM_UNAVAILABLE},
+    {"slow_down", PROBLEM_NEEDS_LOGIN},
     {"temporarily_unavailable", PROBLEM_UNAVAILABLE},
     {"unauthorized_client", PROBLEM_BAD_CLIENT},
     {"unsupported_grant_type", PROBLEM_BAD_REQUEST},
@@ -190,6 +195,8 @@ oauth_token_clear(struct oauth_token *token)
 {
     secret_free(&token->access);
     secret_free(&token->refresh);
+    secret_free(&token->id_token);
+    secret_free(&token->scope);
     *token = (struct oauth_token){0};
 }
 
@@ -228,6 +235,27 @@ copy_token(const json_t *root, const char *key, char **out, struct err *err)
     return 0;
 }
 
+/*
+ * The same for what is of use only once, at a sign-in: what can't be read is
+ * left out, for no later answer should fail by it.
+ */
+static int
+copy_extra(const json_t *root, const char *key, bool may_blank, char **out,
+           struct err *err)
+{
+    const json_t *field = json_object_get(root, key);
+    const char *text = json_string_value(field);
+    size_t len = json_string_length(field);
+
+    if (text == NULL || len == 0 || len > OAUTH_RESPONSE_TOKEN_MAX)
+        return 0;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < (may_blank ? ' ' : '!') || text[i] > '~')
+            return 0;
+    *out = secret_dup(text);
+    return *out != NULL ? 0 : err_set(err, ERR_SYSTEM, "out of memory");
+}
+
 /* A number, or a string of digits as managed identities send. */
 static bool
 read_seconds(const json_t *field, int64_t *out)
@@ -246,17 +274,21 @@ read_seconds(const json_t *field, int64_t *out)
 }
 
 static int
-read_lifetime(const json_t *root, int64_t *out, struct err *err)
+read_lifetime(const json_t *root, struct oauth_token *out, struct err *err)
 {
     const json_t *field = json_object_get(root, "expires_in");
     int64_t seconds;
 
+    /* Some of Azure's identity services send that in its place. */
+    if (field == NULL &&
+        read_seconds(json_object_get(root, "expires_on"), &out->expires_on))
+        return 0;
     if (field == NULL)
         return err_set(err, ERR_PROTO, "expires_in is missing");
     if (!read_seconds(field, &seconds) || seconds < 1 || seconds > LIFETIME_MAX)
         return err_set(err, ERR_PROTO,
                        "expires_in is not a number of seconds that can be");
-    *out = seconds;
+    out->lifetime = seconds;
     return 0;
 }
 
@@ -272,6 +304,21 @@ read_refresh_in(const json_t *root, int64_t lifetime)
     return seconds;
 }
 
+/* Neither Microsoft's nor Google's name for it is in a standard. */
+static int64_t
+read_refresh_lifetime(const json_t *root)
+{
+    static const char *const keys[] = {"refresh_token_expires_in",
+                                       "refresh_expires_in"};
+    int64_t seconds;
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        if (read_seconds(json_object_get(root, keys[i]), &seconds) &&
+            seconds >= 1 && seconds <= LIFETIME_MAX)
+            return seconds;
+    return 0;
+}
+
 /* RFC 6749, section 5.1. */
 static int
 read_token(const json_t *root, struct oauth_token *out, struct err *err)
@@ -284,13 +331,16 @@ read_token(const json_t *root, struct oauth_token *out, struct err *err)
         return err_set(err, ERR_PROTO, "token_type is not bearer");
     if (copy_token(root, "access_token", &token.access, err) < 0 ||
         copy_token(root, "refresh_token", &token.refresh, err) < 0 ||
-        read_lifetime(root, &token.lifetime, err) < 0)
+        copy_extra(root, "id_token", false, &token.id_token, err) < 0 ||
+        copy_extra(root, "scope", true, &token.scope, err) < 0 ||
+        read_lifetime(root, &token, err) < 0)
         goto out;
     if (token.access == NULL) {
         err_set(err, ERR_PROTO, "access_token is missing");
         goto out;
     }
     token.refresh_in = read_refresh_in(root, token.lifetime);
+    token.refresh_lifetime = read_refresh_lifetime(root);
 
     *out = token; /* what it owns moves to the caller */
     token = (struct oauth_token){0};
@@ -331,24 +381,22 @@ choose_hint(int64_t number, enum problem problem)
 }
 
 /*
- * The name of the error as it is written here, so that no byte of the answer
- * is used, and its kind. NULL when there is none; a name that is not known is
- * "an unknown error" and leaves *problem alone.
+ * The row of `errors` for the answer's error; NULL when there is none, or one
+ * that is not known here.
  */
 static const char *
-find_error(const json_t *root, enum problem *problem)
+find_error(const json_t *root, enum problem *problem, bool *has_error)
 {
     const char *error = json_string_value(json_object_get(root, "error"));
 
-    if (error == NULL)
-        return NULL;
-    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+    *has_error = error != NULL;
+    for (size_t i = 0; error != NULL && i < ARRAY_LEN(errors); i++) {
         if (strcmp(error, errors[i].error) == 0) {
             *problem = errors[i].problem;
             return errors[i].error;
         }
     }
-    return "an unknown error";
+    return NULL;
 }
 
 /*
@@ -375,22 +423,28 @@ read_failure(int http_status, const json_t *root, struct oauth_failure *out,
 {
     enum problem problem = problem_of_status(http_status);
     enum problem named = PROBLEM_BAD_REQUEST; /* for a name not known here */
-    const char *error = find_error(root, &named);
+    bool has_error;
+    const char *error = find_error(root, &named, &has_error);
     int64_t number = read_number(root);
     char label[32] = "";
 
-    if (problem == PROBLEM_BAD_ANSWER && error != NULL)
+    if (problem == PROBLEM_BAD_ANSWER && has_error)
         problem = named;
     if (number != 0)
         (void)snprintf(label, sizeof(label), " AADSTS%" PRId64, number);
     *out = (struct oauth_failure){
         .problem = problem,
         .number = number,
+        .error = error,
         .hint = choose_hint(number, problem),
     };
     (void)err_set(err, problem_code(problem),
                   "the token endpoint answered status %d%s%s%s", http_status,
-                  error != NULL ? " " : "", error != NULL ? error : "", label);
+                  has_error ? " " : "",
+                  error != NULL ? error
+                  : has_error   ? "an unknown error"
+                                : "",
+                  label);
 }
 
 /* The answer is no use, and *err says why: give that the kind it has. */

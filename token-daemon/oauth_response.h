@@ -19,12 +19,14 @@
 #define OAUTH_RESPONSE_TOKEN_MAX ((size_t)32 * 1024)  /* bytes of one token */
 
 struct oauth_token {
-    char *access;       /* owned; printable ASCII without blanks */
-    char *refresh;      /* owned; NULL: the answer had none */
-    char *id_token;     /* owned; NULL: the answer had none */
-    char *scope;        /* owned; that was granted; NULL: it said nothing */
-    int64_t lifetime;   /* s from now, as the provider said; at least 1 */
-    int64_t refresh_in; /* s from now; 0: it said nothing */
+    char *access;     /* owned; printable ASCII without blanks */
+    char *refresh;    /* owned; NULL: the answer had none */
+    char *id_token;   /* owned; NULL: the answer had none */
+    char *scope;      /* owned; that was granted; NULL: it said nothing */
+    int64_t lifetime; /* s from now; at least 1, but see expires_on */
+    int64_t
+        expires_on; /* s since 1970, in place of lifetime, which is 0 then */
+    int64_t refresh_in;       /* s from now; 0: it said nothing */
     int64_t refresh_lifetime; /* s from now, of `refresh`; 0: it said nothing */
 };
 

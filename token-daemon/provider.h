@@ -1,5 +1,5 @@
 /*
- * provider - the presets: endpoint, scope and submission servers per cloud.
+ * provider - the presets: endpoints, scopes and submission servers per cloud.
  *
  * Pure. Whatever a preset says, the credential's own settings come first. The
  * list of servers is an access check: a token is never given to a client that
@@ -12,11 +12,19 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include "token-daemon/discovery_document.h"
 
 /* What is in effect for one credential. */
 struct provider_settings {
-    char *token_url;     /* owned; never NULL */
-    const char *scope;   /* borrowed: of the credential or static; or NULL */
+    char *token_url;     /* owned; NULL where the issuer says it, and for a
+                            managed_identity that asks at the usual place */
+    char *authorize_url; /* owned; NULL: none, or the issuer says it */
+    char *device_url;    /* owned; the same */
+    char *scope;         /* owned; to ask for: a person's where the grant needs
+                            a login, else the application's; NULL: none */
+    bool has_refresh_scope; /* is the scope to be said again at a refresh? */
+    const char *prompt;     /* static: what to ask the person; NULL: nothing */
+    const char *access;     /* static: access_type, of Google's; or NULL */
     const char *ca_file; /* borrowed: of the credential; NULL: the system's */
     const char *proxy;   /* borrowed: of the credential; NULL: none */
 };
@@ -24,11 +32,29 @@ struct provider_settings {
 /*
  * Work out the settings of a credential. Errors: ERR_CONFIG when the preset
  * needs a tenant that is missing or can't be used in a URL, or when neither
- * the preset nor the credential has a token_url; ERR_SYSTEM out of memory.
+ * the preset nor the credential has a token_url nor an issuer; ERR_SYSTEM out
+ * of memory.
  */
 int provider_settings(const struct config_credential *credential,
                       struct provider_settings *out, struct err *err)
     __attribute__((warn_unused_result));
+
+/*
+ * Fill in what the credential left to its issuer. Errors: ERR_SYSTEM out of
+ * memory; *settings is then to be cleared as ever.
+ */
+int provider_settings_discover(struct provider_settings *settings,
+                               const struct discovery_document *document,
+                               struct err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * May an id_token of this issuer be the provider's? For Microsoft the tenant
+ * may be any, as a domain stands for its id. `discovered`: the issuer of the
+ * document; NULL: none was fetched.
+ */
+bool provider_is_issuer(const struct config_credential *credential,
+                        const char *discovered, const char *issuer);
 
 /* Free what it owns; it is then zeroed. Twice is fine. */
 void provider_settings_clear(struct provider_settings *settings);

@@ -51,7 +51,8 @@ library 'libmilter/' milter/callbacks.c
 library 'confuse' common/config.c common/config_section.c
 library 'sasl/' sasl-xoauth2/
 library 'openssl/' token-daemon/assertion.c token-daemon/fingerprint.c \
-    token-daemon/hardening.c token-daemon/seal.c
+    token-daemon/hardening.c token-daemon/key_pkcs11.c token-daemon/pkce.c \
+    token-daemon/seal.c
 
 # ---- A library's header is in none of ours -----------------------------------
 
@@ -75,7 +76,7 @@ rank()
     lookups) echo 4 ;;
     refusals) echo 3 ;;
     refresher) echo 2 ;;
-    acquire | http | login_flow | store | writer) echo 1 ;;
+    acquire | discovery | http | login_flow | store | writer) echo 1 ;;
     *) echo 0 ;;
     esac
 }

@@ -23,6 +23,7 @@
 #include "tests/unit/self_signed.h"
 #include "token-daemon/acquire.h"
 #include "token-daemon/http.h"
+#include "token-daemon/signer.h"
 
 #define GUARD_S   30                 /* for a loop that would never end */
 #define SHORT     80                 /* ms; for an answer that never comes */
@@ -32,6 +33,7 @@
 
 static struct event_base *base;
 static struct http *http;
+static struct signer *signer;
 static struct self_signed pair;
 static char directory[] = "/tmp/test_acquire.XXXXXX";
 
@@ -121,6 +123,7 @@ start(size_t first_secret, int timeout_ms)
 {
     const struct acquire_context context = {.base = base,
                                             .http = http,
+                                            .signer = signer,
                                             .wall = fixed_wall,
                                             .timeout_ms = timeout_ms};
     const struct acquire_request request = {.config = &config,
@@ -577,7 +580,8 @@ set_up(void **state)
     if (base == NULL || mkdtemp(directory) == NULL)
         return -1;
     http = http_new(base, &err);
-    return http != NULL ? 0 : -1;
+    signer = signer_new(base, &err);
+    return http != NULL && signer != NULL ? 0 : -1;
 }
 
 static int
@@ -595,6 +599,7 @@ tear_down(void **state)
     }
     oauth_token_clear(&got.result.token);
     self_signed_clear(&pair);
+    signer_free(&signer);
     http_free(&http);
     event_base_free(base);
     return rmdir(directory);

@@ -27,8 +27,14 @@ static struct self_signed pair;
 static struct assertion_key *
 load(const char *certificate, const char *key, struct err *err)
 {
-    return assertion_key_load(certificate, strlen(certificate), key,
-                              strlen(key), err);
+    const struct assertion_material material = {
+        .certificate = certificate,
+        .certificate_len = strlen(certificate),
+        .private_key = key,
+        .private_key_len = strlen(key),
+    };
+
+    return assertion_key_load(&material, err);
 }
 
 static int
@@ -72,8 +78,12 @@ check_algorithm(enum config_assertion algorithm, const char *alg,
 {
     struct err err = {ERR_NONE, ""};
     struct assertion_key *key = load(pair.certificate_pem, pair.key_pem, &err);
-    struct assertion_claims claims = {
-        .audience = AUDIENCE, .client_id = CLIENT, .id = "an-id", .now = NOW};
+    struct assertion_claims claims = {.audience = AUDIENCE,
+                                      .issuer = CLIENT,
+                                      .subject = CLIENT,
+                                      .id = "an-id",
+                                      .now = NOW,
+                                      .lifetime = ASSERTION_LIFETIME};
     bool is_pss = algorithm == CONFIG_ASSERTION_PS256;
     json_t *header = NULL, *body = NULL;
     struct buf jwt;
@@ -238,8 +248,12 @@ claims_that_are_no_utf8_are_refused(void **state)
 {
     struct err err = {ERR_NONE, ""};
     struct assertion_key *key = load(pair.both_pem, pair.both_pem, &err);
-    struct assertion_claims claims = {
-        .audience = AUDIENCE, .client_id = "\xff", .id = "x", .now = NOW};
+    struct assertion_claims claims = {.audience = AUDIENCE,
+                                      .issuer = "\xff",
+                                      .subject = "\xff",
+                                      .id = "x",
+                                      .now = NOW,
+                                      .lifetime = ASSERTION_LIFETIME};
     struct buf jwt;
 
     (void)state;
@@ -257,8 +271,12 @@ a_buffer_too_small_is_an_error(void **state)
 {
     struct err err = {ERR_NONE, ""};
     struct assertion_key *key = load(pair.both_pem, pair.both_pem, &err);
-    struct assertion_claims claims = {
-        .audience = AUDIENCE, .client_id = CLIENT, .id = "x", .now = NOW};
+    struct assertion_claims claims = {.audience = AUDIENCE,
+                                      .issuer = CLIENT,
+                                      .subject = CLIENT,
+                                      .id = "x",
+                                      .now = NOW,
+                                      .lifetime = ASSERTION_LIFETIME};
     struct buf jwt;
 
     (void)state;

@@ -26,6 +26,11 @@ struct row {
     const char *want_refresh; /* NULL: none */
     int64_t want_lifetime;
     int64_t want_refresh_in;
+    int64_t want_expires_on;
+    int64_t want_refresh_lifetime;
+    const char *want_id_token; /* NULL: none */
+    const char *want_scope;
+    const char *want_error; /* NULL: none that is known */
 };
 
 #define GOOD "\"token_type\":\"Bearer\",\"access_token\":\"abc\""
@@ -56,6 +61,51 @@ static struct row rows[] = {
         .want_refresh = "def",
         .want_lifetime = 86399,
         .want_refresh_in = 43199,
+        .want_id_token = "x.y",
+        .want_scope = "a b",
+    },
+    {
+        .name = "an id_token and a scope that can't be read are left out",
+        .status = 200,
+        .body = "{" GOOD ",\"expires_in\":60,\"id_token\":\"a b\","
+                "\"scope\":\"a\\u0007\",\"refresh_expires_in\":7}",
+        .want_access = "abc",
+        .want_lifetime = 60,
+        .want_refresh_lifetime = 7,
+    },
+    {
+        .name = "a moment in place of a lifetime",
+        .status = 200,
+        .body = "{" GOOD ",\"expires_on\":\"1767323045\"}",
+        .want_access = "abc",
+        .want_expires_on = 1767323045,
+    },
+    {
+        .name = "neither a lifetime nor a moment that can be read",
+        .status = 200,
+        .body = "{" GOOD ",\"expires_on\":\"tomorrow\"}",
+        .want_problem = PROBLEM_BAD_ANSWER,
+    },
+    {
+        .name = "nobody has typed the device's code yet",
+        .status = 400,
+        .body = "{\"error\":\"authorization_pending\"}",
+        .want_problem = PROBLEM_NEEDS_LOGIN,
+        .want_error = "authorization_pending",
+    },
+    {
+        .name = "asked too often for a device's code",
+        .status = 400,
+        .body = "{\"error\":\"slow_down\"}",
+        .want_problem = PROBLEM_NEEDS_LOGIN,
+        .want_error = "slow_down",
+    },
+    {
+        .name = "the person said no",
+        .status = 400,
+        .body = "{\"error\":\"authorization_declined\"}",
+        .want_problem = PROBLEM_ACCESS_DENIED,
+        .want_error = "authorization_declined",
     },
     {
         .name = "as a managed identity answers: strings, no refresh token",
@@ -411,6 +461,15 @@ check_failure(const struct row *row, const struct oauth_failure *failure,
 }
 
 static void
+assert_same(const char *got, const char *want)
+{
+    if (want == NULL)
+        assert_null(got);
+    else
+        assert_string_equal(got, want);
+}
+
+static void
 check_row(void **state)
 {
     const struct row *row = *state;
@@ -431,6 +490,8 @@ check_row(void **state)
         check_failure(row, &failure, &err);
         assert_null(got.access);
         assert_null(got.refresh);
+        if (row->want_error != NULL)
+            assert_string_equal(failure.error, row->want_error);
         return;
     }
     assert_int_equal(err.code, ERR_NONE);
@@ -441,6 +502,10 @@ check_row(void **state)
         assert_string_equal(got.refresh, row->want_refresh);
     assert_int_equal(got.lifetime, row->want_lifetime);
     assert_int_equal(got.refresh_in, row->want_refresh_in);
+    assert_int_equal(got.expires_on, row->want_expires_on);
+    assert_int_equal(got.refresh_lifetime, row->want_refresh_lifetime);
+    assert_same(got.id_token, row->want_id_token);
+    assert_same(got.scope, row->want_scope);
     oauth_token_clear(&got);
     oauth_token_clear(&got);
 }
