@@ -28,6 +28,7 @@
 #include "token-daemon/acquire.h"
 #include "token-daemon/hardening.h"
 #include "token-daemon/http.h"
+#include "token-daemon/signer.h"
 
 #define GUARD_S 30 /* for a loop that would never end */
 
@@ -117,12 +118,15 @@ attempt(void)
         assert_int_equal(err.code, ERR_SYSTEM);
         return false;
     }
-    acquire = acquire_start(&context, &request, on_done, NULL);
+    context.signer = signer_new(base, &err);
+    if (context.signer != NULL)
+        acquire = acquire_start(&context, &request, on_done, NULL);
     if (acquire != NULL) {
         (void)event_base_loopexit(base, &guard);
         (void)event_base_dispatch(base);
         assert_int_equal(got.calls, 1);
     }
+    signer_free(&context.signer);
     http_free(&context.http);
     return acquire != NULL;
 }
