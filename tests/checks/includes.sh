@@ -75,7 +75,7 @@ rank()
     control) echo 5 ;;
     lookups) echo 4 ;;
     refusals) echo 3 ;;
-    refresher) echo 2 ;;
+    refresher | keeper) echo 2 ;;
     acquire | discovery | http | login_flow | store | writer) echo 1 ;;
     *) echo 0 ;;
     esac

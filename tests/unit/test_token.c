@@ -447,7 +447,8 @@ fail_once(struct run *run, const struct step *step, int64_t now)
         now, WALL + step->at_ms / 1000);
     assert_string_equal(token_problem(&run->token)->reason, "idp-unreachable");
     assert_int_equal(run->token.failures, failures + 1);
-    assert_int_equal(token_problem(&run->token)->at_wall, WALL + step->at_ms / 1000);
+    assert_int_equal(token_problem(&run->token)->at_wall,
+                     WALL + step->at_ms / 1000);
 }
 
 static void
