@@ -11,8 +11,9 @@ tests/world that discards what it gets, with an smtpd for each subject:
     plain       tests/bench/plain_milter.c
     ours        sendas-milter
 
-They take turns in every round, so that what else the machine does hurts all of
-them; ratios are made within a round, and the median of the rounds counts.
+They take turns in every round, in changing order, so that what else the machine
+does hurts all of them; ratios are made within a round, and the median of the
+rounds counts. On a machine that does nothing else it is within one percent.
 Messages/s are smtp-source's over SESSIONS sessions, one SMTP session for each
 message; the latency is that of one message at a time in one session, from MAIL
 to the last reply. CPU is the milter's own. Needs root, as Postfix does.
@@ -36,15 +37,16 @@ from world.process import Process  # noqa: E402
 from world.relay import MAILBOX, MILTER_SOCKET  # noqa: E402
 from world.wait import wait_until  # noqa: E402
 
-ROUNDS = 9
-MESSAGES = 1500
+ROUNDS = 40
+MESSAGES = 500
 SESSIONS = 4
-PROBES = 400
+PROBES = 60
 BODY = 2048  # bytes
 DEVICE = "scan@inside.example"
 RECIPIENT = "someone@example.com"
 PLAIN_SOCKET = "run/sendas/plain.sock"
 BOUND = 0.97
+PRIORITY = -15  # before others on the machine; all that is started inherits it
 
 SERVICE = """
 127.0.0.1:{port} inet n - n - - smtpd
@@ -92,6 +94,11 @@ class Subject:
         self.cpu.append((self.cpu_seconds() - cpu) / MESSAGES * 1e6)
         self.latencies.append(self.probe())
 
+    def warm_up(self):
+        """The first messages start Postfix's processes."""
+        self.measure()
+        self.rates, self.latencies, self.cpu = [], [], []
+
     def probe(self):
         """The median of PROBES messages, in ms."""
         times = []
@@ -127,6 +134,13 @@ def ratio(subject, other, key):
         a / b for a, b in zip(getattr(subject, key), getattr(other, key)))
 
 
+def quartiles(subject, other, key):
+    low, _, high = statistics.quantiles(
+        (a / b for a, b in zip(getattr(subject, key), getattr(other, key))),
+        n=4)
+    return low, high
+
+
 def report(subjects):
     none, plain, ours = subjects
     print("%d rounds of %d messages of %d bytes, %d sessions"
@@ -138,8 +152,10 @@ def report(subjects):
             one.name, statistics.median(one.rates), ratio(one, none, "rates"),
             statistics.median(one.latencies), statistics.median(one.cpu)))
     value = ratio(ours, plain, "rates")
-    print("messages/s, ours / plain:  %.3f   (bound %.2f) %s" % (
-        value, BOUND, "held" if value >= BOUND else "NOT HELD"))
+    print("messages/s, ours / plain:  %.3f   (bound %.2f) %s; quartiles "
+          "%.2f to %.2f" % (
+              value, BOUND, "held" if value >= BOUND else "NOT HELD",
+              *quartiles(ours, plain, "rates")))
     added = statistics.median(a - b for a, b in
                               zip(ours.latencies, plain.latencies))
     print("p50, ours - plain:         %.3f ms" % added)
@@ -150,11 +166,15 @@ def main():
     subjects = [Subject("no milter", ""),
                 Subject("plain", "unix:" + PLAIN_SOCKET),
                 Subject("ours", "unix:" + MILTER_SOCKET)]
+    os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     world = World(build=build, tokend=False, milter=True, chroot=False)
     try:
         start(world, build, subjects)
-        for _ in range(ROUNDS):
-            for one in subjects:
+        for one in subjects:
+            one.warm_up()
+        for number in range(ROUNDS):
+            first = number % len(subjects)
+            for one in subjects[first:] + subjects[:first]:
                 one.measure()
         report(subjects)
     finally:
