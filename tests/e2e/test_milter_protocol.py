@@ -443,6 +443,35 @@ def test_a_connection_keeps_a_policy_whose_needs_it_meets(milter_world):
         assert send(old).sender == RELAY
 
 
+def test_reloads_under_load_lose_nothing_and_no_memory(milter_world):
+    world = milter_world(start=False)
+    world.add_mailbox("other@contoso.com")
+    world.start()
+    results = []
+    threads = [threading.Thread(target=_send_many, args=(world, 300, results))
+               for _ in range(8)]
+    _send_many(world, 300, [])
+    before = _resident(world)
+    for thread in threads:
+        thread.start()
+    mailboxes = [RELAY, "other@contoso.com"]
+    while any(thread.is_alive() for thread in threads):
+        world.conf.milter(default_mailbox=mailboxes[-1])
+        mailboxes.reverse()
+        world.reload()
+    assert len(results) == 8 * 300
+    assert set(results) == {RELAY, "other@contoso.com"}
+    assert _resident(world) - before < 16 << 20
+
+
+def _send_many(world, count, results):
+    """Three messages for each connection."""
+    for _ in range(count // 3):
+        with connect(world) as client:
+            results += [send(client, f"Scan <{DEVICE}>").sender
+                        for _ in range(3)]
+
+
 @pytest.mark.parametrize("inherits", [True, False])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stops_when_the_message_is_done(milter_world, inherits, number):
