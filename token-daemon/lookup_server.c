@@ -4,6 +4,8 @@
 #include "token-daemon/lookup_server.h"
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -14,12 +16,15 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/socketmap.h"
 #include "token-daemon/peer_identity.h"
+#include "token-daemon/repeats.h"
 
 #define LISTENERS_MAX   32
 #define WRITE_TIMEOUT_S 20
+#define REPEATS_MAX     1000 /* users who may not ask and did */
 /* Stop answering a client that does not read. */
 #define OUTPUT_MAX ((size_t)4 * SOCKETMAP_REPLY_MAX)
 /* Room for one request and its frame, so that a whole one always fits. */
@@ -35,6 +40,7 @@ struct client {
     uid_t uid;
     bool is_allowed;
     bool is_answering; /* inside answer_requests() */
+    bool is_paused;    /* nothing is read until it can be answered */
     bool has_ended;    /* the client sends no more */
     bool is_closing;   /* nothing more is read; close when all is written */
 };
@@ -49,6 +55,8 @@ struct lookup_server {
     struct evconnlistener *listeners[LISTENERS_MAX];
     size_t listener_count;
     struct event *resume; /* after a pause of accepting */
+    uint64_t pauses;      /* in a row */
+    struct repeats *repeats;
     struct buf scratch;
 };
 
@@ -104,12 +112,18 @@ refuse(struct client *client, const char *text)
     (void)write_answer(client, SOCKETMAP_PERM, text, strlen(text));
 }
 
+/* Of each user the 1st, 10th, 100th refusal is logged. */
 static void
 refuse_peer(struct client *client)
 {
-    log_warning("a user who is not in allow asked; add the user to allow in "
-                "the tokend section of relay.conf if that is right",
-                F_INT("uid", client->uid), F_INT("pid", client->pid));
+    char uid[24];
+
+    (void)snprintf(uid, sizeof(uid), "%u", (unsigned)client->uid);
+    if (log_is_due(
+            repeats_count(client->server->repeats, NULL, uid, clock_boot_ms())))
+        log_warning("a user who is not in allow asked; add the user to allow "
+                    "in the tokend section of relay.conf if that is right",
+                    F_INT("uid", client->uid), F_INT("pid", client->pid));
     refuse(client, "not-allowed this user may not ask; add it to allow in the "
                    "tokend section of relay.conf");
 }
@@ -153,6 +167,26 @@ answer_next(struct client *client)
 }
 
 /*
+ * Read only while what comes can be answered; the rest stays in the kernel. A
+ * bufferevent whose input is full and not drained calls back without end.
+ */
+static void
+pause_reading(struct client *client)
+{
+    size_t unread = evbuffer_get_length(bufferevent_get_output(client->bev));
+    bool should_pause =
+        client->is_closing || client->pending != NULL || unread > OUTPUT_MAX;
+
+    if (client->has_ended || should_pause == client->is_paused)
+        return;
+    client->is_paused = should_pause;
+    if (should_pause)
+        (void)bufferevent_disable(client->bev, EV_READ);
+    else if (bufferevent_enable(client->bev, EV_READ) < 0)
+        client->is_closing = true;
+}
+
+/*
  * Answer until a request has to wait, the input is used up, or the client does
  * not read its answers. May free the client.
  */
@@ -166,8 +200,7 @@ answer_requests(struct client *client)
            evbuffer_get_length(output) <= OUTPUT_MAX && answer_next(client))
         ;
     client->is_answering = false;
-    if (client->is_closing)
-        (void)bufferevent_disable(client->bev, EV_READ);
+    pause_reading(client);
     if ((client->is_closing ||
          (client->has_ended && client->pending == NULL)) &&
         evbuffer_get_length(output) == 0)
@@ -205,12 +238,6 @@ on_event(struct bufferevent *bev, short what, void *arg)
         answer_requests(client);
         return;
     }
-    if ((what & BEV_EVENT_TIMEOUT) != 0 && (what & BEV_EVENT_READING) != 0 &&
-        client->pending != NULL) {
-        /* Silent because it waits for us. */
-        (void)bufferevent_enable(client->bev, EV_READ);
-        return;
-    }
     client_free(client);
 }
 
@@ -238,6 +265,20 @@ client_new(struct lookup_server *server, int fd)
     return client;
 }
 
+/* Whom to send away when it is full: who is silent, but not for us. */
+static struct client *
+find_idlest(struct lookup_server *server)
+{
+    struct client *client;
+
+    TAILQ_FOREACH(client, &server->silent_first, link)
+    {
+        if (client->pending == NULL)
+            return client;
+    }
+    return TAILQ_FIRST(&server->silent_first);
+}
+
 static void
 on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
             struct sockaddr *address, int address_len, void *arg)
@@ -249,12 +290,13 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
     (void)listener;
     (void)address;
     (void)address_len;
+    server->pauses = 0;
     if (!peer_identity_read(fd, &identity)) {
         (void)close(fd);
         return;
     }
     if (server->client_count >= server->max_clients)
-        client_free(TAILQ_FIRST(&server->silent_first));
+        client_free(find_idlest(server));
     client = client_new(server, fd);
     if (client == NULL) {
         log_error("a connection was closed, out of memory");
@@ -277,9 +319,10 @@ on_accept_failed(struct evconnlistener *listener, void *arg)
     static const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
     struct lookup_server *server = arg;
 
-    log_warning("connections wait, as none can be accepted now; raise "
-                "LimitNOFILE if this goes on",
-                F_INT("clients", server->client_count));
+    if (log_is_due(++server->pauses))
+        log_warning("connections wait, as none can be accepted now; raise "
+                    "LimitNOFILE if this goes on",
+                    F_INT("clients", server->client_count));
     (void)evconnlistener_disable(listener);
     (void)evtimer_add(server->resume, &pause);
 }
@@ -308,7 +351,8 @@ lookup_server_new(const struct lookup_server_options *options)
     TAILQ_INIT(&server->silent_first);
     buf_init(&server->scratch, SOCKETMAP_REPLY_MAX + SOCKETMAP_FRAME_MORE);
     server->resume = evtimer_new(options->base, on_resume, server);
-    if (server->resume == NULL)
+    server->repeats = repeats_new(REPEATS_MAX);
+    if (server->resume == NULL || server->repeats == NULL)
         lookup_server_free(&server);
     return server;
 }
@@ -326,6 +370,7 @@ lookup_server_free(struct lookup_server **server)
         client_free(client);
     if ((*server)->resume != NULL)
         event_free((*server)->resume);
+    repeats_free(&(*server)->repeats);
     buf_clear(&(*server)->scratch);
     config_unref(&(*server)->config);
     free(*server);

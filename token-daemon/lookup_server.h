@@ -5,8 +5,8 @@
  * One request of a connection is answered at a time, in order; a client that
  * half-closes still gets its answers. What is no socketmap request gets one
  * clear answer and a closed connection. Bounded: bytes by the codec's limits,
- * connections by `max_clients` (the one that was silent longest goes first),
- * silence by IDLE_S.
+ * connections by `max_clients` (the one that was silent longest goes first, but
+ * not while it waits for an answer), silence by IDLE_S.
  */
 #ifndef TOKEN_DAEMON_LOOKUP_SERVER_H
 #define TOKEN_DAEMON_LOOKUP_SERVER_H

@@ -68,6 +68,7 @@ TOKEND_TESTS = \
 	%D%/test_hardening \
 	%D%/test_http \
 	%D%/test_lookup_key \
+	%D%/test_lookup_server \
 	%D%/test_lookups \
 	%D%/test_oauth_response \
 	%D%/test_peers \
@@ -117,6 +118,11 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_http_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_http_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_lookup_key_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_lookup_server_SOURCES = %D%/test_lookup_server.c $(FAKE_ENV) \
+	%D%/scratch.c %D%/scratch.h %D%/wire_client.c %D%/wire_client.h
+%C%_test_lookup_server_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_lookup_server_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_lookup_server_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_lookups_SOURCES = %D%/test_lookups.c $(FAKE_ENV)
 %C%_test_lookups_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_lookups_LDADD = $(TOKEND_TEST_LIBS)
