@@ -6,6 +6,7 @@ include %D%/world/local.mk
 
 EXTRA_DIST += \
 	%D%/checks/banned.sh \
+	%D%/checks/examples.sh \
 	%D%/checks/format.sh \
 	%D%/checks/includes.sh \
 	%D%/checks/man.sh \
