@@ -59,6 +59,11 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/token_record.c %D%/token_record.h \
 	%D%/unix_listener.c %D%/unix_listener.h
 
+# What is counted, and who is told.
+%C%_libtokend_la_SOURCES += \
+	%D%/metrics.c %D%/metrics.h \
+	%D%/troubles.c %D%/troubles.h
+
 sbin_PROGRAMS += %D%/xoauth2-tokend
 %C%_xoauth2_tokend_SOURCES = %D%/main.c
 %C%_xoauth2_tokend_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)

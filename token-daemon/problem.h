@@ -27,6 +27,7 @@ enum problem {
     PROBLEM_NO_SECRET,     /* a secret, key or certificate can't be read */
     PROBLEM_INTERNAL,      /* here: out of memory and the like */
 };
+#define PROBLEM_COUNT (PROBLEM_INTERNAL + 1) /* it stays the last */
 
 /* The stable word: `throttled`, `bad-secret`, ... For NONE it is `ok`. */
 const char *problem_word(enum problem problem);

@@ -70,6 +70,7 @@ TOKEND_TESTS = \
 	%D%/test_lookup_key \
 	%D%/test_lookup_server \
 	%D%/test_lookups \
+	%D%/test_metrics \
 	%D%/test_oauth_response \
 	%D%/test_peers \
 	%D%/test_provider \
@@ -78,7 +79,8 @@ TOKEND_TESTS = \
 	%D%/test_retry_after \
 	%D%/test_secret_source \
 	%D%/test_suspects \
-	%D%/test_token
+	%D%/test_token \
+	%D%/test_troubles
 
 check_PROGRAMS += $(TOKEND_TESTS)
 TOKEND_TEST_CPPFLAGS = $(AM_CPPFLAGS) \
@@ -126,6 +128,7 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_lookups_SOURCES = %D%/test_lookups.c $(FAKE_ENV)
 %C%_test_lookups_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_lookups_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_metrics_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_oauth_response_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_peers_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_provider_LDADD = $(TOKEND_TEST_LIBS)
@@ -138,6 +141,7 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_secret_source_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_suspects_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_token_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_troubles_LDADD = $(TOKEND_TEST_LIBS)
 endif
 
 if NEED_CONFIG
