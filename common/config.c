@@ -19,15 +19,18 @@
 
 #include <confuse.h>
 
+#include "common/config_credential.h"
 #include "common/config_link.h"
 #include "common/config_scan.h"
 #include "common/config_section.h"
 #include "common/config_value.h"
 #include "common/textfile.h"
+#include "common/util.h"
 
 #define FILE_SIZE_MAX     (64u << 20) /* bytes */
 #define FILE_COUNT_MAX    1000
 #define INCLUDE_DEPTH_MAX 10
+#define PORT_MAX          65535
 #define LIFETIME_MAX      3600 /* s; of min_token_lifetime, refetch_interval */
 
 /* ---- checks of one value ---- */
@@ -74,6 +77,8 @@ WORD_CHECK(reply_to)
 WORD_CHECK(null_sender)
 TEXT_CHECK(tenant)
 TEXT_CHECK(client_id)
+TEXT_CHECK(issuer)
+TEXT_CHECK(key_ref)
 TEXT_CHECK(ref)
 TEXT_CHECK(url)
 TEXT_CHECK(scope)
@@ -122,12 +127,12 @@ check_socket_group(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 
 static int
 check_number(cfg_t *cfg, const cfg_opt_t *opt, const char *value, int min,
-             long *out)
+             int max, long *out)
 {
     struct err reason = {ERR_NONE, ""};
     int number = 0;
 
-    if (config_value_number(value, min, LIFETIME_MAX, &number, &reason) < 0)
+    if (config_value_number(value, min, max, &number, &reason) < 0)
         return config_section_fail_option(cfg, opt->name, &reason);
     *out = number;
     return 0;
@@ -137,14 +142,31 @@ static int
 check_min_token_lifetime(cfg_t *cfg, cfg_opt_t *opt, const char *value,
                          void *result)
 {
-    return check_number(cfg, opt, value, 0, result);
+    return check_number(cfg, opt, value, 0, LIFETIME_MAX, result);
 }
 
 static int
 check_refetch_interval(cfg_t *cfg, cfg_opt_t *opt, const char *value,
                        void *result)
 {
-    return check_number(cfg, opt, value, 1, result);
+    return check_number(cfg, opt, value, 1, LIFETIME_MAX, result);
+}
+
+static int
+check_redirect_port(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    return check_number(cfg, opt, value, 0, PORT_MAX, result);
+}
+
+static int
+check_identity(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    enum config_identity identity;
+    struct err reason = {ERR_NONE, ""};
+    const char *id;
+
+    (void)config_value_identity(value, &identity, &id, &reason);
+    return keep_text(cfg, opt, &reason, value, result);
 }
 
 /* ---- credential ---- */
@@ -157,31 +179,23 @@ static cfg_opt_t credential_options[] = {
     CFG_STR_CB("grant", "client_credentials", CFGF_NONE, check_grant),
     CFG_STR_LIST_CB("client_secret", NULL, CFGF_NONE, check_ref),
     CFG_STR_CB("certificate", NULL, CFGF_NONE, check_ref),
-    CFG_STR_CB("private_key", NULL, CFGF_NONE, check_ref),
+    CFG_STR_CB("private_key", NULL, CFGF_NONE, check_key_ref),
+    CFG_STR_CB("passphrase", NULL, CFGF_NONE, check_ref),
     CFG_STR_CB("assertion_algorithm", "PS256", CFGF_NONE, check_assertion),
+    CFG_STR_CB("federated_token", NULL, CFGF_NONE, check_ref),
+    CFG_STR_CB("service_account_key", NULL, CFGF_NONE, check_ref),
+    CFG_STR_CB("identity", NULL, CFGF_NONE, check_identity),
+    CFG_INT_CB("redirect_port", 0, CFGF_NONE, check_redirect_port),
+    CFG_STR_CB("issuer", NULL, CFGF_NONE, check_issuer),
     CFG_STR_CB("token_url", NULL, CFGF_NONE, check_url),
+    CFG_STR_CB("authorize_url", NULL, CFGF_NONE, check_url),
+    CFG_STR_CB("device_url", NULL, CFGF_NONE, check_url),
     CFG_STR_CB("scope", NULL, CFGF_NONE, check_scope),
     CFG_STR_CB("ca_file", NULL, CFGF_NONE, check_path),
     CFG_STR_CB("proxy", NULL, CFGF_NONE, check_proxy),
     CFG_STR_LIST_CB("servers", NULL, CFGF_NONE, check_server),
     CFG_END(),
 };
-
-static bool
-is_microsoft(enum config_provider provider)
-{
-    switch (provider) {
-    case CONFIG_PROVIDER_MICROSOFT:
-    case CONFIG_PROVIDER_MICROSOFT_GCC_HIGH:
-    case CONFIG_PROVIDER_MICROSOFT_DOD:
-    case CONFIG_PROVIDER_MICROSOFT_CHINA:
-        return true;
-    case CONFIG_PROVIDER_GOOGLE:
-    case CONFIG_PROVIDER_CUSTOM:
-        break;
-    }
-    return false;
-}
 
 static int
 take_client_secrets(cfg_t *section, struct config_credential *credential)
@@ -223,45 +237,71 @@ take_servers(cfg_t *section, struct config_credential *credential)
 static int
 check_credential(cfg_t *section, const struct config_credential *credential)
 {
-    bool has_tenant = credential->tenant != NULL;
     struct err reason = {ERR_NONE, ""};
 
     if (config_value_name(section->title, &reason) < 0)
         return config_section_fail(section, "its title must be a short name of "
                                             "letters, digits and ._-");
-    if (credential->client_id == NULL)
-        return config_section_fail(section,
-                                   "client_id is missing; write client_id = "
-                                   "\"ID OF THE APPLICATION\"");
-    if (is_microsoft(credential->provider) && !has_tenant &&
-        credential->token_url == NULL)
-        return config_section_fail(section, "tenant is missing; write tenant = "
-                                            "\"ID OR DOMAIN OF THE TENANT\"");
-    if (!is_microsoft(credential->provider) && has_tenant)
-        return config_section_fail(section,
-                                   "tenant is for the microsoft providers; "
-                                   "remove it");
-    if (credential->provider == CONFIG_PROVIDER_CUSTOM &&
-        credential->token_url == NULL)
-        return config_section_fail(section,
-                                   "token_url is missing, which provider "
-                                   "\"custom\" needs; write token_url = "
-                                   "\"https://HOST/PATH\"");
-    if (credential->client_secret_count == 0 &&
-        credential->certificate.kind == CONFIG_REF_NONE)
-        return config_section_fail(
-            section, credential->private_key.kind == CONFIG_REF_NONE
-                         ? "it has no way to prove who it is; write "
-                           "client_secret = {\"file:/PATH\"} or "
-                           "certificate = \"file:/PATH\""
-                         : "private_key needs its certificate; write "
-                           "certificate = \"file:/PATH\"");
-    if (credential->private_key.kind != CONFIG_REF_NONE &&
-        credential->certificate.kind == CONFIG_REF_NONE)
-        return config_section_fail(section,
-                                   "private_key needs its certificate; "
-                                   "write certificate = \"file:/PATH\", or "
-                                   "remove private_key");
+    if (config_credential_check(credential, &reason) < 0)
+        return config_section_fail(section, reason.text);
+    return 0;
+}
+
+/* `KIND:ID`, or nothing for the machine's own. */
+static int
+take_identity(cfg_t *section, struct config_credential *credential)
+{
+    const char *text = cfg_getstr(section, "identity");
+    struct err ignored;
+    const char *value = NULL;
+
+    /* Checked when it was read. */
+    if (text == NULL ||
+        config_value_identity(text, &credential->identity, &value, &ignored) <
+            0 ||
+        value == NULL)
+        return 0;
+    credential->identity_value = strdup(value);
+    return credential->identity_value != NULL
+               ? 0
+               : config_section_fail_memory(config_loader_of(section));
+}
+
+/* Everything that is one text or one reference. */
+static int
+take_texts(cfg_t *section, struct config_credential *credential)
+{
+    const struct {
+        const char *name;
+        char **out;
+    } texts[] = {
+        {"tenant", &credential->tenant},
+        {"client_id", &credential->client_id},
+        {"issuer", &credential->issuer},
+        {"token_url", &credential->token_url},
+        {"authorize_url", &credential->authorize_url},
+        {"device_url", &credential->device_url},
+        {"scope", &credential->scope},
+        {"ca_file", &credential->ca_file},
+        {"proxy", &credential->proxy},
+    };
+    const struct {
+        const char *name;
+        struct config_ref *out;
+    } refs[] = {
+        {"certificate", &credential->certificate},
+        {"private_key", &credential->private_key},
+        {"passphrase", &credential->passphrase},
+        {"federated_token", &credential->federated_token},
+        {"service_account_key", &credential->service_account_key},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        if (config_section_text(section, texts[i].name, texts[i].out) < 0)
+            return -1;
+    for (size_t i = 0; i < ARRAY_LEN(refs); i++)
+        if (config_section_ref(section, refs[i].name, refs[i].out) < 0)
+            return -1;
     return 0;
 }
 
@@ -290,16 +330,9 @@ end_credential(cfg_t *cfg, cfg_opt_t *opt)
     credential->name = strdup(section->title);
     if (credential->name == NULL)
         return config_section_fail_memory(loader);
-    if (config_section_text(section, "tenant", &credential->tenant) < 0 ||
-        config_section_text(section, "client_id", &credential->client_id) < 0 ||
-        config_section_text(section, "token_url", &credential->token_url) < 0 ||
-        config_section_text(section, "scope", &credential->scope) < 0 ||
-        config_section_text(section, "ca_file", &credential->ca_file) < 0 ||
-        config_section_text(section, "proxy", &credential->proxy) < 0 ||
-        config_section_ref(section, "certificate", &credential->certificate) <
-            0 ||
-        config_section_ref(section, "private_key", &credential->private_key) <
-            0 ||
+    credential->redirect_port = (int)cfg_getint(section, "redirect_port");
+    if (take_texts(section, credential) < 0 ||
+        take_identity(section, credential) < 0 ||
         take_client_secrets(section, credential) < 0 ||
         take_servers(section, credential) < 0 ||
         check_credential(section, credential) < 0)

@@ -241,7 +241,8 @@ void config_print(const struct config *config, struct buf *out);
 
 /*
  * Look at the files that hold secrets (client_secret, private_key, a
- * certificate without a private_key, seal_key), for the one program that opens
+ * certificate without a private_key, passphrase, service_account_key,
+ * seal_key), for the one program that opens
  * them:
  * each must be a regular file that nobody else may read, so no permission for
  * others, and none for a group unless it is this process's own. Their content

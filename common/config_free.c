@@ -31,7 +31,14 @@ clear_credential(struct config_credential *credential)
     free(credential->client_secrets);
     clear_ref(&credential->certificate);
     clear_ref(&credential->private_key);
+    clear_ref(&credential->passphrase);
+    clear_ref(&credential->federated_token);
+    clear_ref(&credential->service_account_key);
+    free(credential->identity_value);
+    free(credential->issuer);
     free(credential->token_url);
+    free(credential->authorize_url);
+    free(credential->device_url);
     free(credential->scope);
     free(credential->ca_file);
     free(credential->proxy);

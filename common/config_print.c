@@ -80,6 +80,32 @@ begin_section(struct buf *out, const char *kind, const char *title)
 }
 
 static void
+print_identity(struct buf *out, const struct config_credential *credential)
+{
+    const char *prefix = NULL;
+
+    if (credential->grant != CONFIG_GRANT_MANAGED_IDENTITY)
+        return;
+    switch (credential->identity) {
+    case CONFIG_IDENTITY_CLIENT_ID:
+        prefix = "client_id:";
+        break;
+    case CONFIG_IDENTITY_OBJECT_ID:
+        prefix = "object_id:";
+        break;
+    case CONFIG_IDENTITY_MSI_RES_ID:
+        prefix = "msi_res_id:";
+        break;
+    case CONFIG_IDENTITY_SYSTEM:
+        print_text(out, "identity", "system");
+        return;
+    }
+    buf_append_str(out, "    identity = ");
+    print_quoted(out, prefix, credential->identity_value);
+    buf_append_char(out, '\n');
+}
+
+static void
 print_credential(struct buf *out, const struct config_credential *credential)
 {
     begin_section(out, "credential", credential->name);
@@ -102,10 +128,20 @@ print_credential(struct buf *out, const struct config_credential *credential)
     }
     print_text(out, "certificate", credential->certificate.text);
     print_text(out, "private_key", credential->private_key.text);
+    print_text(out, "passphrase", credential->passphrase.text);
     print_text(out, "assertion_algorithm",
                config_value_word_name(config_words_assertion,
                                       (int)credential->assertion_algorithm));
+    print_text(out, "federated_token", credential->federated_token.text);
+    print_text(out, "service_account_key",
+               credential->service_account_key.text);
+    print_identity(out, credential);
+    if (credential->redirect_port != 0)
+        print_number(out, "redirect_port", credential->redirect_port);
+    print_text(out, "issuer", credential->issuer);
     print_text(out, "token_url", credential->token_url);
+    print_text(out, "authorize_url", credential->authorize_url);
+    print_text(out, "device_url", credential->device_url);
     print_text(out, "scope", credential->scope);
     print_text(out, "ca_file", credential->ca_file);
     print_text(out, "proxy", credential->proxy);

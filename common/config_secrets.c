@@ -65,33 +65,43 @@ check_file(const struct secret_file *file, bool is_secret, struct err *err)
     return 0;
 }
 
+/* One reference, when it is a file. */
+static int
+check_ref(struct secret_file *file, const char *option,
+          const struct config_ref *ref, bool is_secret, struct err *err)
+{
+    if (ref->kind != CONFIG_REF_FILE)
+        return 0;
+    file->option = option;
+    file->path = ref->value;
+    return check_file(file, is_secret, err);
+}
+
 static int
 check_credential(const struct config_credential *credential, struct err *err)
 {
     char section[SECTION_BYTES_MAX];
     struct secret_file file = {credential->file, credential->line, section,
-                               "client_secret", NULL};
+                               NULL, NULL};
     bool is_key_apart = credential->private_key.kind != CONFIG_REF_NONE;
 
     (void)snprintf(section, sizeof(section), "credential \"%s\"",
                    credential->name);
 
-    for (size_t i = 0; i < credential->client_secret_count; i++) {
-        file.path = credential->client_secrets[i].value;
-        if (credential->client_secrets[i].kind == CONFIG_REF_FILE &&
-            check_file(&file, true, err) < 0)
+    for (size_t i = 0; i < credential->client_secret_count; i++)
+        if (check_ref(&file, "client_secret", &credential->client_secrets[i],
+                      true, err) < 0)
             return -1;
-    }
-    file.option = "certificate";
-    file.path = credential->certificate.value;
-    if (credential->certificate.kind == CONFIG_REF_FILE &&
-        check_file(&file, !is_key_apart, err) < 0)
+    if (check_ref(&file, "certificate", &credential->certificate, !is_key_apart,
+                  err) < 0 ||
+        check_ref(&file, "private_key", &credential->private_key, true, err) <
+            0 ||
+        check_ref(&file, "passphrase", &credential->passphrase, true, err) <
+            0 ||
+        check_ref(&file, "service_account_key",
+                  &credential->service_account_key, true, err) < 0)
         return -1;
-    file.option = "private_key";
-    file.path = credential->private_key.value;
-    if (credential->private_key.kind == CONFIG_REF_FILE &&
-        check_file(&file, true, err) < 0)
-        return -1;
+    /* federated_token is made by others, perhaps after we have started. */
     return 0;
 }
 

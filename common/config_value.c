@@ -14,6 +14,7 @@
 
 #include "common/address.h"
 #include "common/buf.h"
+#include "common/util.h"
 
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 #define PATH_LEN_MAX    1024      /* bytes */
@@ -35,6 +36,11 @@ const struct config_word config_words_provider[] = {
 
 const struct config_word config_words_grant[] = {
     {"client_credentials", CONFIG_GRANT_CLIENT_CREDENTIALS},
+    {"authorization_code", CONFIG_GRANT_AUTHORIZATION_CODE},
+    {"device_code", CONFIG_GRANT_DEVICE_CODE},
+    {"managed_identity", CONFIG_GRANT_MANAGED_IDENTITY},
+    {"workload_identity", CONFIG_GRANT_WORKLOAD_IDENTITY},
+    {"service_account", CONFIG_GRANT_SERVICE_ACCOUNT},
     {NULL, 0},
 };
 
@@ -197,13 +203,6 @@ config_value_tenant(const char *text, struct err *err)
         return err_set(err, ERR_CONFIG,
                        "must be the tenant's id or one of its domains, such "
                        "as \"contoso.onmicrosoft.com\"");
-    if (strcasecmp(text, "common") == 0 ||
-        strcasecmp(text, "organizations") == 0 ||
-        strcasecmp(text, "consumers") == 0)
-        return err_set(err, ERR_CONFIG,
-                       "must name one tenant by its id or domain: "
-                       "\"common\", \"organizations\" and \"consumers\" are "
-                       "for people who sign in");
     return 0;
 }
 
@@ -286,6 +285,51 @@ config_value_url(const char *text, struct err *err)
                    "must be a URL such as \"https://HOST/PATH\", without user "
                    "and fragment; plain http:// is for 127.0.0.1, [::1] and "
                    "169.254.169.254 only, as a secret travels there");
+}
+
+int
+config_value_issuer(const char *text, struct err *err)
+{
+    struct err reason = {ERR_NONE, ""};
+
+    if (config_value_url(text, &reason) == 0 && strchr(text, '?') == NULL)
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "must be the provider's name for itself, such as "
+                   "\"https://id.example.com\", to which "
+                   "/.well-known/openid-configuration is added");
+}
+
+int
+config_value_identity(const char *text, enum config_identity *identity,
+                      const char **id, struct err *err)
+{
+    static const struct {
+        const char *prefix;
+        enum config_identity identity;
+    } kinds[] = {
+        {"client_id:", CONFIG_IDENTITY_CLIENT_ID},
+        {"object_id:", CONFIG_IDENTITY_OBJECT_ID},
+        {"msi_res_id:", CONFIG_IDENTITY_MSI_RES_ID},
+    };
+
+    *identity = CONFIG_IDENTITY_SYSTEM;
+    *id = NULL;
+    if (strcmp(text, "system") == 0)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        size_t len = strlen(kinds[i].prefix);
+
+        if (strncmp(text, kinds[i].prefix, len) != 0 ||
+            !is_visible(text + len, false) || strlen(text + len) > PATH_LEN_MAX)
+            continue;
+        *identity = kinds[i].identity;
+        *id = text + len;
+        return 0;
+    }
+    return err_set(err, ERR_CONFIG,
+                   "must be \"system\", \"client_id:ID\", \"object_id:ID\" or "
+                   "\"msi_res_id:/subscriptions/...\"");
 }
 
 int
@@ -534,6 +578,8 @@ config_value_ref_kind(const char *text)
         return CONFIG_REF_CREDENTIAL;
     if (strncmp(text, "exec:", 5) == 0)
         return CONFIG_REF_EXEC;
+    if (strncmp(text, "pkcs11:", 7) == 0)
+        return CONFIG_REF_PKCS11;
     return CONFIG_REF_NONE;
 }
 
@@ -584,6 +630,27 @@ config_value_ref(const char *text, struct err *err)
                    "\"file:/etc/xoauth2-relay/secrets/NAME\", "
                    "\"credential:NAME\" or \"exec:/PATH/COMMAND\", not the "
                    "secret itself");
+}
+
+int
+config_value_key_ref(const char *text, struct err *err)
+{
+    if (config_value_ref_kind(text) != CONFIG_REF_PKCS11)
+        return config_value_ref(text, err);
+    if (!is_visible(text, false) || strlen(text) > PATH_LEN_MAX ||
+        strpbrk(text, "\"\\<>#") != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "must be a URI such as \"pkcs11:token=NAME;"
+                       "object=NAME;type=private\"");
+    if (strstr(text, "pin-value") != NULL || strstr(text, "pin-source") != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "must not hold the PIN: write passphrase = "
+                       "\"file:/PATH\"");
+    if (strstr(text, "module-path") != NULL || strstr(text, "module-name"))
+        return err_set(err, ERR_CONFIG,
+                       "must not name a module: register it with p11-kit, as "
+                       "pkcs11.conf(5) says");
+    return 0;
 }
 
 /* ---- addresses, accounts, networks ---- */

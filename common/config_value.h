@@ -49,6 +49,11 @@ int config_value_client_id(const char *text, struct err *err);
 int config_value_scope(const char *text, struct err *err);
 /* https, or http to this machine and to a cloud's metadata service. */
 int config_value_url(const char *text, struct err *err);
+/* The same without query: an issuer's name. */
+int config_value_issuer(const char *text, struct err *err);
+/* `system`, or `KIND:ID`; *id is borrowed of `text`, NULL with system. */
+int config_value_identity(const char *text, enum config_identity *identity,
+                          const char **id, struct err *err);
 int config_value_proxy(const char *text, struct err *err);
 int config_value_server(const char *text, struct err *err);
 
@@ -65,6 +70,8 @@ int config_value_metrics(const char *text, struct err *err);
 int config_value_ref(const char *text, struct err *err);
 /* `exec:COMMAND` only. */
 int config_value_command(const char *text, struct err *err);
+/* One of these, or the `pkcs11:` URI of a key in a token, without its PIN. */
+int config_value_key_ref(const char *text, struct err *err);
 /* Which of them; NONE when it is none. */
 enum config_ref_kind config_value_ref_kind(const char *text);
 

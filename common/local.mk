@@ -35,6 +35,7 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 %C%_libconfig_la_LIBADD = %D%/libcommon.la $(CONFUSE_LIBS)
 %C%_libconfig_la_SOURCES = \
 	%D%/config.c %D%/config.h \
+	%D%/config_credential.c %D%/config_credential.h \
 	%D%/config_free.c \
 	%D%/config_link.c %D%/config_link.h \
 	%D%/config_print.c \

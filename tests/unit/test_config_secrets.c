@@ -59,6 +59,22 @@ static struct row rows[] = {
      .options = "certificate = \"credential:c\" private_key = \"file:@\"",
      .mode = 0604,
      .want = "private_key: others may read"},
+    {.name = "a passphrase that others may read",
+     .options = "certificate = \"exec:/x\" private_key = \"exec:/x\" "
+                "passphrase = \"file:@\"",
+     .mode = 0644,
+     .want = "passphrase: others may read"},
+    {.name = "a key in a token is no file",
+     .options = "certificate = \"exec:/x\" "
+                "private_key = \"pkcs11:token=x\""},
+    {.name = "a service account's key that others may read",
+     .section = ":3: section credential \"d\"",
+     .options = "client_secret = \"exec:/x\" } credential \"d\" { provider = "
+                "\"google\" "
+                "grant = \"service_account\" "
+                "service_account_key = \"file:@\"",
+     .mode = 0644,
+     .want = "service_account_key: others may read"},
     {.name = "nothing in files",
      .options = "client_secret = {\"credential:x\", \"exec:/nonexistent\"}"},
     {.name = "a file that is not there",
