@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
@@ -72,19 +73,41 @@ client_free(struct client *client)
     free(client);
 }
 
+/*
+ * Hand the bytes to the kernel at once when nothing is queued before them: a
+ * client that waits for its answer nearly always has room for it, and the
+ * event loop is spared two changes of what it polls. Gives how many bytes went.
+ */
+static size_t
+send_now(struct client *client, const char *data, size_t len)
+{
+    ssize_t n;
+
+    if (evbuffer_get_length(bufferevent_get_output(client->bev)) > 0)
+        return 0;
+    /* Whatever is wrong with the socket, the bufferevent will meet it, too. */
+    n = send(bufferevent_getfd(client->bev), data, len,
+             MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n > 0 ? (size_t)n : 0;
+}
+
 /* Write one answer. False when out of memory: the connection must go. */
 static bool
 write_answer(struct client *client, enum socketmap_status status,
              const char *data, size_t len)
 {
     struct buf *scratch = &client->server->scratch;
-    bool is_written;
+    bool is_written = false;
+    size_t sent;
 
     buf_reset(scratch);
     socketmap_reply_encode(scratch, status, data, len);
-    is_written =
-        !buf_failed(scratch) &&
-        bufferevent_write(client->bev, scratch->data, scratch->len) == 0;
+    if (!buf_failed(scratch)) {
+        sent = send_now(client, scratch->data, scratch->len);
+        is_written = sent == scratch->len ||
+                     bufferevent_write(client->bev, scratch->data + sent,
+                                       scratch->len - sent) == 0;
+    }
     buf_reset(scratch);
     return is_written;
 }
