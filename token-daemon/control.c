@@ -11,7 +11,8 @@
 
 #include <jansson.h>
 
-#include "common/log.h"
+#include "common/buf.h"
+#include "common/utf8.h"
 #include "common/util.h"
 
 #define PATIENCE_MS 15000 /* for `token` */
@@ -54,13 +55,34 @@ send_json(control_reply_fn reply, void *arg, json_t *body)
     release(line);
 }
 
+/*
+ * A string of JSON. What is no UTF-8, such as a file's name or a text that was
+ * cut within a character, is shown with ? for each byte outside ASCII.
+ */
+static json_t *
+string(const char *text)
+{
+    size_t len = strlen(text);
+    struct buf ascii;
+    json_t *result;
+
+    if (utf8_is_valid(text, len))
+        return json_stringn(text, len);
+    buf_init(&ascii, len);
+    for (size_t i = 0; i < len; i++)
+        buf_append_char(&ascii, (text[i] & 0x80) != 0 ? '?' : text[i]);
+    result = json_string(buf_str(&ascii));
+    buf_clear(&ascii);
+    return result;
+}
+
 static void
 send_error(control_reply_fn reply, void *arg, const char *code,
            const char *text)
 {
     send_json(reply, arg,
-              json_pack("{s:i, s:b, s:{s:s, s:s}}", "version", CONTROL_VERSION,
-                        "ok", 0, "error", "code", code, "text", text));
+              json_pack("{s:i, s:b, s:{s:s, s:o}}", "version", CONTROL_VERSION,
+                        "ok", 0, "error", "code", code, "text", string(text)));
 }
 
 /* `result` is stolen. */
@@ -81,7 +103,7 @@ send_result(control_reply_fn reply, void *arg, json_t *result)
 static json_t *
 optional_string(const char *text)
 {
-    return text != NULL && text[0] != '\0' ? json_string(text) : json_null();
+    return text != NULL && text[0] != '\0' ? string(text) : json_null();
 }
 
 /* Seconds until `at`, never negative. */
@@ -98,9 +120,10 @@ describe_error(const struct token *token)
 
     if (problem->err.code == ERR_NONE)
         return json_null();
-    return json_pack("{s:s, s:s, s:o, s:I}", "reason", problem->reason, "text",
-                     problem->err.text, "hint", optional_string(problem->hint),
-                     "at", (json_int_t)problem->at_wall);
+    return json_pack("{s:s, s:o, s:o, s:I}", "reason", problem->reason, "text",
+                     string(problem->err.text), "hint",
+                     optional_string(problem->hint), "at",
+                     (json_int_t)problem->at_wall);
 }
 
 /* refresher_each() visitor: append one credential to the array `arg`. */
@@ -117,9 +140,9 @@ describe_credential(const struct refresher_info *info, void *arg)
     (void)json_array_append_new(
         arg,
         json_pack(
-            "{s:s, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o, "
+            "{s:o, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o, "
             "s:o, s:o}",
-            "name", info->credential->name, "state",
+            "name", string(info->credential->name), "state",
             token_state_name(token->state), "has_token", is_alive,
             "fingerprint",
             optional_string(is_alive ? token->fingerprint : NULL),
@@ -136,32 +159,61 @@ describe_credential(const struct refresher_info *info, void *arg)
 }
 
 static json_t *
-describe_mailbox(const struct control *control,
-                 const struct config_mailbox *mailbox)
+describe_mailbox(const char *address, const char *credential,
+                 const struct suspect *suspect)
 {
-    const struct suspect *suspect =
-        lookups_suspect(control->env.lookups, mailbox->title);
     const char *state = "ok";
 
     if (suspect != NULL)
         state = suspect->is_denied ? "denied" : "refused";
-    return json_pack(
-        "{s:s, s:s, s:s, s:o}", "address", mailbox->title, "credential",
-        mailbox->credential->name, "state", state, "since",
-        suspect != NULL ? json_integer(suspect->since_wall) : json_null());
+    return json_pack("{s:o, s:o, s:s, s:o}", "address", string(address),
+                     "credential", string(credential), "state", state, "since",
+                     suspect != NULL ? json_integer(suspect->since_wall)
+                                     : json_null());
 }
 
+/* What describe_suspect() adds to. */
+struct mailboxes {
+    const struct sendas *policy;
+    json_t *list;
+};
+
+/* An address of a mailbox "@domain", when it was refused. */
+static void
+describe_suspect(const char *address, const struct suspect *suspect, void *arg)
+{
+    const struct mailboxes *mailboxes = arg;
+    struct sendas_match match;
+
+    if (sendas_find_login(mailboxes->policy, address, &match) &&
+        match.rule == SENDAS_RULE_MAILBOX_DOMAIN)
+        (void)json_array_append_new(
+            mailboxes->list,
+            describe_mailbox(address, match.mailbox->credential->name,
+                             suspect));
+}
+
+/* Those of the configuration, then who was refused of an @domain. */
 static json_t *
 describe_mailboxes(const struct control *control)
 {
-    const struct config *config =
-        sendas_config(control->env.policy(control->env.arg));
-    json_t *list = json_array();
+    struct mailboxes mailboxes = {control->env.policy(control->env.arg),
+                                  json_array()};
+    const struct config *config = sendas_config(mailboxes.policy);
 
-    for (size_t i = 0; list != NULL && i < config->mailbox_count; i++)
+    if (mailboxes.list == NULL)
+        return NULL;
+    for (size_t i = 0; i < config->mailbox_count; i++) {
+        const struct config_mailbox *mailbox = &config->mailboxes[i];
+
         (void)json_array_append_new(
-            list, describe_mailbox(control, &config->mailboxes[i]));
-    return list;
+            mailboxes.list,
+            describe_mailbox(
+                mailbox->title, mailbox->credential->name,
+                lookups_suspect(control->env.lookups, mailbox->title)));
+    }
+    lookups_each_suspect(control->env.lookups, describe_suspect, &mailboxes);
+    return mailboxes.list;
 }
 
 static struct control_pending *
@@ -177,9 +229,9 @@ answer_status(const struct request *request)
         refresher_each(env->refresher, describe_credential, credentials);
     send_result(
         request->reply, request->arg,
-        json_pack("{s:{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o}",
+        json_pack("{s:{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o}",
                   "daemon", "version", PACKAGE_VERSION, "config",
-                  sendas_config(env->policy(env->arg))->path, "started",
+                  string(sendas_config(env->policy(env->arg))->path), "started",
                   (json_int_t)control->started_wall, "clients",
                   (json_int_t)env->clients(env->arg), "requests",
                   (json_int_t)counts.requests, "tokens_given",
@@ -203,10 +255,10 @@ on_token(const struct refresher_answer *answer, void *arg)
 
     if (answer->is_given) {
         send_result(pending->reply, pending->arg,
-                    json_pack("{s:s, s:s, s:I, s:s}", "mailbox",
-                              pending->mailbox, "token", token->text, "expires",
-                              (json_int_t)token->expires_wall, "fingerprint",
-                              token->fingerprint));
+                    json_pack("{s:o, s:s, s:I, s:s}", "mailbox",
+                              string(pending->mailbox), "token", token->text,
+                              "expires", (json_int_t)token->expires_wall,
+                              "fingerprint", token->fingerprint));
     } else {
         if (reason[0] == '\0') {
             reason = "fetching";

@@ -21,15 +21,17 @@
 #define CLIENTS_MAX     64
 #define IDLE_S          60
 #define WRITE_TIMEOUT_S 20
+#define OUTPUT_MAX      65536 /* bytes; stop answering who does not read */
 
 struct client {
     TAILQ_ENTRY(client) link;
     struct control_server *server;
     struct bufferevent *bev;
     struct control_pending *pending;
-    bool is_answering;
-    bool has_ended;
-    bool is_closing;
+    bool is_answering; /* inside answer_lines() */
+    bool is_paused;    /* nothing is read until it can be answered */
+    bool has_ended;    /* the client sends no more */
+    bool is_closing;   /* nothing more is read; close when all is written */
 };
 
 struct control_server {
@@ -92,20 +94,41 @@ answer_next(struct client *client)
     return true;
 }
 
+/*
+ * Read only while what comes can be answered. A bufferevent whose input is full
+ * and not drained calls back without end.
+ */
+static void
+pause_reading(struct client *client)
+{
+    bool should_pause =
+        client->is_closing || client->pending != NULL ||
+        evbuffer_get_length(bufferevent_get_output(client->bev)) > OUTPUT_MAX;
+
+    if (client->has_ended || should_pause == client->is_paused)
+        return;
+    client->is_paused = should_pause;
+    if (should_pause)
+        (void)bufferevent_disable(client->bev, EV_READ);
+    else if (bufferevent_enable(client->bev, EV_READ) < 0)
+        client->is_closing = true;
+}
+
 /* May free the client. */
 static void
 answer_lines(struct client *client)
 {
+    struct evbuffer *output = bufferevent_get_output(client->bev);
+
     client->is_answering = true;
     while (client->pending == NULL && !client->is_closing &&
-           answer_next(client))
+           evbuffer_get_length(output) <= OUTPUT_MAX && answer_next(client))
         ;
     client->is_answering = false;
-    if (client->is_closing)
-        (void)bufferevent_disable(client->bev, EV_READ);
+    pause_reading(client);
     if ((client->is_closing ||
          (client->has_ended && client->pending == NULL)) &&
-        evbuffer_get_length(bufferevent_get_output(client->bev)) == 0)
+        evbuffer_get_length(output) == 0)
         client_free(client);
 }
 

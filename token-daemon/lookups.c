@@ -674,6 +674,15 @@ lookups_suspect(const struct lookups *lookups, const char *mailbox)
 }
 
 void
+lookups_each_suspect(const struct lookups *lookups,
+                     void (*visit)(const char *mailbox,
+                                   const struct suspect *suspect, void *arg),
+                     void *arg)
+{
+    refusals_each(lookups->refusals, visit, arg);
+}
+
+void
 lookups_count(const struct lookups *lookups, struct lookups_counts *out)
 {
     *out = (struct lookups_counts){

@@ -71,6 +71,13 @@ void lookups_forget(struct lookups_pending **pending);
 const struct suspect *lookups_suspect(const struct lookups *lookups,
                                       const char *mailbox);
 
+/* Each mailbox that something is held against, those of an @domain too. */
+void lookups_each_suspect(const struct lookups *lookups,
+                          void (*visit)(const char *mailbox,
+                                        const struct suspect *suspect,
+                                        void *arg),
+                          void *arg);
+
 struct lookups_counts {
     uint64_t requests;
     uint64_t tokens_given;

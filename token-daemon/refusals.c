@@ -224,6 +224,15 @@ refusals_suspect(const struct refusals *refusals, const char *mailbox)
     return suspects_find(refusals->suspects, mailbox);
 }
 
+void
+refusals_each(const struct refusals *refusals,
+              void (*visit)(const char *mailbox, const struct suspect *suspect,
+                            void *arg),
+              void *arg)
+{
+    suspects_each(refusals->suspects, visit, arg);
+}
+
 uint64_t
 refusals_count(const struct refusals *refusals)
 {

@@ -64,6 +64,10 @@ void refusals_accepted(struct refusals *refusals, const char *mailbox,
 
 const struct suspect *refusals_suspect(const struct refusals *refusals,
                                        const char *mailbox);
+void refusals_each(const struct refusals *refusals,
+                   void (*visit)(const char *mailbox,
+                                 const struct suspect *suspect, void *arg),
+                   void *arg);
 uint64_t refusals_count(const struct refusals *refusals);
 size_t refusals_denied(const struct refusals *refusals);
 

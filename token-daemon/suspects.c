@@ -153,6 +153,20 @@ suspects_find(const struct suspects *suspects, const char *mailbox)
     return entry != NULL ? &entry->suspect : NULL;
 }
 
+void
+suspects_each(const struct suspects *suspects,
+              void (*visit)(const char *mailbox, const struct suspect *suspect,
+                            void *arg),
+              void *arg)
+{
+    const struct entry *entry;
+
+    TAILQ_FOREACH(entry, &suspects->oldest_first, link)
+    {
+        visit(entry->mailbox, &entry->suspect, arg);
+    }
+}
+
 size_t
 suspects_denied_count(const struct suspects *suspects)
 {

@@ -50,6 +50,12 @@ bool suspects_accepted(struct suspects *suspects, const char *mailbox,
 const struct suspect *suspects_find(const struct suspects *suspects,
                                     const char *mailbox);
 
+/* Each mailbox that something is held against, the longest unrefused first. */
+void suspects_each(const struct suspects *suspects,
+                   void (*visit)(const char *mailbox,
+                                 const struct suspect *suspect, void *arg),
+                   void *arg);
+
 /* How many mailboxes are denied now? */
 size_t suspects_denied_count(const struct suspects *suspects);
 

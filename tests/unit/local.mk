@@ -63,6 +63,7 @@ TOKEND_TESTS = \
 	%D%/test_assertion \
 	%D%/test_backoff \
 	%D%/test_child \
+	%D%/test_control \
 	%D%/test_delivery_status \
 	%D%/test_grant \
 	%D%/test_hardening \
@@ -111,6 +112,10 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_backoff_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_child_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_child_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_control_SOURCES = %D%/test_control.c $(FAKE_ENV)
+%C%_test_control_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_control_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_control_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_delivery_status_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_grant_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_hardening_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)

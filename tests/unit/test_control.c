@@ -1,0 +1,662 @@
+/*
+ * The verbs of xoauth2ctl, without a socket: one JSON object in, one out. Rows
+ * are requests that are answered at once; the rest needs a world.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "common/sendas.h"
+#include "common/util.h"
+#include "tests/unit/fake_env.h"
+#include "token-daemon/control.h"
+
+#define RELAY   "relay@contoso.example"
+#define APP     "alarm@apps.contoso.example"
+#define CLIENTS 7
+#define TOKEN   "eyJ0eXAi.text"
+
+#define CREDENTIAL(name)                                     \
+    "credential \"" name "\" {\n provider = \"microsoft\"\n" \
+    " tenant = \"contoso.example\"\n client_id = \"id\"\n"   \
+    " client_secret = {\"file:/etc/contoso\"}\n}\n"
+#define CONFIG                                                         \
+    CREDENTIAL("contoso")                                              \
+    CREDENTIAL("second")                                               \
+    "mailbox \"" RELAY "\" { credential = \"contoso\" }\n"             \
+    "mailbox \"@apps.contoso.example\" { credential = \"contoso\" }\n" \
+    "mailbox \"second@contoso.example\" { credential = \"second\" }\n" \
+    "milter { default_mailbox = \"" RELAY "\" }\n"                     \
+    "tokend { allow = {} }\n"
+#define WITHOUT                                           \
+    CREDENTIAL("second")                                  \
+    "mailbox \"" RELAY "\" { credential = \"second\" }\n" \
+    "milter { default_mailbox = \"" RELAY "\" }\ntokend { allow = {} }\n"
+
+#define REQUEST(rest)    "{\"version\":1," rest "}"
+#define STATUS           REQUEST("\"verb\":\"status\"")
+#define TOKEN_OF(who)    REQUEST("\"verb\":\"token\",\"mailbox\":\"" who "\"")
+#define BAD_REQUEST      "bad-request"
+#define UNKNOWN          "unknown-mailbox"
+#define TOKEN_LINE(rest) REQUEST("\"verb\":\"token\"" rest)
+
+struct row {
+    const char *name;
+    const char *line;
+    size_t len;       /* 0: up to the NUL */
+    const char *want; /* code of the error; NULL: it is answered well */
+};
+
+static struct row rows[] = {
+    {"status", STATUS, 0, NULL},
+    {"reload", REQUEST("\"verb\":\"reload\""), 0, NULL},
+    {"blanks and more fields do no harm",
+     "  { \"verb\" : \"status\", \"version\" : 1, \"more\" : [1] }\r", 0, NULL},
+    {"an empty line", "", 0, BAD_REQUEST},
+    {"no JSON", "status", 0, BAD_REQUEST},
+    {"JSON that is not whole", "{\"version\":1,\"verb\":\"status\"", 0,
+     BAD_REQUEST},
+    {"JSON with more behind it", STATUS "x", 0, BAD_REQUEST},
+    {"an array", "[1]", 0, BAD_REQUEST},
+    {"a string", "\"status\"", 0, BAD_REQUEST},
+    {"the same field twice",
+     "{\"version\":1,\"verb\":\"status\",\"verb\":\"reload\"}", 0, BAD_REQUEST},
+    {"a NUL in it", "{\"version\":1,\0\"verb\":\"status\"}", 30, BAD_REQUEST},
+    {"bytes that are no UTF-8", "{\"version\":1,\"verb\":\"\xff\"}", 0,
+     BAD_REQUEST},
+    {"nested without end",
+     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", 0,
+     BAD_REQUEST},
+    {"no version", "{\"verb\":\"status\"}", 0, "bad-version"},
+    {"another version", "{\"version\":2,\"verb\":\"status\"}", 0,
+     "bad-version"},
+    {"a version that is a string", "{\"version\":\"1\",\"verb\":\"status\"}", 0,
+     "bad-version"},
+    {"a version that is a fraction", "{\"version\":1.0,\"verb\":\"status\"}", 0,
+     "bad-version"},
+    {"no verb", "{\"version\":1}", 0, "unknown-verb"},
+    {"a verb that is a number", REQUEST("\"verb\":1"), 0, "unknown-verb"},
+    {"an unknown verb", REQUEST("\"verb\":\"stat\""), 0, "unknown-verb"},
+    {"a verb in capitals", REQUEST("\"verb\":\"STATUS\""), 0, "unknown-verb"},
+    {"token of nobody", TOKEN_LINE(""), 0, BAD_REQUEST},
+    {"token of a number", TOKEN_LINE(",\"mailbox\":1"), 0, BAD_REQUEST},
+    {"token of an unknown mailbox", TOKEN_OF("who@else.example"), 0, UNKNOWN},
+    {"token of an @domain", TOKEN_OF("@apps.contoso.example"), 0, UNKNOWN},
+    {"token of no address", TOKEN_OF("relay"), 0, UNKNOWN},
+    {"token of an empty name", TOKEN_OF(""), 0, UNKNOWN},
+    {"min below zero", TOKEN_LINE(",\"mailbox\":\"" RELAY "\",\"min\":-1"), 0,
+     BAD_REQUEST},
+    {"min of more than a day",
+     TOKEN_LINE(",\"mailbox\":\"" RELAY "\",\"min\":86401"), 0, BAD_REQUEST},
+    {"min that is a string",
+     TOKEN_LINE(",\"mailbox\":\"" RELAY "\",\"min\":\"1\""), 0, BAD_REQUEST},
+    {"min that is a fraction",
+     TOKEN_LINE(",\"mailbox\":\"" RELAY "\",\"min\":1.5"), 0, BAD_REQUEST},
+};
+
+/* ---- The world ---------------------------------------------------------- */
+
+struct reply {
+    unsigned count;
+    json_t *body;
+    struct control_pending *pending;
+};
+
+struct world {
+    const struct row *row; /* NULL: a test of its own */
+    struct fake_env *env;
+    struct refresher *refresher;
+    struct lookups *lookups;
+    struct control *control;
+    struct sendas *policy;
+    struct reply reply; /* to the last request */
+    unsigned reloads;
+    const char *reload_error; /* NULL: a reload works */
+};
+
+static const struct sendas *
+policy_of(void *arg)
+{
+    const struct world *world = arg;
+
+    return world->policy;
+}
+
+static int
+reload(void *arg, struct err *err)
+{
+    struct world *world = arg;
+
+    world->reloads++;
+    return world->reload_error != NULL
+               ? err_set(err, ERR_CONFIG, "%s", world->reload_error)
+               : 0;
+}
+
+static size_t
+clients_of(void *arg)
+{
+    (void)arg;
+    return CLIENTS;
+}
+
+static int64_t
+wall_of(void *arg)
+{
+    const struct world *world = arg;
+
+    return FAKE_ENV_WALL + fake_env_now(world->env) / 1000;
+}
+
+static void
+configure(struct world *world, const char *text)
+{
+    struct config *config = fake_env_config(text);
+    struct err err = {ERR_NONE, ""};
+    struct sendas *policy = sendas_new(config, &err);
+
+    assert_non_null(policy);
+    assert_int_equal(lookups_configure(world->lookups, policy, &err), 0);
+    sendas_unref(&world->policy);
+    world->policy = policy;
+    assert_int_equal(refresher_configure(world->refresher, config, &err), 0);
+    config_unref(&config);
+}
+
+static int
+set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+
+    assert_non_null(world);
+    world->row = *state;
+    world->env = fake_env_new();
+    fake_env_forbid(world->env, TOKEN);
+    world->refresher = refresher_new(fake_env_refresher(world->env));
+    assert_non_null(world->refresher);
+    world->lookups =
+        lookups_new(fake_env_lookups(world->env), world->refresher);
+    assert_non_null(world->lookups);
+    configure(world, CONFIG);
+    world->control = control_new(&(struct control_env){
+        .refresher = world->refresher,
+        .lookups = world->lookups,
+        .policy = policy_of,
+        .reload = reload,
+        .clients = clients_of,
+        .wall = wall_of,
+        .arg = world,
+    });
+    assert_non_null(world->control);
+    *state = world;
+    return 0;
+}
+
+static void
+drop_reply(struct reply *reply)
+{
+    control_forget(&reply->pending);
+    json_decref(reply->body);
+    *reply = (struct reply){0};
+}
+
+static int
+tear_down(void **state)
+{
+    struct world *world = *state;
+
+    drop_reply(&world->reply);
+    control_free(&world->control);
+    lookups_free(&world->lookups);
+    refresher_free(&world->refresher);
+    sendas_unref(&world->policy);
+    fake_env_free(&world->env);
+    free(world);
+    return 0;
+}
+
+static void
+on_reply(const char *line, void *arg)
+{
+    struct reply *reply = arg;
+
+    reply->count++;
+    reply->pending = NULL;
+    assert_non_null(line);
+    assert_null(strchr(line, '\n'));
+    json_decref(reply->body);
+    reply->body = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(reply->body);
+    assert_int_equal(
+        json_integer_value(json_object_get(reply->body, "version")), 1);
+}
+
+static void
+ask(struct world *world, const char *line, size_t len)
+{
+    struct control_pending *pending;
+    /* Not NUL-terminated, so that the sanitizer sees a byte too many. */
+    char *copy = malloc(len > 0 ? len : 1);
+
+    assert_non_null(copy);
+    memcpy(copy, line, len);
+    drop_reply(&world->reply);
+    pending = control_ask(world->control, copy, len, on_reply, &world->reply);
+    free(copy);
+    if (pending != NULL)
+        world->reply.pending = pending;
+    assert_int_equal(world->reply.count, pending == NULL ? 1 : 0);
+}
+
+static void
+ask_text(struct world *world, const char *line)
+{
+    ask(world, line, strlen(line));
+}
+
+/* The `result` of an answer that went well. */
+static const json_t *
+result_of(const struct world *world)
+{
+    assert_int_equal(world->reply.count, 1);
+    assert_true(json_is_true(json_object_get(world->reply.body, "ok")));
+    assert_null(json_object_get(world->reply.body, "error"));
+    return json_object_get(world->reply.body, "result");
+}
+
+static void
+assert_error(const struct world *world, const char *code)
+{
+    const json_t *error = json_object_get(world->reply.body, "error");
+
+    assert_int_equal(world->reply.count, 1);
+    assert_true(json_is_false(json_object_get(world->reply.body, "ok")));
+    assert_null(json_object_get(world->reply.body, "result"));
+    assert_string_equal(json_string_value(json_object_get(error, "code")),
+                        code);
+    assert_true(json_string_length(json_object_get(error, "text")) > 0);
+}
+
+static const char *
+text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    assert_non_null(text);
+    return text;
+}
+
+static json_int_t
+number_of(const json_t *object, const char *key)
+{
+    const json_t *number = json_object_get(object, key);
+
+    assert_true(json_is_integer(number));
+    return json_integer_value(number);
+}
+
+/* The object of `list` in the result whose `key` is `value`; or NULL. */
+static const json_t *
+find(const struct world *world, const char *list, const char *key,
+     const char *value)
+{
+    const json_t *array = json_object_get(result_of(world), list);
+
+    assert_true(json_is_array(array));
+    for (size_t i = 0; i < json_array_size(array); i++)
+        if (strcmp(text_of(json_array_get(array, i), key), value) == 0)
+            return json_array_get(array, i);
+    return NULL;
+}
+
+static void
+ignore_reply(enum socketmap_status status, const char *data, size_t len,
+             void *arg)
+{
+    (void)data;
+    (void)len;
+    (void)arg;
+    assert_int_equal(status, SOCKETMAP_OK);
+}
+
+/* A server refuses the login of a mailbox. */
+static void
+refuse(struct world *world, const char *key)
+{
+    struct socketmap_request request = {"refused", 7, key, strlen(key)};
+
+    assert_null(lookups_ask(world->lookups, &request, 1, ignore_reply, NULL));
+}
+
+static void
+give(struct world *world, const char *text)
+{
+    fake_env_answer(world->env,
+                    &(struct fake_answer){.text = text, .life_s = 3600});
+}
+
+/* Tokens for both credentials. */
+static void
+get_first(struct world *world)
+{
+    fake_env_advance(world->env, 0);
+    give(world, TOKEN "-1");
+    give(world, TOKEN "-2");
+}
+
+static void
+check_row(void **state)
+{
+    struct world *world = *state;
+    const struct row *row = world->row;
+
+    get_first(world);
+    ask(world, row->line, row->len > 0 ? row->len : strlen(row->line));
+    if (row->want == NULL)
+        assert_true(json_is_object(result_of(world)));
+    else
+        assert_error(world, row->want);
+}
+
+/* ---- status -------------------------------------------------------------- */
+
+static void
+status_tells_of_the_daemon(void **state)
+{
+    struct world *world = *state;
+    const json_t *daemon;
+
+    get_first(world);
+    refuse(world, RELAY " host=smtp.office365.com");
+    fake_env_advance(world->env, 10000);
+    ask_text(world, STATUS);
+    daemon = json_object_get(result_of(world), "daemon");
+    assert_int_equal(number_of(daemon, "started"), FAKE_ENV_WALL);
+    assert_int_equal(number_of(daemon, "clients"), CLIENTS);
+    assert_int_equal(number_of(daemon, "requests"), 1);
+    assert_int_equal(number_of(daemon, "tokens_given"), 0);
+    assert_int_equal(number_of(daemon, "refusals"), 1);
+    assert_int_equal(number_of(daemon, "denied_mailboxes"), 0);
+    assert_true(text_of(daemon, "version")[0] != '\0');
+    assert_non_null(strstr(text_of(daemon, "config"), "relay.conf"));
+}
+
+static void
+status_tells_of_a_token_but_not_which(void **state)
+{
+    struct world *world = *state;
+    const json_t *credential;
+    char *text;
+
+    get_first(world);
+    fake_env_advance(world->env, 100 * 1000);
+    ask_text(world, STATUS);
+    credential = find(world, "credentials", "name", "contoso");
+    assert_non_null(credential);
+    assert_string_equal(text_of(credential, "state"), "ready");
+    assert_true(json_is_true(json_object_get(credential, "has_token")));
+    assert_int_equal(strlen(text_of(credential, "fingerprint")), 16);
+    assert_int_equal(number_of(credential, "token_left_s"), 3500);
+    assert_int_equal(number_of(credential, "next_fetch_s"), 1700);
+    assert_int_equal(number_of(credential, "failures"), 0);
+    assert_int_equal(number_of(credential, "requests"), 1);
+    assert_string_equal(text_of(credential, "secret"), "file:/etc/contoso");
+    assert_true(json_is_null(json_object_get(credential, "error")));
+    assert_true(
+        json_is_null(json_object_get(credential, "certificate_not_after")));
+    text = json_dumps(world->reply.body, 0);
+    assert_null(strstr(text, TOKEN));
+    free(text);
+}
+
+static void
+status_tells_why_there_is_no_token(void **state)
+{
+    struct world *world = *state;
+    const json_t *credential, *error;
+
+    fake_env_advance(world->env, 0);
+    fake_env_answer(world->env,
+                    &(struct fake_answer){.problem = PROBLEM_BAD_SECRET,
+                                          .hint = "add a secret"});
+    ask_text(world, STATUS);
+    credential = find(world, "credentials", "name", "contoso");
+    assert_string_equal(text_of(credential, "state"), "backoff");
+    assert_true(json_is_false(json_object_get(credential, "has_token")));
+    assert_true(json_is_null(json_object_get(credential, "fingerprint")));
+    assert_int_equal(number_of(credential, "token_left_s"), 0);
+    assert_int_equal(number_of(credential, "next_fetch_s"), 60);
+    error = json_object_get(credential, "error");
+    assert_string_equal(text_of(error, "reason"), "bad-secret");
+    assert_string_equal(text_of(error, "hint"), "add a secret");
+    assert_int_equal(number_of(error, "at"), FAKE_ENV_WALL);
+
+    credential = find(world, "credentials", "name", "second");
+    assert_string_equal(text_of(credential, "state"), "fetching");
+    assert_true(json_is_null(json_object_get(credential, "next_fetch_s")));
+}
+
+static void
+status_does_not_tell_of_a_token_that_is_dead(void **state)
+{
+    struct world *world = *state;
+    const json_t *credential;
+
+    get_first(world);
+    fake_env_suspend(world->env, 3600 * 1000);
+    ask_text(world, STATUS);
+    credential = find(world, "credentials", "name", "contoso");
+    assert_true(json_is_false(json_object_get(credential, "has_token")));
+    assert_true(json_is_null(json_object_get(credential, "fingerprint")));
+    assert_int_equal(number_of(credential, "token_left_s"), 0);
+}
+
+/* The state of a mailbox in a new status; NULL: it is not there. */
+static const char *
+mailbox_state(struct world *world, const char *address)
+{
+    const json_t *mailbox;
+
+    ask_text(world, STATUS);
+    mailbox = find(world, "mailboxes", "address", address);
+    return mailbox != NULL ? text_of(mailbox, "state") : NULL;
+}
+
+static void
+status_tells_which_mailbox_is_refused_and_denied(void **state)
+{
+    struct world *world = *state;
+
+    get_first(world);
+    assert_string_equal(mailbox_state(world, RELAY), "ok");
+    refuse(world, RELAY " host=smtp.office365.com");
+    assert_string_equal(mailbox_state(world, RELAY), "refused");
+    give(world, TOKEN "-3");
+    refuse(world, RELAY " host=smtp.office365.com");
+    assert_string_equal(mailbox_state(world, RELAY), "denied");
+    assert_string_equal(mailbox_state(world, "second@contoso.example"), "ok");
+}
+
+static void
+status_tells_which_address_of_a_domain_is_denied(void **state)
+{
+    struct world *world = *state;
+    const json_t *mailbox;
+
+    get_first(world);
+    assert_null(mailbox_state(world, APP));
+    refuse(world, APP " host=smtp.office365.com");
+    give(world, TOKEN "-3");
+    refuse(world, APP " host=smtp.office365.com");
+    assert_string_equal(mailbox_state(world, APP), "denied");
+    assert_string_equal(mailbox_state(world, "@apps.contoso.example"), "ok");
+    mailbox = find(world, "mailboxes", "address", APP);
+    assert_string_equal(text_of(mailbox, "credential"), "contoso");
+    assert_int_equal(number_of(mailbox, "since"), FAKE_ENV_WALL);
+    configure(world, WITHOUT); /* it has no such domain */
+    assert_null(mailbox_state(world, APP));
+}
+
+/* ---- token --------------------------------------------------------------- */
+
+static void
+a_token_is_given_with_what_is_known_of_it(void **state)
+{
+    struct world *world = *state;
+
+    get_first(world);
+    ask_text(world, TOKEN_OF("Alarm@apps.contoso.example"));
+    assert_string_equal(text_of(result_of(world), "token"), TOKEN "-1");
+    assert_string_equal(text_of(result_of(world), "mailbox"),
+                        "Alarm@apps.contoso.example");
+    assert_int_equal(number_of(result_of(world), "expires"),
+                     FAKE_ENV_WALL + 3600);
+    assert_int_equal(strlen(text_of(result_of(world), "fingerprint")), 16);
+}
+
+static void
+a_token_that_is_being_fetched_is_waited_for(void **state)
+{
+    struct world *world = *state;
+
+    ask_text(world, TOKEN_OF(RELAY));
+    assert_int_equal(world->reply.count, 0);
+    give(world, TOKEN "-1");
+    assert_string_equal(text_of(result_of(world), "token"), TOKEN "-1");
+}
+
+static void
+a_token_with_more_life_is_waited_for(void **state)
+{
+    struct world *world = *state;
+
+    get_first(world);
+    fake_env_advance(world->env, 3000 * 1000);
+    ask_text(world, TOKEN_LINE(",\"mailbox\":\"" RELAY "\",\"min\":601"));
+    assert_int_equal(world->reply.count, 0);
+    ask_text(world, TOKEN_LINE(",\"mailbox\":\"" RELAY "\",\"min\":600"));
+    assert_string_equal(text_of(result_of(world), "token"), TOKEN "-1");
+}
+
+static void
+after_15_seconds_there_is_an_answer(void **state)
+{
+    struct world *world = *state;
+
+    ask_text(world, TOKEN_OF(RELAY));
+    fake_env_advance(world->env, 14999);
+    assert_int_equal(world->reply.count, 0);
+    fake_env_advance(world->env, 1);
+    assert_error(world, "fetching");
+}
+
+static void
+a_failure_is_told_with_its_word(void **state)
+{
+    struct world *world = *state;
+
+    ask_text(world, TOKEN_OF(RELAY));
+    fake_env_answer(world->env,
+                    &(struct fake_answer){.problem = PROBLEM_BAD_SECRET});
+    assert_error(world, "bad-secret");
+}
+
+static void
+who_goes_away_is_not_answered(void **state)
+{
+    struct world *world = *state;
+
+    ask_text(world, TOKEN_OF(RELAY));
+    control_forget(&world->reply.pending);
+    assert_null(world->reply.pending);
+    control_forget(&world->reply.pending);
+    give(world, TOKEN "-1");
+    assert_int_equal(world->reply.count, 0);
+}
+
+static void
+who_waits_is_told_when_the_credential_goes(void **state)
+{
+    struct world *world = *state;
+
+    ask_text(world, TOKEN_OF(RELAY));
+    configure(world, WITHOUT);
+    assert_error(world, "unknown-mailbox");
+}
+
+/* ---- reload -------------------------------------------------------------- */
+
+static void
+a_reload_that_fails_says_why(void **state)
+{
+    struct world *world = *state;
+
+    world->reload_error = "relay.conf:3: no such option";
+    ask_text(world, REQUEST("\"verb\":\"reload\""));
+    assert_error(world, "bad-configuration");
+    assert_string_equal(
+        text_of(json_object_get(world->reply.body, "error"), "text"),
+        "relay.conf:3: no such option");
+    assert_int_equal(world->reloads, 1);
+}
+
+/* A text is cut at a byte, maybe within a character; names may be any bytes. */
+static void
+a_text_that_is_no_utf8_is_told_all_the_same(void **state)
+{
+    struct world *world = *state;
+
+    world->reload_error = "j\xc3\xb6rg\xc3";
+    ask_text(world, REQUEST("\"verb\":\"reload\""));
+    assert_error(world, "bad-configuration");
+    assert_string_equal(
+        text_of(json_object_get(world->reply.body, "error"), "text"), "j??rg?");
+    world->reload_error = "j\xc3\xb6rg";
+    ask_text(world, REQUEST("\"verb\":\"reload\""));
+    assert_string_equal(
+        text_of(json_object_get(world->reply.body, "error"), "text"),
+        "j\xc3\xb6rg");
+}
+
+#define WORLD_TEST(test) \
+    cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int
+main(void)
+{
+    static const struct CMUnitTest others[] = {
+        WORLD_TEST(status_tells_of_the_daemon),
+        WORLD_TEST(status_tells_of_a_token_but_not_which),
+        WORLD_TEST(status_tells_why_there_is_no_token),
+        WORLD_TEST(status_does_not_tell_of_a_token_that_is_dead),
+        WORLD_TEST(status_tells_which_mailbox_is_refused_and_denied),
+        WORLD_TEST(status_tells_which_address_of_a_domain_is_denied),
+        WORLD_TEST(a_token_is_given_with_what_is_known_of_it),
+        WORLD_TEST(a_token_that_is_being_fetched_is_waited_for),
+        WORLD_TEST(a_token_with_more_life_is_waited_for),
+        WORLD_TEST(after_15_seconds_there_is_an_answer),
+        WORLD_TEST(a_failure_is_told_with_its_word),
+        WORLD_TEST(who_goes_away_is_not_answered),
+        WORLD_TEST(who_waits_is_told_when_the_credential_goes),
+        WORLD_TEST(a_reload_that_fails_says_why),
+        WORLD_TEST(a_text_that_is_no_utf8_is_told_all_the_same),
+    };
+    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        tests[i] = (struct CMUnitTest){
+            .name = rows[i].name,
+            .test_func = check_row,
+            .setup_func = set_up,
+            .teardown_func = tear_down,
+            .initial_state = &rows[i],
+        };
+    memcpy(&tests[ARRAY_LEN(rows)], others, sizeof(others));
+    return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+}
