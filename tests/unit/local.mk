@@ -64,6 +64,7 @@ TOKEND_TESTS = \
 	%D%/test_backoff \
 	%D%/test_child \
 	%D%/test_control \
+	%D%/test_control_server \
 	%D%/test_delivery_status \
 	%D%/test_grant \
 	%D%/test_hardening \
@@ -116,6 +117,11 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_control_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_control_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_control_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_control_server_SOURCES = %D%/test_control_server.c $(FAKE_ENV) \
+	%D%/scratch.c %D%/scratch.h %D%/wire_client.c %D%/wire_client.h
+%C%_test_control_server_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_control_server_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_control_server_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_delivery_status_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_grant_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_hardening_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)

@@ -1,0 +1,525 @@
+/*
+ * The control server over a real Unix socket, in an event loop that the test
+ * runs. What the verbs say is test_control's matter; here are lines, waiting,
+ * and who may connect.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "common/buf.h"
+#include "common/sendas.h"
+#include "common/util.h"
+#include "tests/unit/fake_env.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/wire_client.h"
+#include "token-daemon/control_server.h"
+
+#define RELAY       "relay@contoso.example"
+#define TOKEN       "eyJ0eXAi.text"
+#define NOBODY      65534
+#define CLIENTS_MAX 64
+
+#define CREDENTIAL(name)                                     \
+    "credential \"" name "\" {\n provider = \"microsoft\"\n" \
+    " tenant = \"contoso.example\"\n client_id = \"id\"\n"   \
+    " client_secret = {\"file:/etc/contoso\"}\n}\n"
+#define MAILBOX_OF(name)                                    \
+    "mailbox \"" RELAY "\" { credential = \"" name "\" }\n" \
+    "milter { default_mailbox = \"" RELAY "\" }\ntokend { allow = {} }\n"
+#define FIRST_CONFIG  CREDENTIAL("first") MAILBOX_OF("first")
+#define SECOND_CONFIG CREDENTIAL("second") MAILBOX_OF("second")
+
+#define STATUS "{\"version\":1,\"verb\":\"status\"}\n"
+#define RELOAD "{\"version\":1,\"verb\":\"reload\"}\n"
+#define GET_TOKEN \
+    "{\"version\":1,\"verb\":\"token\",\"mailbox\":\"" RELAY "\"}\n"
+#define WHAT     "{\"version\":1,\"verb\":\"what\"}\n"
+#define RELOADED "{\"version\":1,\"ok\":true,\"result\":{}}\n"
+#define UNKNOWN                                                         \
+    "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"unknown-verb\"," \
+    "\"text\":\"the verbs are status, token and reload\"}}\n"
+#define BAD                                                            \
+    "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"bad-request\"," \
+    "\"text\":\"a request is one JSON object on one line\"}}\n"
+#define GONE                                                               \
+    "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"unknown-mailbox\"," \
+    "\"text\":\"the credential is no longer configured\"}}\n"
+
+struct row {
+    const char *name;
+    const char *input;
+    const char *want;
+};
+
+static struct row rows[] = {
+    {"a line is answered by a line", RELOAD, RELOADED},
+    {"lines that come at once are answered in order", RELOAD WHAT RELOAD,
+     RELOADED UNKNOWN RELOADED},
+    {"a line that is not whole is waited for", RELOAD "{\"version\"", RELOADED},
+    {"an empty line is a bad one", "\n" RELOAD, BAD RELOADED},
+    {"a bad line is no reason to hang up", "GET / HTTP/1.1\r\n" RELOAD,
+     BAD RELOADED},
+    {"nothing at all", "", ""},
+};
+
+struct world {
+    const struct row *row; /* NULL: a test of its own */
+    struct event_base *base;
+    struct fake_env *env;
+    struct refresher *refresher;
+    struct lookups *lookups;
+    struct control *control;
+    struct control_server *server;
+    struct sendas *policy;
+    const char *next_config; /* what a reload reads; NULL: nothing changes */
+    int fd;
+};
+
+static const struct sendas *
+policy_of(void *arg)
+{
+    const struct world *world = arg;
+
+    return world->policy;
+}
+
+static void
+configure(struct world *world, const char *text)
+{
+    struct config *config = fake_env_config(text);
+    struct err err = {ERR_NONE, ""};
+    struct sendas *policy = sendas_new(config, &err);
+
+    assert_non_null(policy);
+    assert_int_equal(lookups_configure(world->lookups, policy, &err), 0);
+    sendas_unref(&world->policy);
+    world->policy = policy;
+    assert_int_equal(refresher_configure(world->refresher, config, &err), 0);
+    config_unref(&config);
+}
+
+static int
+reload(void *arg, struct err *err)
+{
+    struct world *world = arg;
+
+    (void)err;
+    if (world->next_config != NULL)
+        configure(world, world->next_config);
+    return 0;
+}
+
+static size_t
+no_clients(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int64_t
+wall_of(void *arg)
+{
+    (void)arg;
+    return FAKE_ENV_WALL;
+}
+
+static int
+set_up(void **state)
+{
+    struct world *world = calloc(1, sizeof(*world));
+
+    assert_non_null(world);
+    world->row = *state;
+    world->base = event_base_new();
+    world->env = fake_env_new();
+    world->refresher = refresher_new(fake_env_refresher(world->env));
+    assert_non_null(world->refresher);
+    world->lookups =
+        lookups_new(fake_env_lookups(world->env), world->refresher);
+    assert_non_null(world->lookups);
+    configure(world, FIRST_CONFIG);
+    world->control = control_new(&(struct control_env){
+        .refresher = world->refresher,
+        .lookups = world->lookups,
+        .policy = policy_of,
+        .reload = reload,
+        .clients = no_clients,
+        .wall = wall_of,
+        .arg = world,
+    });
+    assert_non_null(world->control);
+    world->fd = wire_client_listen(scratch_path("control"), 128);
+    world->server = control_server_new(world->base, world->fd, world->control);
+    assert_non_null(world->server);
+    *state = world;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    struct world *world = *state;
+
+    control_server_free(&world->server);
+    assert_null(world->server);
+    control_server_free(&world->server);
+    control_free(&world->control);
+    lookups_free(&world->lookups);
+    refresher_free(&world->refresher);
+    sendas_unref(&world->policy);
+    fake_env_free(&world->env);
+    event_base_free(world->base);
+    (void)close(world->fd); /* the server does not own it */
+    (void)unlink(scratch_path("control"));
+    free(world);
+    return 0;
+}
+
+static struct wire_client *
+connect_to(struct world *world)
+{
+    return wire_client_new(world->base, scratch_path("control"));
+}
+
+static void
+send_text(struct wire_client *client, const char *text)
+{
+    wire_client_send(client, text, strlen(text));
+}
+
+static void
+give(struct world *world, const char *text)
+{
+    fake_env_answer(world->env,
+                    &(struct fake_answer){.text = text, .life_s = 3600});
+    wire_client_work(world->base);
+}
+
+static size_t
+count_lines(const struct wire_client *client)
+{
+    size_t count = 0;
+
+    for (const char *p = wire_client_got(client); *p != '\0'; p++)
+        count += *p == '\n' ? 1 : 0;
+    return count;
+}
+
+static void
+check_row(void **state)
+{
+    struct world *world = *state;
+    const struct row *row = world->row;
+    size_t len = strlen(row->input);
+    struct wire_client *client;
+
+    /* All at once, then byte by byte. */
+    for (size_t part = len > 0 ? len : 1;; part = 1) {
+        client = connect_to(world);
+        for (size_t i = 0; i < len; i += part)
+            wire_client_send(client, row->input + i, part);
+        wire_client_settle(client);
+        assert_string_equal(wire_client_got(client), row->want);
+        assert_false(wire_client_is_closed(client));
+        wire_client_end(client);
+        assert_string_equal(wire_client_got(client), row->want);
+        assert_true(wire_client_is_closed(client));
+        wire_client_free(&client);
+        if (part == 1)
+            break;
+    }
+}
+
+static void
+a_line_that_is_too_long_ends_the_connection(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+    struct wire_client *other = connect_to(world);
+    struct buf line;
+
+    buf_init(&line, 1 << 20);
+    buf_append_str(&line, RELOAD);
+    for (size_t i = 0; i < CONTROL_REQUEST_MAX; i++)
+        buf_append_char(&line, ' ');
+    wire_client_send(client, line.data, line.len);
+    assert_string_equal(wire_client_got(client), RELOADED);
+    assert_true(wire_client_is_closed(client));
+    send_text(other, RELOAD);
+    assert_string_equal(wire_client_got(other), RELOADED);
+    buf_clear(&line);
+    wire_client_free(&client);
+    wire_client_free(&other);
+}
+
+static void
+the_longest_line_is_answered(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+    struct buf line;
+
+    buf_init(&line, 1 << 20);
+    while (line.len < CONTROL_REQUEST_MAX - strlen(RELOAD))
+        buf_append_char(&line, ' ');
+    buf_append_str(&line, RELOAD);
+    wire_client_send(client, line.data, line.len);
+    assert_string_equal(wire_client_got(client), RELOADED);
+    buf_clear(&line);
+    wire_client_free(&client);
+}
+
+static void
+who_waits_is_answered_before_what_came_after(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+
+    send_text(client, RELOAD GET_TOKEN RELOAD);
+    assert_string_equal(wire_client_got(client), RELOADED);
+    give(world, TOKEN);
+    wire_client_settle(client);
+    assert_int_equal(count_lines(client), 3);
+    assert_non_null(strstr(wire_client_got(client), "\"" TOKEN "\""));
+    assert_string_equal(wire_client_got(client) + wire_client_got_len(client) -
+                            strlen(RELOADED),
+                        RELOADED);
+    wire_client_free(&client);
+}
+
+/* The reload runs in the middle of the answers to a fetch. */
+static void
+a_reload_behind_a_token_may_take_its_credential_away(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+    struct wire_client *others[5];
+
+    world->next_config = SECOND_CONFIG;
+    send_text(client, GET_TOKEN RELOAD STATUS);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        others[i] = connect_to(world);
+        send_text(others[i], GET_TOKEN);
+    }
+    give(world, TOKEN);
+    wire_client_settle(client);
+    assert_int_equal(count_lines(client), 3);
+    assert_non_null(strstr(wire_client_got(client), "\"" TOKEN "\""));
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        wire_client_settle(others[i]);
+        assert_string_equal(wire_client_got(others[i]), GONE);
+        wire_client_free(&others[i]);
+    }
+    wire_client_free(&client);
+}
+
+static void
+who_is_told_that_its_credential_went_may_reload(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+    struct wire_client *other = connect_to(world);
+
+    send_text(client, GET_TOKEN RELOAD);
+    send_text(other, GET_TOKEN);
+    world->next_config = SECOND_CONFIG;
+    configure(world, SECOND_CONFIG);
+    wire_client_settle(client);
+    wire_client_settle(other);
+    assert_string_equal(wire_client_got(client), GONE RELOADED);
+    assert_string_equal(wire_client_got(other), GONE);
+    wire_client_free(&client);
+    wire_client_free(&other);
+}
+
+static void
+who_half_closed_and_waits_is_answered(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+
+    send_text(client, GET_TOKEN WHAT);
+    wire_client_end(client);
+    assert_false(wire_client_is_closed(client));
+    give(world, TOKEN);
+    wire_client_settle(client);
+    assert_int_equal(count_lines(client), 2);
+    assert_true(wire_client_is_closed(client));
+    wire_client_free(&client);
+}
+
+static void
+who_goes_away_while_it_waits_disturbs_nobody(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+    struct wire_client *other = connect_to(world);
+
+    send_text(client, GET_TOKEN);
+    send_text(other, GET_TOKEN);
+    wire_client_free(&client);
+    wire_client_work(world->base);
+    give(world, TOKEN);
+    wire_client_settle(other);
+    assert_int_equal(count_lines(other), 1);
+    wire_client_free(&other);
+}
+
+/* The loop does not spin while it waits, or the test fails. */
+static void
+who_waits_may_have_sent_more_than_fits(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+    struct buf lines;
+
+    buf_init(&lines, 1 << 20);
+    buf_append_str(&lines, GET_TOKEN);
+    for (int i = 0; i < 2500; i++)
+        buf_append_str(&lines, RELOAD);
+    assert_int_equal(wire_client_push(client, lines.data, lines.len),
+                     lines.len);
+    wire_client_settle(client);
+    assert_string_equal(wire_client_got(client), "");
+    give(world, TOKEN);
+    wire_client_settle(client);
+    assert_int_equal(count_lines(client), 2501);
+    buf_clear(&lines);
+    wire_client_free(&client);
+}
+
+static void
+who_does_not_read_is_answered_no_more_until_it_does(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+    struct buf lines;
+    size_t sent = 0;
+
+    buf_init(&lines, 1 << 20);
+    for (int i = 0; i < 100; i++)
+        buf_append_str(&lines, STATUS);
+    for (int i = 0; i < 1000; i++) {
+        size_t n = wire_client_push(client, lines.data, lines.len);
+
+        sent += n;
+        if (n < lines.len)
+            break;
+    }
+    assert_true(sent > CONTROL_REQUEST_MAX);
+    assert_true(sent < 1000 * lines.len); /* it was not all taken */
+    wire_client_settle(client);
+    assert_int_equal(count_lines(client), sent / strlen(STATUS));
+    buf_clear(&lines);
+    wire_client_free(&client);
+}
+
+static void
+when_it_is_full_the_next_one_is_closed(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *clients[CLIENTS_MAX];
+    struct wire_client *more;
+
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        clients[i] = connect_to(world);
+    wire_client_work(world->base);
+    more = connect_to(world);
+    wire_client_settle(more);
+    assert_true(wire_client_is_closed(more));
+    wire_client_free(&more);
+    send_text(clients[0], RELOAD);
+    assert_string_equal(wire_client_got(clients[0]), RELOADED);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        wire_client_free(&clients[i]);
+    wire_client_work(world->base);
+    more = connect_to(world);
+    send_text(more, RELOAD);
+    assert_string_equal(wire_client_got(more), RELOADED);
+    wire_client_free(&more);
+}
+
+static void
+who_may_not_control_is_told_so_and_cut_off(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client;
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(scratch_directory(), 0711), 0);
+    assert_int_equal(chmod(scratch_path("control"), 0666), 0);
+    assert_int_equal(seteuid(NOBODY), 0);
+    client = connect_to(world);
+    assert_int_equal(seteuid(0), 0);
+    send_text(client, GET_TOKEN STATUS);
+    assert_int_equal(count_lines(client), 1);
+    assert_non_null(strstr(wire_client_got(client), "\"not-allowed\""));
+    assert_true(wire_client_is_closed(client));
+    assert_int_equal(fake_env_logged(world->env, "uid=65534"), 1);
+    assert_int_equal(fake_env_starts(world->env), 0);
+    wire_client_free(&client);
+}
+
+static void
+when_the_server_ends_who_waits_is_cut_off(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+
+    send_text(client, GET_TOKEN);
+    control_server_free(&world->server);
+    wire_client_settle(client);
+    assert_string_equal(wire_client_got(client), "");
+    assert_true(wire_client_is_closed(client));
+    give(world, TOKEN);
+    wire_client_free(&client);
+}
+
+#define WORLD_TEST(test) \
+    cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int
+main(void)
+{
+    static const struct CMUnitTest others[] = {
+        WORLD_TEST(a_line_that_is_too_long_ends_the_connection),
+        WORLD_TEST(the_longest_line_is_answered),
+        WORLD_TEST(who_waits_is_answered_before_what_came_after),
+        WORLD_TEST(a_reload_behind_a_token_may_take_its_credential_away),
+        WORLD_TEST(who_is_told_that_its_credential_went_may_reload),
+        WORLD_TEST(who_half_closed_and_waits_is_answered),
+        WORLD_TEST(who_goes_away_while_it_waits_disturbs_nobody),
+        WORLD_TEST(who_waits_may_have_sent_more_than_fits),
+        WORLD_TEST(who_does_not_read_is_answered_no_more_until_it_does),
+        WORLD_TEST(when_it_is_full_the_next_one_is_closed),
+        WORLD_TEST(who_may_not_control_is_told_so_and_cut_off),
+        WORLD_TEST(when_the_server_ends_who_waits_is_cut_off),
+    };
+    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    (void)sigaction(SIGPIPE, &ignore, NULL); /* as tokend does */
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        tests[i] = (struct CMUnitTest){
+            .name = rows[i].name,
+            .test_func = check_row,
+            .setup_func = set_up,
+            .teardown_func = tear_down,
+            .initial_state = &rows[i],
+        };
+    memcpy(&tests[ARRAY_LEN(rows)], others, sizeof(others));
+    return cmocka_run_group_tests_name("control_server", tests, scratch_set_up,
+                                       scratch_tear_down);
+}
