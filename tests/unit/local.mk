@@ -65,6 +65,7 @@ TOKEND_TESTS = \
 	%D%/test_child \
 	%D%/test_control \
 	%D%/test_control_server \
+	%D%/test_ctl_format \
 	%D%/test_delivery_status \
 	%D%/test_grant \
 	%D%/test_hardening \
@@ -74,6 +75,7 @@ TOKEND_TESTS = \
 	%D%/test_lookups \
 	%D%/test_metrics \
 	%D%/test_oauth_response \
+	%D%/test_peer_identity \
 	%D%/test_peers \
 	%D%/test_provider \
 	%D%/test_refresher \
@@ -82,7 +84,8 @@ TOKEND_TESTS = \
 	%D%/test_secret_source \
 	%D%/test_suspects \
 	%D%/test_token \
-	%D%/test_troubles
+	%D%/test_troubles \
+	%D%/test_unix_listener
 
 check_PROGRAMS += $(TOKEND_TESTS)
 TOKEND_TEST_CPPFLAGS = $(AM_CPPFLAGS) \
@@ -122,6 +125,8 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_control_server_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_control_server_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_control_server_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_ctl_format_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_ctl_format_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_delivery_status_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_grant_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_hardening_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
@@ -141,6 +146,7 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_lookups_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_metrics_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_oauth_response_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_peer_identity_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_peers_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_provider_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_refresher_SOURCES = %D%/test_refresher.c $(FAKE_ENV)
@@ -153,6 +159,10 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_suspects_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_token_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_troubles_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_unix_listener_SOURCES = %D%/test_unix_listener.c $(FAKE_ENV) \
+	%D%/scratch.c %D%/scratch.h
+%C%_test_unix_listener_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_unix_listener_LDADD = $(TOKEND_TEST_LIBS)
 endif
 
 if NEED_CONFIG
