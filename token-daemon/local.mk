@@ -33,9 +33,24 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/service_account.c %D%/service_account.h \
 	%D%/signer.c %D%/signer.h
 %C%_libtokend_la_CPPFLAGS = $(AM_CPPFLAGS) \
-	$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
+	$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS) \
+	$(SQLITE_CFLAGS)
 %C%_libtokend_la_LIBADD = \
-	$(CURL_LIBS) $(CRYPTO_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS)
+	$(CURL_LIBS) $(CRYPTO_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) \
+	$(SQLITE_LIBS) -lpthread
+
+# What outlives a restart.
+%C%_libtokend_la_SOURCES += \
+	%D%/audit_queue.c %D%/audit_queue.h \
+	%D%/change_queue.c %D%/change_queue.h \
+	%D%/opening.c %D%/opening.h \
+	%D%/seal.c %D%/seal.h \
+	%D%/seal_key_file.c %D%/seal_key_file.h \
+	%D%/state_directory.c %D%/state_directory.h \
+	%D%/state_file.c %D%/state_file.h \
+	%D%/store.c %D%/store.h \
+	%D%/token_record.c %D%/token_record.h \
+	%D%/writer.c %D%/writer.h
 
 # What decides when, who waits, and who may ask.
 %C%_libtokend_la_SOURCES += \
@@ -56,7 +71,6 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/repeats.c %D%/repeats.h \
 	%D%/suspects.c %D%/suspects.h \
 	%D%/token.c %D%/token.h \
-	%D%/token_record.c %D%/token_record.h \
 	%D%/unix_listener.c %D%/unix_listener.h
 
 # What is counted, and who is told.

@@ -123,6 +123,11 @@ token_record_encode(const struct token_record *record, struct buf *out,
     }
     if (fill(root, record, err) < 0)
         goto out;
+    if (json_dumpb(root, NULL, 0, JSON_COMPACT) > TOKEN_RECORD_MAX) {
+        err_set(err, ERR_PROTO, "a token's record is over %d bytes",
+                TOKEN_RECORD_MAX);
+        goto out;
+    }
     if (json_dump_callback(root, append_to_buf, out, JSON_COMPACT) < 0) {
         (void)fail_memory(err);
         goto out;

@@ -46,15 +46,16 @@ struct writer_opening {
     /* NULL: it is open. Else it can't be written at present, and will be tried
      * again; there may be records all the same. */
     const struct err *err;
-    /* The file was made now: when records were told of before (a damaged file
-     * that was moved away), put everything that is still held. */
+    /* The file was made now, or is another one than before (a damaged one was
+     * moved away): put everything that is held. */
     bool is_new;
 };
 
 /*
  * Called once after the first attempt, however it ended, so that the daemon
  * may wait for it before it serves; and again each time the store was opened
- * (anew). Failures after the first are not told of here.
+ * (anew). Failures after the first are not told of here. Whoever holds
+ * something for a record already keeps that: what is in memory is newer.
  */
 typedef void writer_opened_fn(const struct writer_opening *opening, void *arg);
 

@@ -76,7 +76,8 @@ rank()
     lookups) echo 4 ;;
     refusals) echo 3 ;;
     refresher | keeper) echo 2 ;;
-    acquire | discovery | http | login_flow | store | writer) echo 1 ;;
+    acquire | discovery | http | login_flow | store) echo 1 ;;
+    audit_queue | change_queue | opening | writer) echo 1 ;; # round the store
     *) echo 0 ;;
     esac
 }

@@ -163,6 +163,25 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 	%D%/scratch.c %D%/scratch.h
 %C%_test_unix_listener_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_unix_listener_LDADD = $(TOKEND_TEST_LIBS)
+
+# What outlives a restart.
+STATE_TESTS = \
+	%D%/test_change_queue \
+	%D%/test_seal \
+	%D%/test_seal_key_file \
+	%D%/test_store \
+	%D%/test_token_record
+
+check_PROGRAMS += $(STATE_TESTS)
+STATE_FILES = %D%/state_files.c %D%/state_files.h $(SCRATCH)
+%C%_test_change_queue_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_seal_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_seal_key_file_SOURCES = %D%/test_seal_key_file.c $(SCRATCH)
+%C%_test_seal_key_file_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_store_SOURCES = %D%/test_store.c $(STATE_FILES)
+%C%_test_store_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
+%C%_test_store_LDADD = $(TOKEND_TEST_LIBS) $(SQLITE_LIBS)
+%C%_test_token_record_LDADD = $(TOKEND_TEST_LIBS)
 endif
 
 if NEED_CONFIG

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "common/util.h"
+
 static char directory[512];
 
 int
@@ -52,9 +54,9 @@ scratch_directory(void)
 const char *
 scratch_path(const char *name)
 {
-    static char paths[4][1024];
+    static char paths[16][1024];
     static size_t turn;
-    char *path = paths[turn++ % 4];
+    char *path = paths[turn++ % ARRAY_LEN(paths)];
 
     (void)snprintf(path, sizeof(paths[0]), "%s/%s", directory, name);
     return path;

@@ -14,7 +14,7 @@ int scratch_tear_down(void **state);
 /* The directory, absolute. */
 const char *scratch_directory(void);
 
-/* A file's path in there. Borrowed: until the fourth call after this one. */
+/* A file's path in there. Borrowed: until the sixteenth call after this one. */
 const char *scratch_path(const char *name);
 
 /* Write (replace) a file with these bytes and permissions. */
