@@ -32,7 +32,7 @@ packages_policy_is_ours=no
 # Say what stands in the way and what to do about it; end the program.
 packages_refuse()
 {
-    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    printf '%s: %s\n' "$0" "$*" >&2
     exit 1
 }
 
