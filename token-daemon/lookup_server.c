@@ -264,6 +264,15 @@ on_event(struct bufferevent *bev, short what, void *arg)
     client_free(client);
 }
 
+/* The same time limit, one of many: libevent keeps those in a list. */
+static const struct timeval *
+common(struct event_base *base, const struct timeval *limit)
+{
+    const struct timeval *shared = event_base_init_common_timeout(base, limit);
+
+    return shared != NULL ? shared : limit;
+}
+
 static struct client *
 client_new(struct lookup_server *server, int fd)
 {
@@ -284,7 +293,8 @@ client_new(struct lookup_server *server, int fd)
     server->client_count++;
     bufferevent_setcb(client->bev, on_readable, on_written, on_event, client);
     bufferevent_setwatermark(client->bev, EV_READ, 0, INPUT_MAX);
-    (void)bufferevent_set_timeouts(client->bev, &idle, &write_timeout);
+    (void)bufferevent_set_timeouts(client->bev, common(server->base, &idle),
+                                   common(server->base, &write_timeout));
     return client;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <config.h>
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +21,9 @@
 #include "token-daemon/hardening.h"
 
 #define PROGRAM "xoauth2-tokend"
+
+/* Free memory at the end of the heap that is kept, bytes. */
+#define HEAP_SPARE (4 * 1024 * 1024)
 
 struct options {
     const char *config_path;
@@ -119,9 +123,12 @@ print_config(const char *path, struct err *err)
 static int
 serve(const char *config_path, struct err *err)
 {
-    struct daemon *daemon = daemon_new(config_path, err);
+    struct daemon *daemon;
     int rc;
 
+    /* Else each answer gives pages back and the next asks for them anew. */
+    (void)mallopt(M_TRIM_THRESHOLD, HEAP_SPARE);
+    daemon = daemon_new(config_path, err);
     if (daemon == NULL)
         return -1;
     rc = daemon_run(daemon, err);

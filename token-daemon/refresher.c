@@ -93,7 +93,11 @@ find(const struct refresher *refresher, const struct refresher_key *key)
         find_credential(&refresher->ring, key->credential);
     char name[REFRESHER_NAME_MAX];
 
-    if (credential == NULL || !make_name(credential, key->user, name))
+    if (credential == NULL)
+        return NULL;
+    if (!grant_is_per_user(credential->grant))
+        return find_name(&refresher->ring, credential->name);
+    if (!make_name(credential, key->user, name))
         return NULL;
     return find_name(&refresher->ring, name);
 }
