@@ -12,11 +12,14 @@
 #include <jansson.h>
 
 #include "common/buf.h"
+#include "common/log.h"
+#include "common/secret.h"
 #include "common/utf8.h"
 #include "common/util.h"
 
-#define PATIENCE_MS 15000 /* for `token` */
-#define MIN_MAX_S   86400
+#define PATIENCE_MS       15000 /* for `token` */
+#define MIN_MAX_S         86400
+#define REFRESH_TOKEN_MAX 16384 /* bytes */
 
 struct control {
     struct control_env env;
@@ -26,6 +29,8 @@ struct control {
 struct control_pending {
     struct control *control;
     struct refresher_waiter *waiter;
+    uint64_t old_serial; /* of the token that is to be replaced; 0: any does */
+    bool is_asked_for; /* the token is the answer, not only that it is there */
     control_reply_fn reply;
     void *arg;
     char mailbox[];
@@ -126,7 +131,20 @@ describe_error(const struct token *token)
                      (json_int_t)problem->at_wall);
 }
 
-/* refresher_each() visitor: append one credential to the array `arg`. */
+/* When it was obtained and when it ends; never itself. */
+static json_t *
+describe_refresh_token(const struct refresher_info *info)
+{
+    if (!info->has_refresh_token)
+        return json_null();
+    return json_pack("{s:I, s:o}", "obtained",
+                     (json_int_t)info->refresh_obtained_wall, "expires",
+                     info->refresh_expires_wall != 0
+                         ? json_integer(info->refresh_expires_wall)
+                         : json_null());
+}
+
+/* refresher_each() visitor: append one token to the array `arg`. */
 static void
 describe_credential(const struct refresher_info *info, void *arg)
 {
@@ -140,9 +158,10 @@ describe_credential(const struct refresher_info *info, void *arg)
     (void)json_array_append_new(
         arg,
         json_pack(
-            "{s:o, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o, "
-            "s:o, s:o}",
-            "name", string(info->credential->name), "state",
+            "{s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:o, "
+            "s:o, s:o, s:o}",
+            "name", string(info->credential->name), "user",
+            info->user != NULL ? string(info->user) : json_null(), "state",
             token_state_name(token->state), "has_token", is_alive,
             "fingerprint",
             optional_string(is_alive ? token->fingerprint : NULL),
@@ -155,7 +174,8 @@ describe_credential(const struct refresher_info *info, void *arg)
             "secret", optional_string(info->secret), "certificate_not_after",
             info->not_after != 0 ? json_integer(info->not_after) : json_null(),
             "clock_skew_s",
-            info->has_skew ? json_integer(info->skew_s) : json_null()));
+            info->has_skew ? json_integer(info->skew_s) : json_null(),
+            "refresh_token", describe_refresh_token(info)));
 }
 
 static json_t *
@@ -243,7 +263,34 @@ answer_status(const struct request *request)
     return NULL;
 }
 
-/* ---- token -------------------------------------------------------------- */
+/* ---- token, refresh, invalidate, login, logout -------------------------- */
+
+/* The mailbox that the request names. False: the request has been answered. */
+static bool
+find_mailbox(const struct request *request, struct sendas_match *out)
+{
+    const struct control_env *env = &request->control->env;
+    const char *mailbox =
+        json_string_value(json_object_get(request->root, "mailbox"));
+
+    if (mailbox == NULL) {
+        send_error(request->reply, request->arg, "bad-request",
+                   "this verb wants a mailbox");
+        return false;
+    }
+    if (sendas_find_login(env->policy(env->arg), mailbox, out))
+        return true;
+    send_error(request->reply, request->arg, "unknown-mailbox",
+               "no mailbox section has this address or its @domain");
+    return false;
+}
+
+static struct refresher_key
+key_of(const struct sendas_match *match)
+{
+    return (struct refresher_key){match->mailbox->credential->name,
+                                  match->login};
+}
 
 static void
 on_token(const struct refresher_answer *answer, void *arg)
@@ -252,13 +299,18 @@ on_token(const struct refresher_answer *answer, void *arg)
     const struct token *token = answer->token;
     const char *reason = token_problem(token)->reason;
     const char *text = token_problem(token)->err.text;
+    bool is_stale =
+        pending->old_serial != 0 && token->serial == pending->old_serial;
 
-    if (answer->is_given) {
-        send_result(pending->reply, pending->arg,
-                    json_pack("{s:o, s:s, s:I, s:s}", "mailbox",
-                              string(pending->mailbox), "token", token->text,
-                              "expires", (json_int_t)token->expires_wall,
-                              "fingerprint", token->fingerprint));
+    if (answer->is_given && !(is_stale && reason[0] != '\0')) {
+        json_t *result = json_pack(
+            "{s:o, s:I, s:s}", "mailbox", string(pending->mailbox), "expires",
+            (json_int_t)token->expires_wall, "fingerprint", token->fingerprint);
+
+        if (pending->is_asked_for)
+            (void)json_object_set_new(result, "token",
+                                      json_string(token->text));
+        send_result(pending->reply, pending->arg, result);
     } else {
         if (reason[0] == '\0') {
             reason = "fetching";
@@ -269,53 +321,189 @@ on_token(const struct refresher_answer *answer, void *arg)
     free(pending);
 }
 
-static struct control_pending *
-answer_token(const struct request *request)
-{
-    struct control *control = request->control;
-    const json_t *min = json_object_get(request->root, "min");
-    const char *mailbox =
-        json_string_value(json_object_get(request->root, "mailbox"));
-    struct control_pending *pending;
-    struct refresher_waiter *waiter;
-    struct sendas_match match;
-    size_t size;
+/* What is waited for. */
+struct wish {
+    int64_t min_ms;
+    uint64_t old_serial;
+    bool is_asked_for;
+};
 
-    if (mailbox == NULL ||
-        (min != NULL && (!json_is_integer(min) || json_integer_value(min) < 0 ||
-                         json_integer_value(min) > MIN_MAX_S))) {
-        send_error(request->reply, request->arg, "bad-request",
-                   "token wants a mailbox, and min as seconds from 0 to 86400");
-        return NULL;
-    }
-    if (!sendas_find_login(control->env.policy(control->env.arg), mailbox,
-                           &match)) {
-        send_error(request->reply, request->arg, "unknown-mailbox",
-                   "no mailbox section has this address or its @domain");
-        return NULL;
-    }
-    size = strlen(match.login) + 1;
-    pending = calloc(1, sizeof(*pending) + size);
+/* Answer when there is a token, another one than that of `old_serial`. */
+static struct control_pending *
+wait_for_token(const struct request *request, const struct sendas_match *match,
+               const struct wish *wish)
+{
+    size_t size = strlen(match->login) + 1;
+    struct control_pending *pending = calloc(1, sizeof(*pending) + size);
+    struct refresher_waiter *waiter;
+
     if (pending == NULL) {
         request->reply(NULL, request->arg);
         return NULL;
     }
-    pending->control = control;
+    pending->control = request->control;
+    pending->old_serial = wish->old_serial;
+    pending->is_asked_for = wish->is_asked_for;
     pending->reply = request->reply;
     pending->arg = request->arg;
-    memcpy(pending->mailbox, match.login, size);
-    waiter =
-        refresher_ask(control->env.refresher,
-                      &(struct refresher_question){
-                          .key = {match.mailbox->credential->name, match.login},
-                          .min_ms = json_integer_value(min) * 1000,
-                          .patience_ms = PATIENCE_MS,
-                      },
-                      on_token, pending);
+    memcpy(pending->mailbox, match->login, size);
+    waiter = refresher_ask(request->control->env.refresher,
+                           &(struct refresher_question){
+                               .key = key_of(match),
+                               .min_ms = wish->min_ms,
+                               .refused_serial = wish->old_serial,
+                               .patience_ms = PATIENCE_MS,
+                           },
+                           on_token, pending);
     if (waiter == NULL)
         return NULL; /* answered, and `pending` is gone */
     pending->waiter = waiter;
     return pending;
+}
+
+static struct control_pending *
+answer_token(const struct request *request)
+{
+    const json_t *min = json_object_get(request->root, "min");
+    struct sendas_match match;
+
+    if (min != NULL && (!json_is_integer(min) || json_integer_value(min) < 0 ||
+                        json_integer_value(min) > MIN_MAX_S)) {
+        send_error(request->reply, request->arg, "bad-request",
+                   "token wants min as seconds from 0 to 86400");
+        return NULL;
+    }
+    if (!find_mailbox(request, &match))
+        return NULL;
+    return wait_for_token(
+        request, &match,
+        &(struct wish){.min_ms = json_integer_value(min) * 1000,
+                       .is_asked_for = true});
+}
+
+/* How an operator's wish failed, as the code and text of an error. */
+static void
+send_err(const struct request *request, const struct err *err)
+{
+    const char *code = "failed";
+
+    if (err->code == ERR_REAUTH)
+        code = "needs-login";
+    else if (err->code == ERR_RETRY)
+        code = "throttled";
+    else if (err->code == ERR_CONFIG)
+        code = "no-sign-in";
+    else if (err->code == ERR_NOTFOUND)
+        code = "unknown-mailbox";
+    send_error(request->reply, request->arg, code, err->text);
+}
+
+/* Fetch now; the token that is there goes on being served meanwhile. */
+static struct control_pending *
+answer_refresh(const struct request *request)
+{
+    struct refresher *refresher = request->control->env.refresher;
+    struct err err = {ERR_NONE, ""};
+    struct sendas_match match;
+    struct refresher_key key;
+    const struct token *token;
+
+    if (!find_mailbox(request, &match))
+        return NULL;
+    key = key_of(&match);
+    if (refresher_fetch(refresher, &key, false, &err) < 0) {
+        send_err(request, &err);
+        return NULL;
+    }
+    token = refresher_peek(refresher, &key);
+    return wait_for_token(
+        request, &match,
+        &(struct wish){.old_serial = token != NULL ? token->serial : 0});
+}
+
+/* Serve the token that is there no more, and fetch another. */
+static struct control_pending *
+answer_invalidate(const struct request *request)
+{
+    struct err err = {ERR_NONE, ""};
+    struct sendas_match match;
+    struct refresher_key key;
+
+    if (!find_mailbox(request, &match))
+        return NULL;
+    key = key_of(&match);
+    log_info("token invalidated by an operator", F_STR("mailbox", match.login));
+    if (refresher_fetch(request->control->env.refresher, &key, true, &err) < 0)
+        send_err(request, &err);
+    else
+        send_result(request->reply, request->arg, json_object());
+    return NULL;
+}
+
+/* Is it what RFC 6749, appendix A.17, allows, and of a sane length? */
+static bool
+is_refresh_token(const char *text)
+{
+    size_t len = text != NULL ? strlen(text) : 0;
+
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            return false;
+    return len > 0 && len <= REFRESH_TOKEN_MAX;
+}
+
+/* A refresh token that was obtained elsewhere; answers when it has worked. */
+static struct control_pending *
+answer_login(const struct request *request)
+{
+    const char *text =
+        json_string_value(json_object_get(request->root, "refresh_token"));
+    struct oauth_token token = {0};
+    struct err err = {ERR_NONE, ""};
+    struct sendas_match match;
+    struct refresher_key key;
+
+    if (!is_refresh_token(text)) {
+        send_error(request->reply, request->arg, "bad-request",
+                   "login wants a refresh token, one line of printable ASCII");
+        return NULL;
+    }
+    if (!find_mailbox(request, &match))
+        return NULL;
+    key = key_of(&match);
+    token.refresh = secret_dup(text);
+    if (token.refresh == NULL) {
+        request->reply(NULL, request->arg);
+        return NULL;
+    }
+    if (refresher_sign_in(request->control->env.refresher, &key, &token, &err) <
+        0) {
+        oauth_token_clear(&token);
+        send_err(request, &err);
+        return NULL;
+    }
+    oauth_token_clear(&token);
+    log_info("signed in with a refresh token", F_STR("mailbox", match.login));
+    return wait_for_token(request, &match, &(struct wish){0});
+}
+
+static struct control_pending *
+answer_logout(const struct request *request)
+{
+    struct err err = {ERR_NONE, ""};
+    struct sendas_match match;
+    struct refresher_key key;
+
+    if (!find_mailbox(request, &match))
+        return NULL;
+    key = key_of(&match);
+    if (refresher_sign_out(request->control->env.refresher, &key, &err) < 0) {
+        send_err(request, &err);
+        return NULL;
+    }
+    log_info("signed out by an operator", F_STR("mailbox", match.login));
+    send_result(request->reply, request->arg, json_object());
+    return NULL;
 }
 
 /* ---- reload ------------------------------------------------------------- */
@@ -339,8 +527,9 @@ static const struct {
     const char *name;
     struct control_pending *(*answer)(const struct request *request);
 } verbs[] = {
-    {"status", answer_status},
-    {"token", answer_token},
+    {"status", answer_status},   {"token", answer_token},
+    {"refresh", answer_refresh}, {"invalidate", answer_invalidate},
+    {"login", answer_login},     {"logout", answer_logout},
     {"reload", answer_reload},
 };
 
@@ -361,8 +550,10 @@ dispatch(const struct request *request)
     for (size_t i = 0; verb != NULL && i < ARRAY_LEN(verbs); i++)
         if (strcmp(verb, verbs[i].name) == 0)
             return verbs[i].answer(request);
-    send_error(request->reply, request->arg, "unknown-verb",
-               "the verbs are status, token and reload");
+    send_error(
+        request->reply, request->arg, "unknown-verb",
+        "the verbs are status, token, refresh, invalidate, login, logout "
+        "and reload");
     return NULL;
 }
 

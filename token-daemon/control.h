@@ -3,12 +3,17 @@
  *
  *     {"version": 1, "verb": "status"}
  *     {"version": 1, "verb": "token", "mailbox": "a@b", "min": 300}
+ *     {"version": 1, "verb": "refresh", "mailbox": "a@b"}
+ *     {"version": 1, "verb": "invalidate", "mailbox": "a@b"}
+ *     {"version": 1, "verb": "login", "mailbox": "a@b", "refresh_token": "..."}
+ *     {"version": 1, "verb": "logout", "mailbox": "a@b"}
  *     {"version": 1, "verb": "reload"}
  *  -> {"version": 1, "ok": true, "result": {...}}
  *  -> {"version": 1, "ok": false, "error": {"code": "...", "text": "..."}}
  *
- * Every request is answered exactly once; `token` may be answered later.
- * Knows nothing of sockets. Only `token` ever answers a secret.
+ * Every request is answered exactly once; what waits for a token later.
+ * Knows nothing of sockets. Only `token`, `refresh` and `login` ever answer a
+ * secret: the token.
  */
 #ifndef TOKEN_DAEMON_CONTROL_H
 #define TOKEN_DAEMON_CONTROL_H

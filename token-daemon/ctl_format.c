@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <jansson.h>
 
@@ -68,14 +69,21 @@ widest(const json_t *list, const char *key, const char *heading)
     return width;
 }
 
+/* The token of a mailbox: its own, or the one of its whole credential. */
 static const json_t *
-find_credential(const json_t *list, const char *name)
+find_credential(const json_t *list, const char *name, const char *mailbox)
 {
     size_t i;
     const json_t *item;
 
-    json_array_foreach(list, i, item) if (strcmp(text_of(item, "name"), name) ==
-                                          0) return item;
+    json_array_foreach(list, i, item)
+    {
+        const char *user = json_string_value(json_object_get(item, "user"));
+
+        if (strcmp(text_of(item, "name"), name) == 0 &&
+            (user == NULL || strcasecmp(user, mailbox) == 0))
+            return item;
+    }
     return NULL;
 }
 
@@ -113,7 +121,8 @@ append_mailbox(const json_t *mailbox, const json_t *credentials,
                const size_t widths[2], int64_t wall, struct buf *out)
 {
     const char *name = text_of(mailbox, "credential");
-    const json_t *credential = find_credential(credentials, name);
+    const json_t *credential =
+        find_credential(credentials, name, text_of(mailbox, "address"));
     const json_t *error = json_object_get(credential, "error");
 
     append_cell(out, text_of(mailbox, "address"), widths[0]);
@@ -142,6 +151,10 @@ append_errors(const json_t *credentials, struct buf *out)
             continue;
         buf_append_str(out, "\n");
         buf_append_str(out, text_of(item, "name"));
+        if (json_is_string(json_object_get(item, "user"))) {
+            buf_append_char(out, ' ');
+            buf_append_str(out, text_of(item, "user"));
+        }
         buf_append_str(out, ": ");
         buf_append_str(out, text_of(error, "reason"));
         buf_append_str(out, ": ");

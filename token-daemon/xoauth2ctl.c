@@ -25,6 +25,7 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/secret.h"
 #include "common/util.h"
 #include "token-daemon/control.h"
 #include "token-daemon/ctl_format.h"
@@ -38,8 +39,9 @@ struct options {
     const char *socket; /* NULL: as the configuration says */
     bool is_json;
     const char *verb;
-    const char *mailbox; /* of `token` */
-    int min_s;           /* of `token`; -1: not given */
+    const char *mailbox;            /* of `token` */
+    const char *refresh_token_file; /* of `login` */
+    int min_s;                      /* of `token`; -1: not given */
 };
 
 static void
@@ -50,6 +52,14 @@ usage(FILE *out)
                 "wrong\n"
                 "  token MAILBOX     print an access token; --min SECONDS of "
                 "life left\n"
+                "  refresh MAILBOX   fetch a new token now\n"
+                "  invalidate MAILBOX\n"
+                "                    serve the token no more and fetch "
+                "another\n"
+                "  login MAILBOX --refresh-token-file FILE\n"
+                "                    use a refresh token obtained elsewhere; "
+                "- is standard input\n"
+                "  logout MAILBOX    forget its refresh token\n"
                 "  reload            read the configuration again\n"
                 "options\n"
                 "  -c, --config FILE    where the control socket is named "
@@ -75,21 +85,33 @@ read_number(const char *text, int *out)
     return 0;
 }
 
+static const struct {
+    const char *name;
+    bool has_mailbox;
+} verbs[] = {
+    {"status", false},    {"token", true}, {"refresh", true},
+    {"invalidate", true}, {"login", true}, {"logout", true},
+    {"reload", false},
+};
+
 /* The verb and its argument. False when they are not right. */
 static bool
 read_verb(int argc, char **argv, struct options *out)
 {
+    size_t i = 0;
+
     if (optind >= argc)
         return false;
     out->verb = argv[optind++];
-    if (strcmp(out->verb, "token") == 0) {
-        if (optind >= argc)
-            return false;
+    while (i < ARRAY_LEN(verbs) && strcmp(out->verb, verbs[i].name) != 0)
+        i++;
+    if (i == ARRAY_LEN(verbs))
+        return false;
+    if (verbs[i].has_mailbox && optind < argc)
         out->mailbox = argv[optind++];
-        return optind == argc;
-    }
-    return optind == argc && (strcmp(out->verb, "status") == 0 ||
-                              strcmp(out->verb, "reload") == 0);
+    return optind == argc && (out->mailbox != NULL) == verbs[i].has_mailbox &&
+           (out->refresh_token_file != NULL) ==
+               (strcmp(out->verb, "login") == 0);
 }
 
 /* False when the process should exit with *status at once. */
@@ -101,6 +123,7 @@ read_options(int argc, char **argv, struct options *out, int *status)
         {"socket", required_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},
         {"min", required_argument, NULL, 'm'},
+        {"refresh-token-file", required_argument, NULL, 'r'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
@@ -109,7 +132,7 @@ read_options(int argc, char **argv, struct options *out, int *status)
 
     *out = (struct options){.config_path = CONFIG_DEFAULT_PATH, .min_s = -1};
     *status = EX_USAGE;
-    while ((option = getopt_long(argc, argv, "c:s:jm:hV", long_options,
+    while ((option = getopt_long(argc, argv, "c:s:jm:r:hV", long_options,
                                  NULL)) != -1) {
         switch (option) {
         case 'c':
@@ -126,6 +149,9 @@ read_options(int argc, char **argv, struct options *out, int *status)
                 break;
             (void)fputs(PROGRAM ": --min wants seconds, 0 to 86400\n", stderr);
             return false;
+        case 'r':
+            out->refresh_token_file = optarg;
+            break;
         case 'h':
             usage(stdout);
             *status = EX_OK;
@@ -268,7 +294,7 @@ static const struct {
     {"bad-request", EX_USAGE},      {"not-allowed", EX_NOPERM},
     {"bad-version", EX_PROTOCOL},   {"unknown-verb", EX_PROTOCOL},
     {"bad-secret", EX_CONFIG},      {"no-secret", EX_CONFIG},
-    {"needs-login", EX_NOPERM},
+    {"needs-login", EX_NOPERM},     {"no-sign-in", EX_USAGE},
 };
 
 static int
@@ -289,6 +315,19 @@ print_error(const json_t *answer)
     return EX_TEMPFAIL;
 }
 
+/* What has happened, for verbs that answer no more than that. */
+static const char *
+done_text(const char *verb)
+{
+    if (strcmp(verb, "refresh") == 0)
+        return "has a new token";
+    if (strcmp(verb, "invalidate") == 0)
+        return "gets another token";
+    if (strcmp(verb, "login") == 0)
+        return "signed in, and has a token";
+    return "signed out";
+}
+
 static int
 print_result(const struct options *options, const json_t *result)
 {
@@ -301,6 +340,8 @@ print_result(const struct options *options, const json_t *result)
         ctl_format_status(result, clock_wall(), &text);
         (void)fputs(buf_str(&text), stdout);
         buf_clear(&text);
+    } else if (options->mailbox != NULL) {
+        (void)printf("%s: %s\n", options->mailbox, done_text(options->verb));
     } else {
         (void)puts("reloaded");
     }
@@ -332,17 +373,53 @@ print_answer(const struct options *options, const json_t *answer)
     return status;
 }
 
+/* The one line of a file, or of standard input; owned and wiped. */
+static char *
+read_secret_line(const char *path, struct err *err)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
+
+    if (file == NULL) {
+        err_set(err, ERR_CONFIG, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    len = getline(&line, &size, file);
+    if (file != stdin)
+        (void)fclose(file);
+    if (len > 0 && line[len - 1] == '\n')
+        line[--len] = '\0';
+    if (len > 0 && strlen(line) == (size_t)len)
+        return line;
+    free(line);
+    err_set(err, ERR_CONFIG, "%s: no refresh token in its first line", path);
+    return NULL;
+}
+
+/* NULL with *err filled in. */
 static json_t *
-make_request(const struct options *options)
+make_request(const struct options *options, struct err *err)
 {
     json_t *request = json_pack("{s:i, s:s}", "version", CONTROL_VERSION,
                                 "verb", options->verb);
+    char *secret;
 
     if (options->mailbox != NULL)
         (void)json_object_set_new(request, "mailbox",
                                   json_string(options->mailbox));
     if (options->min_s >= 0)
         (void)json_object_set_new(request, "min", json_integer(options->min_s));
+    if (options->refresh_token_file == NULL)
+        return request;
+    secret = read_secret_line(options->refresh_token_file, err);
+    if (secret == NULL) {
+        json_decref(request);
+        return NULL;
+    }
+    (void)json_object_set_new(request, "refresh_token", json_string(secret));
+    secret_free(&secret);
     return request;
 }
 
@@ -371,11 +448,13 @@ static int
 run(const struct options *options, struct err *err)
 {
     struct config *config = NULL;
-    json_t *request = make_request(options);
+    json_t *request = make_request(options, err);
     const char *path = options->socket;
     json_t *answer = NULL;
     int status = EX_OSERR;
 
+    if (request == NULL)
+        goto out;
     if (path == NULL) {
         config = config_load(options->config_path, err);
         if (config == NULL)

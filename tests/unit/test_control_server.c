@@ -46,9 +46,10 @@
     "{\"version\":1,\"verb\":\"token\",\"mailbox\":\"" RELAY "\"}\n"
 #define WHAT     "{\"version\":1,\"verb\":\"what\"}\n"
 #define RELOADED "{\"version\":1,\"ok\":true,\"result\":{}}\n"
-#define UNKNOWN                                                         \
-    "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"unknown-verb\"," \
-    "\"text\":\"the verbs are status, token and reload\"}}\n"
+#define UNKNOWN                                                            \
+    "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"unknown-verb\","    \
+    "\"text\":\"the verbs are status, token, refresh, invalidate, login, " \
+    "logout and reload\"}}\n"
 #define BAD                                                            \
     "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"bad-request\"," \
     "\"text\":\"a request is one JSON object on one line\"}}\n"
