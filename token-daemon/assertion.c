@@ -21,6 +21,7 @@
 #include <openssl/x509.h>
 
 #include "common/secret.h"
+#include "token-daemon/base64url.h"
 #include "token-daemon/key_pkcs11.h"
 
 #define KEY_BITS_MIN 2048
@@ -45,26 +46,6 @@ static const struct algorithm {
                                 RSA_PKCS1_PSS_PADDING},
     [CONFIG_ASSERTION_RS256] = {"RS256", "x5t", false, RSA_PKCS1_PADDING},
 };
-
-/* RFC 4648, section 5, without padding. */
-static void
-append_base64url(struct buf *out, const unsigned char *data, size_t len)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789-_";
-
-    for (size_t i = 0; i < len; i += 3) {
-        size_t left = len - i < 3 ? len - i : 3;
-        unsigned group = (unsigned)data[i] << 16;
-
-        if (left > 1)
-            group |= (unsigned)data[i + 1] << 8;
-        if (left > 2)
-            group |= data[i + 2];
-        for (size_t digit = 0; digit <= left; digit++)
-            buf_append_char(out, digits[(group >> (18 - 6 * digit)) & 63]);
-    }
-}
 
 /* What OpenSSL asks for when a key is encrypted; on the terminal, if let. */
 struct passphrase {
@@ -153,7 +134,7 @@ thumbprint(const X509 *certificate, const EVP_MD *digest)
     if (X509_digest(certificate, digest, bytes, &len) != 1)
         return NULL;
     buf_init(&text, 128);
-    append_base64url(&text, bytes, len);
+    base64url_append(&text, bytes, len);
     if (!buf_failed(&text))
         copy = strdup(buf_str(&text));
     buf_clear(&text);
@@ -319,7 +300,7 @@ append_part(struct buf *out, json_t *object, struct err *err)
                       "client_id, scope or token_url is too long");
         goto out;
     }
-    append_base64url(out, (const unsigned char *)buf_str(&text), text.len);
+    base64url_append(out, buf_str(&text), text.len);
     rc = 0;
 out:
     buf_clear(&text);
@@ -349,7 +330,7 @@ append_signature(struct buf *out, EVP_PKEY *key, int padding)
     if (EVP_DigestSign(context, signature, &len, input, out->len) != 1)
         goto out;
     buf_append_char(out, '.');
-    append_base64url(out, signature, len);
+    base64url_append(out, signature, len);
     rc = 0;
 out:
     ERR_clear_error();

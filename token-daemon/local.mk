@@ -8,6 +8,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/acquire.c %D%/acquire.h \
 	%D%/assertion.c %D%/assertion.h \
 	%D%/backoff.c %D%/backoff.h \
+	%D%/base64url.c %D%/base64url.h \
 	%D%/child.c %D%/child.h \
 	%D%/device_answer.c %D%/device_answer.h \
 	%D%/discovery.c %D%/discovery.h \
@@ -22,12 +23,16 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/grant_workload_identity.c \
 	%D%/hardening.c %D%/hardening.h \
 	%D%/http.c %D%/http.h \
+	%D%/id_token.c %D%/id_token.h \
 	%D%/key_pkcs11.c %D%/key_pkcs11.h \
+	%D%/login_flow.c %D%/login_flow.h \
 	%D%/machine_identity.c %D%/machine_identity.h \
 	%D%/oauth_response.c %D%/oauth_response.h \
+	%D%/pkce.c %D%/pkce.h \
 	%D%/problem.c %D%/problem.h \
 	%D%/proof.c %D%/proof.h \
 	%D%/provider.c %D%/provider.h \
+	%D%/redirect.c %D%/redirect.h \
 	%D%/retry_after.c %D%/retry_after.h \
 	%D%/secret_source.c %D%/secret_source.h \
 	%D%/service_account.c %D%/service_account.h \

@@ -33,7 +33,8 @@ struct login_flow_request {
     /*
      * Authorization code only, copied: `http://localhost:PORT/`, where the
      * local page listens, or where nothing does when the URL is to be pasted.
-     * NULL: made of the credential's redirect_port.
+     * NULL: made of the credential's redirect_port, without a port when that
+     * is 0.
      */
     const char *redirect_uri;
     /* May the account that signs in have another name than the mailbox? */
@@ -49,9 +50,9 @@ enum login_flow_kind {
 
 /* Whom the provider says has signed in. */
 enum login_flow_account {
+    LOGIN_FLOW_ACCOUNT_UNKNOWN, /* it does not say: no id_token */
     LOGIN_FLOW_ACCOUNT_SAME,    /* the mailbox */
     LOGIN_FLOW_ACCOUNT_OTHER,   /* see `account` */
-    LOGIN_FLOW_ACCOUNT_UNKNOWN, /* it does not say: no id_token */
 };
 
 /* All texts are borrowed: during the call. */
@@ -70,10 +71,12 @@ struct login_flow_event {
      * reason, hint as ever. NULL otherwise. */
     struct acquire_result *result;
 
-    /* DONE */
+    /* DONE, and FAILED when it is OTHER, which may_differ would allow. */
     enum login_flow_account account_match;
     const char *account; /* printable ASCII; NULL: unknown */
-    const char *scope;   /* that was granted; NULL: it did not say */
+
+    /* DONE */
+    const char *scope; /* that was granted; NULL: it did not say */
 };
 
 /*

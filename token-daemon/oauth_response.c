@@ -182,7 +182,8 @@ static const char *const general_hints[] = {
                            "permissions and consent",
     [PROBLEM_BAD_SCOPE] = "check scope",
     [PROBLEM_BAD_REQUEST] = "check tenant, client_id and token_url",
-    [PROBLEM_ACCESS_DENIED] = "a policy of the provider forbids it",
+    [PROBLEM_ACCESS_DENIED] = "a policy of the provider forbids it, or "
+                              "whoever was to sign in declined",
     [PROBLEM_NEEDS_LOGIN] = "a person must sign in, or an administrator must "
                             "grant consent",
     [PROBLEM_BAD_SETTINGS] = NULL,
@@ -350,24 +351,36 @@ out:
     return rc;
 }
 
+/* The number that a description begins with; 0: none. */
+static int64_t
+number_of(const char *description)
+{
+    static const char prefix[] = "AADSTS";
+    int64_t number = 0;
+
+    if (strncmp(description, prefix, sizeof(prefix) - 1) != 0)
+        return 0;
+    description += sizeof(prefix) - 1;
+    for (; *description >= '0' && *description <= '9' && number <= NUMBER_MAX;
+         description++)
+        number = number * 10 + (*description - '0');
+    return number;
+}
+
 /* The first of `error_codes`, else what the description begins with. */
 static int64_t
 read_number(const json_t *root)
 {
-    static const char prefix[] = "AADSTS";
     const json_t *code =
         json_array_get(json_object_get(root, "error_codes"), 0);
     const char *text =
         json_string_value(json_object_get(root, "error_description"));
     int64_t number = 0;
 
-    if (json_is_integer(code)) {
+    if (json_is_integer(code))
         number = json_integer_value(code);
-    } else if (text != NULL && strncmp(text, prefix, sizeof(prefix) - 1) == 0) {
-        text += sizeof(prefix) - 1;
-        for (; *text >= '0' && *text <= '9' && number <= NUMBER_MAX; text++)
-            number = number * 10 + (*text - '0');
-    }
+    else if (text != NULL)
+        number = number_of(text);
     return number >= 1 && number <= NUMBER_MAX ? number : 0;
 }
 
@@ -381,15 +394,12 @@ choose_hint(int64_t number, enum problem problem)
 }
 
 /*
- * The row of `errors` for the answer's error; NULL when there is none, or one
- * that is not known here.
+ * The word as it is written here, so that no byte of the answer is used, and
+ * its kind; NULL, and *problem is left alone, when it is not known.
  */
 static const char *
-find_error(const json_t *root, enum problem *problem, bool *has_error)
+find_error(const char *error, enum problem *problem)
 {
-    const char *error = json_string_value(json_object_get(root, "error"));
-
-    *has_error = error != NULL;
     for (size_t i = 0; error != NULL && i < ARRAY_LEN(errors); i++) {
         if (strcmp(error, errors[i].error) == 0) {
             *problem = errors[i].problem;
@@ -397,6 +407,30 @@ find_error(const json_t *root, enum problem *problem, bool *has_error)
         }
     }
     return NULL;
+}
+
+void
+oauth_failure_read(const char *error, const char *description,
+                   struct oauth_failure *failure, struct err *err)
+{
+    enum problem problem = PROBLEM_BAD_REQUEST; /* for a word not known here */
+    const char *known = find_error(error, &problem);
+    int64_t number = number_of(description);
+    char label[32] = "";
+
+    if (number > NUMBER_MAX)
+        number = 0;
+    if (number != 0)
+        (void)snprintf(label, sizeof(label), " AADSTS%" PRId64, number);
+    *failure = (struct oauth_failure){
+        .problem = problem,
+        .number = number,
+        .error = known,
+        .hint = choose_hint(number, problem),
+    };
+    (void)err_set(err, problem_code(problem),
+                  "the provider answered the sign-in with %s%s",
+                  known != NULL ? known : "an unknown error", label);
 }
 
 /*
@@ -423,8 +457,9 @@ read_failure(int http_status, const json_t *root, struct oauth_failure *out,
 {
     enum problem problem = problem_of_status(http_status);
     enum problem named = PROBLEM_BAD_REQUEST; /* for a name not known here */
-    bool has_error;
-    const char *error = find_error(root, &named, &has_error);
+    const json_t *field = json_object_get(root, "error");
+    bool has_error = json_is_string(field);
+    const char *error = find_error(json_string_value(field), &named);
     int64_t number = read_number(root);
     char label[32] = "";
 

@@ -42,6 +42,14 @@ struct oauth_failure {
 };
 
 /*
+ * What an `error` with its description means that did not come as the answer
+ * of a token endpoint but in a URL. Fills in *failure and *err; no byte of the
+ * texts is in there.
+ */
+void oauth_failure_read(const char *error, const char *description,
+                        struct oauth_failure *failure, struct err *err);
+
+/*
  * Read an answer. 0: *out is filled in, and what it owns is the caller's (give
  * it back with oauth_token_clear()). -1: *failure and *err are filled in, *out
  * is left alone; err->code is that of the problem. The text holds no byte of

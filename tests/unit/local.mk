@@ -67,17 +67,23 @@ TOKEND_TESTS = \
 	%D%/test_control_server \
 	%D%/test_ctl_format \
 	%D%/test_delivery_status \
+	%D%/test_device_answer \
+	%D%/test_discovery_document \
 	%D%/test_grant \
 	%D%/test_hardening \
 	%D%/test_http \
+	%D%/test_id_token \
 	%D%/test_lookup_key \
 	%D%/test_lookup_server \
 	%D%/test_lookups \
+	%D%/test_machine_identity \
 	%D%/test_metrics \
 	%D%/test_oauth_response \
 	%D%/test_peer_identity \
 	%D%/test_peers \
+	%D%/test_pkce \
 	%D%/test_provider \
+	%D%/test_redirect \
 	%D%/test_refresher \
 	%D%/test_repeats \
 	%D%/test_retry_after \
@@ -128,6 +134,8 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_ctl_format_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_ctl_format_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_delivery_status_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_device_answer_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_discovery_document_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_grant_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_hardening_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_hardening_LDADD = $(TOKEND_TEST_LIBS)
@@ -135,6 +143,7 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 	%D%/scripted_server.c %D%/scripted_server.h
 %C%_test_http_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_http_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_id_token_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_lookup_key_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_lookup_server_SOURCES = %D%/test_lookup_server.c $(FAKE_ENV) \
 	%D%/scratch.c %D%/scratch.h %D%/wire_client.c %D%/wire_client.h
@@ -144,11 +153,16 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_lookups_SOURCES = %D%/test_lookups.c $(FAKE_ENV)
 %C%_test_lookups_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_lookups_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_machine_identity_SOURCES = %D%/test_machine_identity.c \
+	%D%/scratch.c %D%/scratch.h
+%C%_test_machine_identity_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_metrics_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_oauth_response_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_peer_identity_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_peers_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_pkce_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_provider_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_redirect_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_refresher_SOURCES = %D%/test_refresher.c $(FAKE_ENV)
 %C%_test_refresher_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_refresher_LDADD = $(TOKEND_TEST_LIBS)
