@@ -80,6 +80,9 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 
 # What is counted, and who is told.
 %C%_libtokend_la_SOURCES += \
+	%D%/events.c %D%/events.h \
+	%D%/expiries.c %D%/expiries.h \
+	%D%/hook.c %D%/hook.h \
 	%D%/metrics.c %D%/metrics.h \
 	%D%/troubles.c %D%/troubles.h
 

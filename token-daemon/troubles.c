@@ -243,8 +243,8 @@ troubles_tick(struct troubles *troubles, int64_t now)
 
 void
 troubles_sift(struct troubles *troubles,
-              bool (*is_kept)(const struct trouble *trouble, void *arg),
-              void *arg)
+              bool (*is_kept)(const struct trouble *trouble, const void *arg),
+              const void *arg)
 {
     struct entry *entry = TAILQ_FIRST(&troubles->entries);
 

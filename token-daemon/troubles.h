@@ -89,8 +89,9 @@ size_t troubles_tick(struct troubles *troubles, int64_t now);
 
 /* Forget, without a word, those that `is_kept` denies. */
 void troubles_sift(struct troubles *troubles,
-                   bool (*is_kept)(const struct trouble *trouble, void *arg),
-                   void *arg);
+                   bool (*is_kept)(const struct trouble *trouble,
+                                   const void *arg),
+                   const void *arg);
 
 size_t troubles_count(const struct troubles *troubles);
 

@@ -62,7 +62,6 @@ TOKEND_TESTS = \
 	%D%/test_acquire_alloc \
 	%D%/test_assertion \
 	%D%/test_backoff \
-	%D%/test_child \
 	%D%/test_control \
 	%D%/test_control_server \
 	%D%/test_ctl_format \
@@ -77,7 +76,6 @@ TOKEND_TESTS = \
 	%D%/test_lookup_server \
 	%D%/test_lookups \
 	%D%/test_machine_identity \
-	%D%/test_metrics \
 	%D%/test_oauth_response \
 	%D%/test_peer_identity \
 	%D%/test_peers \
@@ -90,7 +88,6 @@ TOKEND_TESTS = \
 	%D%/test_secret_source \
 	%D%/test_suspects \
 	%D%/test_token \
-	%D%/test_troubles \
 	%D%/test_unix_listener
 
 check_PROGRAMS += $(TOKEND_TESTS)
@@ -120,8 +117,6 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_assertion_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_assertion_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_backoff_LDADD = $(TOKEND_TEST_LIBS)
-%C%_test_child_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
-%C%_test_child_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_control_SOURCES = %D%/test_control.c $(FAKE_ENV)
 %C%_test_control_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_control_LDFLAGS = $(FAKE_ENV_LINK)
@@ -156,7 +151,6 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_machine_identity_SOURCES = %D%/test_machine_identity.c \
 	%D%/scratch.c %D%/scratch.h
 %C%_test_machine_identity_LDADD = $(TOKEND_TEST_LIBS)
-%C%_test_metrics_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_oauth_response_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_peer_identity_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_peers_LDADD = $(TOKEND_TEST_LIBS)
@@ -172,7 +166,6 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_secret_source_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_suspects_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_token_LDADD = $(TOKEND_TEST_LIBS)
-%C%_test_troubles_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_unix_listener_SOURCES = %D%/test_unix_listener.c $(FAKE_ENV) \
 	%D%/scratch.c %D%/scratch.h
 %C%_test_unix_listener_LDFLAGS = $(FAKE_ENV_LINK)
@@ -196,6 +189,30 @@ STATE_FILES = %D%/state_files.c %D%/state_files.h $(SCRATCH)
 %C%_test_store_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
 %C%_test_store_LDADD = $(TOKEND_TEST_LIBS) $(SQLITE_LIBS)
 %C%_test_token_record_LDADD = $(TOKEND_TEST_LIBS)
+
+# What is counted, and who is told.
+OBSERVE_TESTS = \
+	%D%/test_child \
+	%D%/test_events \
+	%D%/test_expiries \
+	%D%/test_hook \
+	%D%/test_metrics \
+	%D%/test_troubles
+
+check_PROGRAMS += $(OBSERVE_TESTS)
+%C%_test_child_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_child_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_events_SOURCES = %D%/test_events.c $(FAKE_ENV)
+%C%_test_events_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_events_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_events_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_expiries_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_hook_SOURCES = %D%/test_hook.c $(FAKE_ENV)
+%C%_test_hook_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_hook_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_hook_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_metrics_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_troubles_LDADD = $(TOKEND_TEST_LIBS)
 endif
 
 if NEED_CONFIG

@@ -324,7 +324,7 @@ past_the_limit_nothing_is_noted(void **state)
 }
 
 static bool
-is_not_2(const struct trouble *trouble, void *arg)
+is_not_2(const struct trouble *trouble, const void *arg)
 {
     assert_ptr_equal(arg, told);
     return strcmp(trouble->mailbox, "2@a") != 0;
