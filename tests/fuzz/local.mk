@@ -34,6 +34,26 @@ noinst_PROGRAMS += %D%/fuzz_oauth_response %D%/fuzz_retry_after
 %C%_fuzz_retry_after_CFLAGS = $(FUZZ_CFLAGS)
 endif
 
+# What mail servers ask tokend, and what operators do.
+if TOKEND
+noinst_PROGRAMS += %D%/fuzz_control %D%/fuzz_delivery_status \
+	%D%/fuzz_lookup_key %D%/fuzz_socketmap
+%C%_fuzz_control_SOURCES = %D%/fuzz_control.c token-daemon/control.c
+%C%_fuzz_control_CFLAGS = $(FUZZ_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_control_LDADD = token-daemon/libtokend.la common/libconfig.la \
+	common/libcommon.la $(JANSSON_LIBS)
+%C%_fuzz_delivery_status_SOURCES = %D%/fuzz_delivery_status.c \
+	common/buf.c common/secret.c token-daemon/delivery_status.c
+%C%_fuzz_delivery_status_CFLAGS = $(FUZZ_CFLAGS)
+%C%_fuzz_lookup_key_SOURCES = %D%/fuzz_lookup_key.c \
+	common/address.c common/buf.c common/config_value.c common/err.c \
+	common/secret.c common/utf8.c token-daemon/lookup_key.c
+%C%_fuzz_lookup_key_CFLAGS = $(FUZZ_CFLAGS)
+%C%_fuzz_socketmap_SOURCES = %D%/fuzz_socketmap.c \
+	common/buf.c common/secret.c common/socketmap.c
+%C%_fuzz_socketmap_CFLAGS = $(FUZZ_CFLAGS)
+endif
+
 # From: and what the milter makes of it.
 noinst_PROGRAMS += %D%/fuzz_from_field
 %C%_fuzz_from_field_SOURCES = %D%/fuzz_from_field.c \
