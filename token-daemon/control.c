@@ -75,7 +75,10 @@ string(const char *text)
         return json_stringn(text, len);
     buf_init(&ascii, len);
     for (size_t i = 0; i < len; i++)
-        buf_append_char(&ascii, (text[i] & 0x80) != 0 ? '?' : text[i]);
+        if ((text[i] & 0x80) != 0)
+            buf_append_char(&ascii, '?');
+        else
+            buf_append_char(&ascii, text[i]);
     result = json_string(buf_str(&ascii));
     buf_clear(&ascii);
     return result;

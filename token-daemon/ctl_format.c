@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-#define MINUTE 60
+#define MINUTE INT64_C(60)
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
 

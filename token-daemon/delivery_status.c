@@ -249,7 +249,10 @@ static void
 append_printable(struct buf *out, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        buf_append_char(out, text[i] >= ' ' && text[i] <= '~' ? text[i] : '?');
+        if (text[i] >= ' ' && text[i] <= '~')
+            buf_append_char(out, text[i]);
+        else
+            buf_append_char(out, '?');
 }
 
 void

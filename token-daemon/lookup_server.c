@@ -30,7 +30,7 @@
 #define OUTPUT_MAX ((size_t)4 * SOCKETMAP_REPLY_MAX)
 /* Room for one request and its frame, so that a whole one always fits. */
 #define INPUT_MAX       (SOCKETMAP_REQUEST_MAX + SOCKETMAP_FRAME_MORE)
-#define ACCEPT_PAUSE_MS 100 /* after accept() failed: out of descriptors */
+#define ACCEPT_PAUSE_US 100000 /* after accept() failed: out of descriptors */
 
 struct client {
     TAILQ_ENTRY(client) link; /* the longest silent first */
@@ -349,7 +349,7 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
 static void
 on_accept_failed(struct evconnlistener *listener, void *arg)
 {
-    static const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+    static const struct timeval pause = {0, ACCEPT_PAUSE_US};
     struct lookup_server *server = arg;
 
     if (log_is_due(++server->pauses))
@@ -399,8 +399,9 @@ lookup_server_free(struct lookup_server **server)
         return;
     for (size_t i = 0; i < (*server)->listener_count; i++)
         evconnlistener_free((*server)->listeners[i]);
+    /* The analyser does not see that TAILQ_REMOVE() changes the head. */
     while ((client = TAILQ_FIRST(&(*server)->silent_first)) != NULL)
-        client_free(client);
+        client_free(client); /* NOLINT(*-unix.Malloc) */
     if ((*server)->resume != NULL)
         event_free((*server)->resume);
     repeats_free(&(*server)->repeats);

@@ -60,8 +60,9 @@ peers_free(struct peers **peers)
 
     if (*peers == NULL)
         return;
+    /* The analyser does not see that TAILQ_REMOVE() changes the head. */
     while ((entry = TAILQ_FIRST(&(*peers)->oldest_first)) != NULL)
-        forget(*peers, entry);
+        forget(*peers, entry); /* NOLINT(*-unix.Malloc) */
     strmap_free(&(*peers)->by_pid);
     free(*peers);
     *peers = NULL;

@@ -16,7 +16,7 @@
 
 #include "token-daemon/token.h"
 
-#define PEERS_FORGET_AFTER_MS (10 * 60 * 1000)
+#define PEERS_FORGET_AFTER_MS (INT64_C(10) * 60 * 1000)
 
 struct peers;
 

@@ -10,7 +10,7 @@
 
 #include "common/strmap.h"
 
-#define FORGET_AFTER_MS (60 * 60 * 1000)
+#define FORGET_AFTER_MS (INT64_C(60) * 60 * 1000)
 #define KEY_MAX         400 /* bytes; what is longer counts as its beginning */
 
 struct entry {

@@ -60,8 +60,9 @@ suspects_free(struct suspects **suspects)
 
     if (*suspects == NULL)
         return;
+    /* The analyser does not see that TAILQ_REMOVE() changes the head. */
     while ((entry = TAILQ_FIRST(&(*suspects)->oldest_first)) != NULL)
-        forget(*suspects, entry);
+        forget(*suspects, entry); /* NOLINT(*-unix.Malloc) */
     strmap_free(&(*suspects)->by_mailbox);
     free(*suspects);
     *suspects = NULL;

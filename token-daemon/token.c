@@ -12,10 +12,11 @@
 #include "common/secret.h"
 #include "token-daemon/fingerprint.h"
 
-#define JITTER_SHARE         0.1 /* of the time until the next fetch */
-#define PLAN_MAX_MS          (60 * 60 * 1000) /* a back-off or a Retry-After */
-#define NO_MEMORY_DELAY_MS   1000
-#define REPORTS_FORGOTTEN_MS (2 * (int64_t)TOKEN_EXTRA_INTERVAL_MAX_MS)
+#define JITTER_SHARE       0.1 /* of the time until the next fetch */
+#define NO_MEMORY_DELAY_MS 1000
+/* A back-off or a Retry-After. */
+#define PLAN_MAX_MS          (INT64_C(60) * 60 * 1000)
+#define REPORTS_FORGOTTEN_MS (2 * TOKEN_EXTRA_INTERVAL_MAX_MS)
 
 static int64_t
 min_of(int64_t a, int64_t b)

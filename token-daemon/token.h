@@ -31,7 +31,7 @@
 #define TOKEN_REASON_MAX      32
 
 /* The report interval doubles up to this while nobody succeeds. */
-#define TOKEN_EXTRA_INTERVAL_MAX_MS (15 * 60 * 1000)
+#define TOKEN_EXTRA_INTERVAL_MAX_MS (INT64_C(15) * 60 * 1000)
 
 enum token_state {
     TOKEN_EMPTY,    /* nothing was asked of the provider yet */

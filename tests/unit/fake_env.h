@@ -49,7 +49,7 @@ void fake_env_suspend(struct fake_env *env, int64_t ms);
 bool fake_env_fire_early(struct fake_env *env);
 
 /* What the dice show from now on; 0 at first. */
-void fake_env_chance(struct fake_env *env, double chance);
+void fake_env_chance(struct fake_env *env, double dice);
 
 /* The next request can't be started, the next timers can't be made. */
 void fake_env_refuse_start(struct fake_env *env);

@@ -395,7 +395,7 @@ status_tells_of_a_token_but_not_which(void **state)
     char *text;
 
     get_first(world);
-    fake_env_advance(world->env, 100 * 1000);
+    fake_env_advance(world->env, INT64_C(100) * 1000);
     ask_text(world, STATUS);
     credential = find(world, "credentials", "name", "contoso");
     assert_non_null(credential);
@@ -449,7 +449,7 @@ status_does_not_tell_of_a_token_that_is_dead(void **state)
     const json_t *credential;
 
     get_first(world);
-    fake_env_suspend(world->env, 3600 * 1000);
+    fake_env_suspend(world->env, INT64_C(3600) * 1000);
     ask_text(world, STATUS);
     credential = find(world, "credentials", "name", "contoso");
     assert_true(json_is_false(json_object_get(credential, "has_token")));
@@ -537,7 +537,7 @@ a_token_with_more_life_is_waited_for(void **state)
     struct world *world = *state;
 
     get_first(world);
-    fake_env_advance(world->env, 3000 * 1000);
+    fake_env_advance(world->env, INT64_C(3000) * 1000);
     ask_text(world, TOKEN_LINE(",\"mailbox\":\"" RELAY "\",\"min\":601"));
     assert_int_equal(world->reply.count, 0);
     ask_text(world, TOKEN_LINE(",\"mailbox\":\"" RELAY "\",\"min\":600"));

@@ -28,12 +28,12 @@ static struct span spans[] = {
     {"a second", 1, "1s"},
     {"seconds up to two minutes", 119, "119s"},
     {"two minutes", 120, "2m"},
-    {"minutes up to two hours", 2 * 3600 - 1, "119m"},
-    {"two hours", 2 * 3600, "2h00m"},
-    {"hours and minutes", 3 * 3600 + 5 * 60 + 59, "3h05m"},
-    {"hours up to two days", 48 * 3600 - 1, "47h59m"},
-    {"two days", 48 * 3600, "2d"},
-    {"a year", 365 * 86400, "365d"},
+    {"minutes up to two hours", 7199, "119m"},
+    {"two hours", 7200, "2h00m"},
+    {"hours and minutes", 11159, "3h05m"},
+    {"hours up to two days", 172799, "47h59m"},
+    {"two days", 172800, "2d"},
+    {"a year", 31536000, "365d"},
     {"more than a number of minutes can hold", INT64_MAX, "106751991167300d"},
     {"a time that has passed", -5, "-5s"},
 };
@@ -137,8 +137,12 @@ read_json(const char *text)
     json_t *root;
 
     buf_init(&copy, 8192);
-    for (; *text != '\0'; text++)
-        buf_append_char(&copy, *text == '\'' ? '"' : *text);
+    for (; *text != '\0'; text++) {
+        if (*text == '\'')
+            buf_append_char(&copy, '"');
+        else
+            buf_append_char(&copy, *text);
+    }
     root = json_loads(buf_str(&copy), JSON_REJECT_DUPLICATES, NULL);
     buf_clear(&copy);
     assert_non_null(root);

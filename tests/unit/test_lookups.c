@@ -96,27 +96,27 @@ struct step {
     size_t count;
 };
 
-#define ASK(who, what, key, is, data)                                    \
-    {                                                                    \
-        OP_ASK, .pid = who, .name = what, .text = key,                   \
-                .status = SOCKETMAP_##is, .want = data, .is_whole = true \
+#define ASK(who, what, key, is, data)                                      \
+    {                                                                      \
+        OP_ASK, .pid = (who), .name = (what), .text = (key),               \
+                .status = SOCKETMAP_##is, .want = (data), .is_whole = true \
     }
-#define ASK_WORD(who, what, key, is, word)             \
-    {                                                  \
-        OP_ASK, .pid = who, .name = what, .text = key, \
-                .status = SOCKETMAP_##is, .want = word \
+#define ASK_WORD(who, what, key, is, word)                   \
+    {                                                        \
+        OP_ASK, .pid = (who), .name = (what), .text = (key), \
+                .status = SOCKETMAP_##is, .want = (word)     \
     }
-#define WAIT(who, what, key)                           \
-    {                                                  \
-        OP_WAIT, .pid = who, .name = what, .text = key \
+#define WAIT(who, what, key)                                 \
+    {                                                        \
+        OP_WAIT, .pid = (who), .name = (what), .text = (key) \
     }
-#define GOT(is, data)                                                    \
-    {                                                                    \
-        OP_GOT, .status = SOCKETMAP_##is, .want = data, .is_whole = true \
+#define GOT(is, data)                                                      \
+    {                                                                      \
+        OP_GOT, .status = SOCKETMAP_##is, .want = (data), .is_whole = true \
     }
-#define GOT_WORD(is, word)                             \
-    {                                                  \
-        OP_GOT, .status = SOCKETMAP_##is, .want = word \
+#define GOT_WORD(is, word)                               \
+    {                                                    \
+        OP_GOT, .status = SOCKETMAP_##is, .want = (word) \
     }
 #define SILENT          \
     {                   \
@@ -126,37 +126,37 @@ struct step {
     {               \
         .op = OP_GO \
     }
-#define GIVE(token)            \
-    {                          \
-        OP_GIVE, .text = token \
+#define GIVE(token)              \
+    {                            \
+        OP_GIVE, .text = (token) \
     }
 #define FAIL(why)                         \
     {                                     \
         OP_FAIL, .problem = PROBLEM_##why \
     }
-#define FAIL_FOR(why, s)                                    \
-    {                                                       \
-        OP_FAIL, .problem = PROBLEM_##why, .retry_after = s \
+#define FAIL_FOR(why, s)                                      \
+    {                                                         \
+        OP_FAIL, .problem = PROBLEM_##why, .retry_after = (s) \
     }
 #define PASS(s)                                  \
     {                                            \
         OP_PASS, .ms = (int64_t)((s)*1000 + 0.5) \
     }
-#define RELOAD(config)            \
-    {                             \
-        OP_RELOAD, .text = config \
+#define RELOAD(config)              \
+    {                               \
+        OP_RELOAD, .text = (config) \
     }
-#define STARTS(n)             \
-    {                         \
-        OP_STARTS, .count = n \
+#define STARTS(n)               \
+    {                           \
+        OP_STARTS, .count = (n) \
     }
-#define LOGGED(n, words)                     \
-    {                                        \
-        OP_LOGGED, .count = n, .text = words \
+#define LOGGED(n, words)                         \
+    {                                            \
+        OP_LOGGED, .count = (n), .text = (words) \
     }
-#define DENIED(n)             \
-    {                         \
-        OP_DENIED, .count = n \
+#define DENIED(n)               \
+    {                           \
+        OP_DENIED, .count = (n) \
     }
 
 struct row {
@@ -785,7 +785,7 @@ exim_gets_3057_bytes_and_no_more(void **state)
     for (size_t more = 0; more < 2; more++) {
         char *text = long_token(LOOKUPS_XOAUTH2_MAX - (frame - 1) + more);
 
-        fake_env_advance(world->env, more == 0 ? 0 : 1800 * 1000);
+        fake_env_advance(world->env, more == 0 ? 0 : 1800000);
         give(world, text);
         free(text);
         ask_for(world, "xoauth2", &reply);
@@ -809,7 +809,7 @@ static void
 a_token_of_32_kib_is_given(void **state)
 {
     struct world *world = *state;
-    char *text = long_token(32 * 1024);
+    char *text = long_token(32768);
     struct reply reply;
 
     fake_env_advance(world->env, 0);
@@ -895,7 +895,7 @@ five_hundred_who_wait_are_all_answered_by_one_request(void **state)
     char key[128];
 
     get_first(world);
-    fake_env_suspend(world->env, 3600 * 1000);
+    fake_env_suspend(world->env, 3600000);
     for (int i = 0; i < 500; i++) {
         (void)snprintf(key, sizeof(key), "m%d@apps.contoso.example" HOST, i);
         ask(world, i + 1, "token", key, &world->replies[i]);

@@ -1146,7 +1146,7 @@ a_provider_that_is_gone_is_asked_every_five_minutes_at_last(void **state)
 
     fake_env_script(world->env, 200, never);
     fake_env_chance(world->env, 0.999);
-    flow = ask_on(world, HOUR, 20 * SECOND);
+    (void)ask_on(world, HOUR, 20 * SECOND);
     starts = fake_env_starts(world->env);
     flow = ask_on(world, 10 * HOUR, 20 * SECOND);
     assert_true(flow.without > 1000);

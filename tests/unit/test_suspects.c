@@ -17,7 +17,7 @@
 #define STEPS_MAX 12
 #define MAX       3 /* mailboxes */
 #define WALL      INT64_C(1790000000)
-#define HOUR      3600
+#define HOUR      INT64_C(3600)
 
 enum op {
     OP_END,
@@ -37,20 +37,20 @@ struct step {
     uint64_t refusals; /* KNOWN: how many in a row */
 };
 
-#define REFUSED(at_s, who, n, verdict, now_denied)                   \
-    {                                                                \
-        OP_REFUSED, .at = at_s, .mailbox = who, .serial = n,         \
-                    .want = SUSPECTS_##verdict, .denied = now_denied \
+#define REFUSED(at_s, who, n, verdict, now_denied)                     \
+    {                                                                  \
+        OP_REFUSED, .at = (at_s), .mailbox = (who), .serial = (n),     \
+                    .want = SUSPECTS_##verdict, .denied = (now_denied) \
     }
-#define ACCEPTED(who, was_denied, began, now_denied)                     \
-    {                                                                    \
-        OP_ACCEPTED, .mailbox = who, .want = was_denied, .since = began, \
-                     .denied = now_denied                                \
+#define ACCEPTED(who, was_denied, began, now_denied)                           \
+    {                                                                          \
+        OP_ACCEPTED, .mailbox = (who), .want = (was_denied), .since = (began), \
+                     .denied = (now_denied)                                    \
     }
-#define KNOWN(who, times, now_denied)                                     \
-    {                                                                     \
-        OP_KNOWN, .mailbox = who, .want = (times) > 0, .refusals = times, \
-                  .denied = now_denied                                    \
+#define KNOWN(who, times, now_denied)                                         \
+    {                                                                         \
+        OP_KNOWN, .mailbox = (who), .want = (times) > 0, .refusals = (times), \
+                  .denied = (now_denied)                                      \
     }
 
 struct row {

@@ -16,9 +16,9 @@
 #define STEPS_MAX     24
 #define BOOT_MS       (INT64_C(5000) * 1000) /* when a row begins */
 #define WALL          INT64_C(1790000000)    /* the same, since 1970 */
-#define REFETCH       60                     /* refetch_interval */
-#define MARGIN        300 /* the longest that a server wants */
-#define DEADLINE      15  /* of whoever asks */
+#define REFETCH       INT64_C(60)            /* refetch_interval */
+#define MARGIN        INT64_C(300) /* the longest that a server wants */
+#define DEADLINE      INT64_C(15)  /* of whoever asks */
 #define TEXT_A        "eyJ0eXAi.text-a"
 #define TEXT_B        "eyJ0eXAi.text-b"
 #define FINGERPRINT_A "9d333153f06bd729"
@@ -60,26 +60,26 @@ struct step {
     {                             \
         OP_BEGIN, .at_ms = MS(at) \
     }
-#define SUCCEED(at, what, lives)                                 \
-    {                                                            \
-        OP_SUCCEED, .at_ms = MS(at), .text = what, .life = lives \
+#define SUCCEED(at, what, lives)                                     \
+    {                                                                \
+        OP_SUCCEED, .at_ms = MS(at), .text = (what), .life = (lives) \
     }
-#define SUCCEED_SAYING(at, what, lives, in)                       \
-    {                                                             \
-        OP_SUCCEED, .at_ms = MS(at), .text = what, .life = lives, \
-                    .refresh_in = in                              \
-    }
-#define FAIL(at, next)                          \
-    {                                           \
-        OP_FAIL, .at_ms = MS(at), .delay = next \
-    }
-#define FAIL_DEMANDING(at, next, after)                               \
+#define SUCCEED_SAYING(at, what, lives, in)                           \
     {                                                                 \
-        OP_FAIL, .at_ms = MS(at), .delay = next, .retry_after = after \
+        OP_SUCCEED, .at_ms = MS(at), .text = (what), .life = (lives), \
+                    .refresh_in = (in)                                \
     }
-#define ASK(at, left, verdict)                                        \
-    {                                                                 \
-        OP_ASK, .at_ms = MS(at), .min = left, .want = TOKEN_##verdict \
+#define FAIL(at, next)                            \
+    {                                             \
+        OP_FAIL, .at_ms = MS(at), .delay = (next) \
+    }
+#define FAIL_DEMANDING(at, next, after)                                   \
+    {                                                                     \
+        OP_FAIL, .at_ms = MS(at), .delay = (next), .retry_after = (after) \
+    }
+#define ASK(at, left, verdict)                                          \
+    {                                                                   \
+        OP_ASK, .at_ms = MS(at), .min = (left), .want = TOKEN_##verdict \
     }
 #define ASK_AGAIN(at, verdict)                                     \
     {                                                              \
