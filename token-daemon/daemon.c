@@ -35,6 +35,7 @@
 #include "token-daemon/machine_identity.h"
 #include "token-daemon/refresher.h"
 #include "token-daemon/signer.h"
+#include "token-daemon/state.h"
 #include "token-daemon/unix_listener.h"
 
 #define LISTENERS_MAX     16
@@ -58,6 +59,7 @@ struct daemon {
     struct acquire_context acquire;
     struct loaded in_force;
     struct refresher *refresher;
+    struct state *state; /* NULL only while starting */
     struct lookups *lookups;
     struct lookup_server *lookup_server;
     struct control *control;
@@ -160,6 +162,31 @@ env_start(void *arg, const struct acquire_request *request,
     return acquire_start(&daemon->acquire, request, done, done_arg);
 }
 
+static int
+env_save(void *arg, const char *name, const struct token_record *record,
+         refresher_saved_fn *done, void *done_arg)
+{
+    const struct daemon *daemon = arg;
+
+    return state_save(daemon->state, name, record, done, done_arg);
+}
+
+static void
+env_unsave(void *arg, const void *done_arg)
+{
+    const struct daemon *daemon = arg;
+
+    state_unsave(daemon->state, done_arg);
+}
+
+static void
+env_unstore(void *arg, const char *name)
+{
+    const struct daemon *daemon = arg;
+
+    state_unstore(daemon->state, name);
+}
+
 static const struct sendas *
 env_policy(void *arg)
 {
@@ -239,10 +266,10 @@ apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
 }
 
 static bool
-is_same_sockets(const struct config_tokend *a, const struct config_tokend *b)
+is_same_at_start(const struct config_tokend *a, const struct config_tokend *b)
 {
     if (a->socket_count != b->socket_count ||
-        strcmp(a->control, b->control) != 0)
+        strcmp(a->control, b->control) != 0 || strcmp(a->state, b->state) != 0)
         return false;
     for (size_t i = 0; i < a->socket_count; i++)
         if (strcmp(a->sockets[i], b->sockets[i]) != 0)
@@ -259,10 +286,10 @@ reload(void *arg, struct err *err)
 
     service_reloading();
     rc = load(daemon->config_path, &loaded, err);
-    if (rc == 0 && !is_same_sockets(&daemon->in_force.config->tokend,
-                                    &loaded.config->tokend))
-        log_warning("socket or control changed in relay.conf; that takes a "
-                    "restart");
+    if (rc == 0 && !is_same_at_start(&daemon->in_force.config->tokend,
+                                     &loaded.config->tokend))
+        log_warning("socket, control or state changed in relay.conf; that "
+                    "takes a restart");
     if (rc == 0)
         rc = apply(daemon, &loaded, err);
     loaded_clear(&loaded);
@@ -398,6 +425,23 @@ make_acquire_context(struct daemon *daemon, struct err *err)
     return 0;
 }
 
+/* Open the state and learn what is stored, before anything is fetched. */
+static int
+open_state(struct daemon *daemon, struct config *config, struct err *err)
+{
+    daemon->state = state_new(
+        &(struct state_settings){
+            .base = daemon->base,
+            .refresher = daemon->refresher,
+            .config = config,
+        },
+        err);
+    if (daemon->state == NULL)
+        return -1;
+    state_wait(daemon->state);
+    return 0;
+}
+
 static int
 make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
 {
@@ -412,6 +456,9 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         .timer_free = env_timer_free,
         .start = env_start,
         .cancel = acquire_cancel,
+        .save = env_save,
+        .unsave = env_unsave,
+        .unstore = env_unstore,
         .arg = daemon,
     };
 
@@ -554,6 +601,7 @@ daemon_new(const char *config_path, struct err *err)
     }
     if (load(config_path, &loaded, err) < 0 ||
         make_parts(daemon, raise_descriptors(), err) < 0 ||
+        open_state(daemon, loaded.config, err) < 0 ||
         apply(daemon, &loaded, err) < 0 || open_listeners(daemon, err) < 0 ||
         add_signals(daemon, err) < 0 || add_watchdog(daemon, err) < 0)
         goto fail;
@@ -576,6 +624,7 @@ daemon_free(struct daemon **daemon)
     control_free(&d->control);
     lookups_free(&d->lookups);
     refresher_free(&d->refresher);
+    state_free(&d->state);
     signer_free(&d->signer);
     discovery_free(&d->discovery);
     http_free(&d->http);

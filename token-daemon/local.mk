@@ -51,6 +51,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/opening.c %D%/opening.h \
 	%D%/seal.c %D%/seal.h \
 	%D%/seal_key_file.c %D%/seal_key_file.h \
+	%D%/state.c %D%/state.h \
 	%D%/state_directory.c %D%/state_directory.h \
 	%D%/state_file.c %D%/state_file.h \
 	%D%/store.c %D%/store.h \

@@ -36,7 +36,6 @@
 
 /* What an administrator must repair is not tried again as often: reading a
  * damaged file takes its time. */
-#define CONFIG_RETRY_FACTOR 12
 struct writer {
     /* ---- constant ---- */
     char *path;
@@ -147,11 +146,7 @@ destroy(struct writer *writer)
 static void
 note_failure(struct writer *writer, const struct err *err)
 {
-    int64_t delay = writer->retry_ms;
-
-    if (err->code == ERR_CONFIG)
-        delay *= CONFIG_RETRY_FACTOR;
-    writer->retry_at = clock_boot_ms() + delay;
+    writer->retry_at = clock_boot_ms() + writer->retry_ms;
     writer->status.err = *err;
     if (writer->status.failures++ == 0)
         writer->status.failing_since = clock_wall();

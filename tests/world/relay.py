@@ -294,11 +294,13 @@ class World:
             socket=[os.path.join(self.socket_dir, TOKEND_SOCKET),
                     self.path("tokend.sock")],
             control=self.path("control.sock"), allow=["postfix"],
+            state=self.path("state/state.db"),
             login_password="unix:" + TOKEND_SOCKET)
 
     def _make_daemons(self, tokend, milter, inherits):
         self.tokend = self.milter = None
         self._make_socket_directories()
+        os.mkdir(self.path("state"), 0o700)
         if tokend:
             options = self.conf.tokend_options
             self.tokend = Tokend(

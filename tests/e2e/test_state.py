@@ -1,0 +1,144 @@
+"""What a restart keeps, and what a broken disk costs: no token."""
+
+import os
+import sqlite3
+
+import pytest
+
+from world import fault
+from world.leaks import find_leaks
+from world.wait import wait_until
+
+KEY = "relay@contoso.com host=localhost"
+
+
+def _state(made):
+    return made.path("state/state.db")
+
+
+def _credential(made):
+    return made.tokend.ctl_json("status")["result"]["credentials"][0]
+
+
+def test_a_restart_makes_no_token_request(world):
+    made = world(postfix=False)
+    before = made.tokend.ask("token", KEY)
+    made.tokend.restart()
+    after = made.tokend.ask("token", KEY)
+    # The time of expiry may be a second off, as clocks are read anew.
+    assert after.data.split()[1] == before.data.split()[1]
+    assert abs(int(after.data.split()[0]) - int(before.data.split()[0])) <= 1
+    assert made.endpoint.count == 1
+
+
+def test_kill_and_start_make_no_token_request(world):
+    made = world(postfix=False)
+    before = made.tokend.ask("token", KEY)
+    wait_until(lambda: os.path.exists(_state(made)), what="the state")
+    made.tokend.stop()  # once in order, so that it is on the disk
+    made.tokend.start()
+    made.tokend.kill()
+    made.tokend.start()
+    after = made.tokend.ask("token", KEY)
+    assert after.data.split()[1] == before.data.split()[1]
+    assert made.endpoint.count == 1
+
+
+def test_throttling_survives_a_restart(world):
+    made = world(start=False, postfix=False)
+    made.endpoint.fail(fault.throttled(retry_after=4))
+    made.start()
+    first = made.endpoint.wait_for_requests(1)[0]
+    wait_until(lambda: _credential(made)["failures"] == 1,
+               what="the failure to be known")
+    made.tokend.restart()
+    assert made.tokend.ask("token", KEY, timeout=30).is_ok
+    assert made.endpoint.requests[1].at - first.at >= 4
+    assert made.endpoint.count == 2
+
+
+def test_the_state_holds_nothing_in_clear(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    made.tokend.stop()
+    folder = os.path.dirname(_state(made))
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        assert os.stat(path).st_mode & 0o777 == 0o600, name
+        with open(path, "rb") as file:
+            text = file.read().decode("latin-1")
+        assert find_leaks(text, made.secrets()) == [], name
+
+
+def _foreign(path):
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE somebody (else_s INTEGER)")
+    database.close()
+
+
+def _garbage(path):
+    with open(path, "wb") as file:
+        file.write(b"\xff" * 8192)
+
+
+def _half(path):
+    size = os.path.getsize(path)
+    with open(path, "r+b") as file:
+        file.truncate(size // 2)
+
+
+def _other_key(path):
+    with open(path + ".key", "r+b") as file:
+        content = file.read()
+        file.seek(0)
+        file.write(bytes(byte ^ 1 for byte in content[:4]))
+
+
+@pytest.mark.parametrize("damage, is_new", [
+    (_foreign, True), (_garbage, True), (_half, False), (_other_key, False),
+])
+def test_a_state_that_can_not_be_used(world, damage, is_new):
+    """The log says so, tokens are served from memory, the file is left as it
+    is."""
+    made = world(postfix=False, start=not is_new)
+    path = _state(made)
+    if not is_new:
+        made.tokend.ask("token", KEY)
+        made.tokend.stop()
+    damage(path)
+    os.chmod(path, 0o600)
+    with open(path, "rb") as file:
+        before = file.read()
+    if is_new:
+        made.start()
+    else:
+        made.tokend.start()
+    assert made.tokend.ask("token", KEY, timeout=30).is_ok
+    assert made.tokend.log.lines("state can't be opened", path)
+    made.tokend.stop()
+    with open(path, "rb") as file:
+        assert file.read() == before
+
+
+def test_a_missing_directory_is_named_with_the_command(world):
+    made = world(start=False, postfix=False)
+    os.rmdir(os.path.dirname(_state(made)))
+    made.start()
+    assert made.tokend.ask("token", KEY).is_ok
+    assert made.tokend.log.lines("install -d")
+
+
+def test_it_goes_on_when_the_disk_does(world):
+    """The directory comes back: what is held in memory is stored then."""
+    made = world(start=False, postfix=False)
+    folder = os.path.dirname(_state(made))
+    os.rmdir(folder)
+    made.start()
+    token = made.tokend.ask("token", KEY)
+    os.mkdir(folder, 0o700)
+    wait_until(lambda: made.tokend.log.lines("the state is open"), timeout=20,
+               what="the state to be opened")
+    made.tokend.restart()
+    assert made.tokend.ask("token", KEY).data.split()[1] == \
+        token.data.split()[1]
+    assert made.endpoint.count == 1

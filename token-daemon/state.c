@@ -1,0 +1,356 @@
+/*
+ * state - what of the tokens outlives the process.
+ */
+#include "token-daemon/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "token-daemon/seal.h"
+#include "token-daemon/secret_source.h"
+
+#define KIND         "token"
+#define KEY_LIMIT_MS 4000 /* for a command that gives the key */
+#define KEY_RETRY_MS 5000
+
+struct saving {
+    refresher_saved_fn *done;
+    void *arg;
+    struct state *state;
+    struct saving *next;
+};
+
+struct state {
+    struct event_base *base;
+    struct refresher *refresher;
+    struct config *config;
+    struct secret_source *source; /* the key is being read */
+    struct writer *writer;        /* NULL until the key is known */
+    struct event *timer;    /* the end of state_wait(), or the key again */
+    struct saving *savings; /* whose `done` is to come */
+    bool is_waiting;
+    bool is_told; /* the first attempt has ended */
+};
+
+/* ---- Opening ------------------------------------------------------------ */
+
+static void
+end_wait(struct state *state)
+{
+    state->is_told = true;
+    if (state->is_waiting)
+        (void)event_base_loopbreak(state->base);
+}
+
+/* Hand over one record. What can't be read stays in the file. */
+static void
+restore(struct state *state, const struct store_record *record)
+{
+    struct token_record token = {0};
+    struct err err = {ERR_NONE, ""};
+
+    if (strcmp(record->kind, KIND) != 0)
+        return;
+    if (token_record_decode(record->value, record->len, &token, &err) < 0) {
+        log_error("a stored token can not be read; it is left alone",
+                  F_STR("name", record->name), F_STR("error", err.text));
+        return;
+    }
+    refresher_restore(state->refresher, record->name, &token);
+}
+
+/* writer_opened_fn */
+static void
+on_opened(const struct writer_opening *opening, void *arg)
+{
+    struct state *state = arg;
+
+    for (size_t i = 0; i < opening->count; i++)
+        restore(state, &opening->records[i]);
+    if (opening->err == NULL && opening->is_new && state->is_told)
+        refresher_save_all(state->refresher);
+    end_wait(state);
+}
+
+/* Start the writer; `key` NULL: the key file beside the state. */
+static int
+start_writer(struct state *state, const struct seal_key *key, struct err *err)
+{
+    state->writer = writer_new(state->base,
+                               &(struct writer_settings){
+                                   .path = state->config->tokend.state,
+                                   .key = key,
+                                   .opened = on_opened,
+                                   .arg = state,
+                               },
+                               err);
+    return state->writer != NULL ? 0 : -1;
+}
+
+static void
+retry_key(struct state *state, const struct err *err)
+{
+    static const struct timeval delay = {KEY_RETRY_MS / 1000, 0};
+
+    log_error("the key of the state can not be had; tokens are held in memory "
+              "only",
+              F_STR("seal_key", state->config->tokend.seal_key.text),
+              F_STR("error", err->text));
+    end_wait(state);
+    if (evtimer_add(state->timer, &delay) < 0)
+        log_error("a timer could not be set, out of memory");
+}
+
+/* secret_source_fn */
+static void
+on_key(const char *secret, size_t len, const struct err *failure, void *arg)
+{
+    struct state *state = arg;
+    struct seal_key key;
+    struct err err = {ERR_NONE, ""};
+
+    state->source = NULL;
+    if (secret == NULL) {
+        retry_key(state, failure);
+        return;
+    }
+    if (seal_key_parse(secret, len, &key, &err) < 0 ||
+        start_writer(state, &key, &err) < 0)
+        retry_key(state, &err);
+    secret_wipe(&key, sizeof(key));
+}
+
+static void
+read_key(struct state *state)
+{
+    static const struct err no_memory = {ERR_SYSTEM, "out of memory"};
+
+    state->source =
+        secret_source_read(state->base, &state->config->tokend.seal_key,
+                           KEY_LIMIT_MS, on_key, state);
+    if (state->source == NULL)
+        retry_key(state, &no_memory);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct state *state = arg;
+
+    (void)fd;
+    (void)what;
+    if (state->is_waiting)
+        end_wait(state);
+    else if (state->writer == NULL && state->source == NULL)
+        read_key(state);
+}
+
+struct state *
+state_new(const struct state_settings *settings, struct err *err)
+{
+    struct state *state = calloc(1, sizeof(*state));
+
+    if (state == NULL) {
+        err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    state->base = settings->base;
+    state->refresher = settings->refresher;
+    state->config = config_ref(settings->config);
+    state->timer = evtimer_new(state->base, on_timer, state);
+    if (state->timer == NULL) {
+        err_set(err, ERR_SYSTEM, "out of memory");
+        state_free(&state);
+        return NULL;
+    }
+    if (state->config->tokend.seal_key.kind != CONFIG_REF_NONE)
+        read_key(state);
+    else if (start_writer(state, NULL, err) < 0)
+        state_free(&state);
+    return state;
+}
+
+void
+state_wait(struct state *state)
+{
+    static const struct timeval patience = {STATE_PATIENCE_MS / 1000, 0};
+
+    if (state->is_told || evtimer_add(state->timer, &patience) < 0)
+        return;
+    state->is_waiting = true;
+    (void)event_base_dispatch(state->base);
+    state->is_waiting = false;
+    if (state->writer != NULL)
+        (void)evtimer_del(state->timer);
+    if (!state->is_told)
+        log_warning("the state is slow to open; starting without it",
+                    F_STR("state", state->config->tokend.state));
+    state->is_told = true;
+}
+
+void
+state_free(struct state **state)
+{
+    struct state *s = *state;
+    struct saving *saving;
+
+    if (s == NULL)
+        return;
+    secret_source_cancel(&s->source);
+    (void)writer_free(&s->writer,
+                      WRITER_STOP_MS); /* it has said what is lost */
+    while ((saving = s->savings) != NULL) {
+        s->savings = saving->next;
+        free(saving);
+    }
+    if (s->timer != NULL)
+        event_free(s->timer);
+    config_unref(&s->config);
+    free(s);
+    *state = NULL;
+}
+
+/* ---- Saving ------------------------------------------------------------- */
+
+static void
+saving_free(struct saving *saving)
+{
+    struct saving **link = &saving->state->savings;
+
+    while (*link != saving)
+        link = &(*link)->next;
+    *link = saving->next;
+    free(saving);
+}
+
+/* writer_done_fn */
+static void
+on_written(const struct err *err, void *arg)
+{
+    struct saving *saving = arg;
+    refresher_saved_fn *done = saving->done;
+    void *done_arg = saving->arg;
+
+    saving_free(saving);
+    done(err == NULL, done_arg);
+}
+
+/* Remember whom to tell. NULL when out of memory. */
+static struct saving *
+saving_new(struct state *state, refresher_saved_fn *done, void *arg)
+{
+    struct saving *saving = calloc(1, sizeof(*saving));
+
+    if (saving == NULL)
+        return NULL;
+    saving->done = done;
+    saving->arg = arg;
+    saving->state = state;
+    saving->next = state->savings;
+    state->savings = saving;
+    return saving;
+}
+
+static int
+put(struct state *state, const char *name, const struct buf *value,
+    struct saving *saving)
+{
+    struct err err = {ERR_NONE, ""};
+    const struct store_record record = {
+        .kind = KIND,
+        .name = name,
+        .value = value->data,
+        .len = value->len,
+        .updated = clock_wall(),
+    };
+
+    if (writer_put(state->writer, &record, saving != NULL ? on_written : NULL,
+                   saving, &err) == 0)
+        return 0;
+    log_error("a token can not be stored", F_STR("name", name),
+              F_STR("error", err.text));
+    return -1;
+}
+
+int
+state_save(struct state *state, const char *name,
+           const struct token_record *record, refresher_saved_fn *done,
+           void *done_arg)
+{
+    struct saving *saving = NULL;
+    struct err err = {ERR_NONE, ""};
+    struct buf value;
+    int rc = -1;
+
+    if (state == NULL || state->writer == NULL)
+        return -1;
+    buf_init(&value, TOKEN_RECORD_MAX);
+    if (token_record_encode(record, &value, &err) < 0) {
+        log_error("a token can not be stored", F_STR("name", name),
+                  F_STR("error", err.text));
+        goto out;
+    }
+    if (done != NULL && (saving = saving_new(state, done, done_arg)) == NULL)
+        goto out;
+    rc = put(state, name, &value, saving);
+    if (rc < 0 && saving != NULL)
+        saving_free(saving);
+out:
+    buf_clear(&value);
+    return rc;
+}
+
+void
+state_unsave(struct state *state, const void *done_arg)
+{
+    struct saving *saving = state != NULL ? state->savings : NULL;
+
+    while (saving != NULL) {
+        struct saving *next = saving->next;
+
+        if (saving->arg == done_arg) {
+            writer_forget(state->writer, saving);
+            saving_free(saving);
+        }
+        saving = next;
+    }
+}
+
+void
+state_unstore(struct state *state, const char *name)
+{
+    struct err err = {ERR_NONE, ""};
+
+    if (state == NULL || state->writer == NULL)
+        return;
+    if (writer_delete(state->writer, KIND, name, NULL, NULL, &err) < 0)
+        log_error("a token could not be removed from the state",
+                  F_STR("name", name), F_STR("error", err.text));
+}
+
+void
+state_audit(struct state *state, const char *who, const char *what,
+            const char *detail)
+{
+    if (state == NULL || state->writer == NULL)
+        return;
+    writer_audit(state->writer, &(struct store_audit){.at = clock_wall(),
+                                                      .who = who,
+                                                      .what = what,
+                                                      .detail = detail});
+}
+
+bool
+state_status(struct state *state, struct writer_status *out)
+{
+    if (state == NULL || state->writer == NULL)
+        return false;
+    writer_status(state->writer, out);
+    return true;
+}

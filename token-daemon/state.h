@@ -1,0 +1,58 @@
+/*
+ * state - what of the tokens outlives the process.
+ *
+ * Stands between the refresher, which knows tokens, and the writer, which
+ * knows records: reads the key that seals, opens the state, hands over what
+ * was stored, and stores what changes. A state that can't be used costs no
+ * token: everything stays in memory, the log says what to do, and it is tried
+ * again.
+ */
+#ifndef TOKEN_DAEMON_STATE_H
+#define TOKEN_DAEMON_STATE_H
+
+#include <stdbool.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "token-daemon/refresher.h"
+#include "token-daemon/token_record.h"
+#include "token-daemon/writer.h"
+
+struct event_base;
+struct state;
+
+struct state_settings {
+    struct event_base *base;     /* borrowed: for the state's life */
+    struct refresher *refresher; /* likewise; gets what was stored */
+    struct config *config;       /* of the start; a reference is held */
+};
+
+/* Begin to open the state. Owned; NULL with ERR_SYSTEM. */
+struct state *state_new(const struct state_settings *settings, struct err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * Run the event loop until the first attempt to open the state has ended,
+ * however, or STATE_PATIENCE_MS have passed: what is stored is known then.
+ */
+#define STATE_PATIENCE_MS 5000
+void state_wait(struct state *state);
+
+/* Write what is queued, for a bounded time, and free. Takes NULL. */
+void state_free(struct state **state);
+
+/* What refresher_env wants; `state` may be NULL: nothing is stored. */
+int state_save(struct state *state, const char *name,
+               const struct token_record *record, refresher_saved_fn *done,
+               void *done_arg) __attribute__((warn_unused_result));
+void state_unsave(struct state *state, const void *done_arg);
+void state_unstore(struct state *state, const char *name);
+
+/* Who did what; see store_audit. */
+void state_audit(struct state *state, const char *who, const char *what,
+                 const char *detail);
+
+/* How the disk does. False: there is no writer yet. */
+bool state_status(struct state *state, struct writer_status *out);
+
+#endif
