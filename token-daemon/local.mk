@@ -85,6 +85,8 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/expiries.c %D%/expiries.h \
 	%D%/hook.c %D%/hook.h \
 	%D%/metrics.c %D%/metrics.h \
+	%D%/status_html.c %D%/status_html.h \
+	%D%/status_page.c %D%/status_page.h \
 	%D%/troubles.c %D%/troubles.h
 
 sbin_PROGRAMS += %D%/xoauth2-tokend

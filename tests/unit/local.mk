@@ -197,6 +197,8 @@ OBSERVE_TESTS = \
 	%D%/test_expiries \
 	%D%/test_hook \
 	%D%/test_metrics \
+	%D%/test_status_html \
+	%D%/test_status_page \
 	%D%/test_troubles
 
 check_PROGRAMS += $(OBSERVE_TESTS)
@@ -212,6 +214,10 @@ check_PROGRAMS += $(OBSERVE_TESTS)
 %C%_test_hook_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_hook_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_metrics_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_status_html_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_status_html_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_status_page_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_status_page_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_troubles_LDADD = $(TOKEND_TEST_LIBS)
 endif
 

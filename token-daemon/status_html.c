@@ -1,0 +1,362 @@
+/*
+ * status_html - the status as one page that a person reads in a browser.
+ */
+#include "token-daemon/status_html.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <jansson.h>
+
+#include "common/strmap.h"
+#include "common/util.h"
+#include "token-daemon/ctl_format.h"
+
+#define DAY_S ((int64_t)24 * 60 * 60)
+
+static const char head[] =
+    "<!DOCTYPE html>\n"
+    "<html lang=\"en\">\n"
+    "<head>\n"
+    "<meta charset=\"utf-8\">\n"
+    "<meta name=\"viewport\" content=\"width=device-width\">\n"
+    "<meta http-equiv=\"refresh\" content=\"30\">\n"
+    "<style>\n"
+    "body { font: 15px/1.5 sans-serif; margin: 2em; color: #222; "
+    "background: #fff }\n"
+    "table { border-collapse: collapse; margin: 1em 0 2em }\n"
+    "th, td { text-align: left; vertical-align: top; "
+    "padding: .3em 1em .3em 0; border-bottom: 1px solid #ddd }\n"
+    ".number { text-align: right }\n"
+    ".bad { color: #a00; font-weight: bold }\n"
+    ".hint { display: block; color: #555 }\n"
+    "</style>\n";
+
+/* A credential's or a mailbox's token, by name. */
+struct tokens {
+    struct strmap *by_name; /* `credential` or `credential user` */
+    char **names;           /* owned; what the map borrows */
+    size_t count;
+};
+
+void
+status_html_escape(const char *text, struct buf *out)
+{
+    for (; *text != '\0'; text++) {
+        switch (*text) {
+        case '&':
+            buf_append_str(out, "&amp;");
+            break;
+        case '<':
+            buf_append_str(out, "&lt;");
+            break;
+        case '>':
+            buf_append_str(out, "&gt;");
+            break;
+        case '"':
+            buf_append_str(out, "&quot;");
+            break;
+        case '\'':
+            buf_append_str(out, "&#39;");
+            break;
+        default:
+            buf_append_char(out, *text);
+        }
+    }
+}
+
+static const char *
+text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text != NULL ? text : "-";
+}
+
+static void
+cell(struct buf *out, const char *text)
+{
+    buf_append_str(out, "<td>");
+    status_html_escape(text, out);
+    buf_append_str(out, "</td>");
+}
+
+static void
+span_cell(struct buf *out, const json_t *seconds)
+{
+    buf_append_str(out, "<td class=\"number\">");
+    if (json_is_integer(seconds))
+        ctl_format_span(json_integer_value(seconds), out);
+    else
+        buf_append_char(out, '-');
+    buf_append_str(out, "</td>");
+}
+
+static void
+days_cell(struct buf *out, const json_t *ends, int64_t wall)
+{
+    int64_t days;
+
+    if (!json_is_integer(ends)) {
+        cell(out, "-");
+        return;
+    }
+    days = ((int64_t)json_integer_value(ends) - wall) / DAY_S;
+    buf_append_str(out, days <= 7 ? "<td class=\"number bad\">"
+                                  : "<td class=\"number\">");
+    buf_append_int(out, days);
+    buf_append_str(out, " d</td>");
+}
+
+static void
+state_cell(struct buf *out, const char *state, bool is_good)
+{
+    buf_append_str(out, is_good ? "<td>" : "<td class=\"bad\">");
+    status_html_escape(state, out);
+    buf_append_str(out, "</td>");
+}
+
+/* What went wrong last, and what to do. */
+static void
+error_cell(struct buf *out, const json_t *error)
+{
+    const char *hint = json_string_value(json_object_get(error, "hint"));
+
+    if (!json_is_object(error)) {
+        cell(out, "-");
+        return;
+    }
+    buf_append_str(out, "<td>");
+    status_html_escape(text_of(error, "reason"), out);
+    buf_append_str(out, ": ");
+    status_html_escape(text_of(error, "text"), out);
+    if (hint != NULL) {
+        buf_append_str(out, "<span class=\"hint\">");
+        status_html_escape(hint, out);
+        buf_append_str(out, "</span>");
+    }
+    buf_append_str(out, "</td>");
+}
+
+/* ---- Tokens by name ------------------------------------------------------ */
+
+static char *
+token_name(const char *credential, const char *user)
+{
+    char *name = NULL;
+
+    if (user == NULL)
+        return strdup(credential);
+    return asprintf(&name, "%s %s", credential, user) >= 0 ? name : NULL;
+}
+
+static void
+tokens_clear(struct tokens *tokens)
+{
+    strmap_free(&tokens->by_name);
+    for (size_t i = 0; i < tokens->count; i++)
+        free(tokens->names[i]);
+    free(tokens->names);
+    *tokens = (struct tokens){0};
+}
+
+/* Short of memory some are missing, and show as unknown. */
+static void
+tokens_read(struct tokens *tokens, const json_t *credentials)
+{
+    size_t size = json_array_size(credentials);
+    size_t i;
+    json_t *item;
+
+    *tokens = (struct tokens){.by_name = strmap_new(),
+                              .names = calloc(size + 1, sizeof(char *))};
+    if (tokens->by_name == NULL || tokens->names == NULL)
+        return;
+    json_array_foreach(credentials, i, item)
+    {
+        char *name =
+            token_name(text_of(item, "name"),
+                       json_string_value(json_object_get(item, "user")));
+
+        if (name == NULL)
+            return;
+        tokens->names[tokens->count++] = name;
+        if (strmap_add(tokens->by_name, name, item) == STRMAP_NO_MEMORY)
+            return;
+    }
+}
+
+/* The token of a mailbox: its own, or the one of its whole credential. */
+static const json_t *
+tokens_find(const struct tokens *tokens, const json_t *mailbox)
+{
+    const char *credential = text_of(mailbox, "credential");
+    char *name = token_name(credential, text_of(mailbox, "address"));
+    const json_t *found = NULL;
+
+    if (tokens->by_name == NULL)
+        return NULL;
+    if (name != NULL)
+        found = strmap_get(tokens->by_name, name, strlen(name));
+    free(name);
+    return found != NULL
+               ? found
+               : strmap_get(tokens->by_name, credential, strlen(credential));
+}
+
+/* ---- The page ------------------------------------------------------------ */
+
+/* Does its mail go? */
+static bool
+is_well(const json_t *mailbox, const json_t *token)
+{
+    return strcmp(text_of(mailbox, "state"), "ok") == 0 &&
+           json_is_true(json_object_get(token, "has_token")) &&
+           !json_is_object(json_object_get(token, "error"));
+}
+
+static void
+append_row(const json_t *mailbox, const json_t *token, int64_t wall,
+           struct buf *out)
+{
+    const char *state = text_of(mailbox, "state");
+    bool is_ok = strcmp(state, "ok") == 0;
+    bool has_token = json_is_true(json_object_get(token, "has_token"));
+
+    buf_append_str(out, "<tr>");
+    cell(out, text_of(mailbox, "address"));
+    cell(out, text_of(mailbox, "credential"));
+    state_cell(out, is_ok && !has_token ? "no token" : state,
+               is_ok && has_token);
+    cell(out, text_of(token, "state"));
+    span_cell(out, json_object_get(token, "token_left_s"));
+    days_cell(out, json_object_get(token, "certificate_not_after"), wall);
+    error_cell(out, json_object_get(token, "error"));
+    buf_append_str(out, "</tr>\n");
+}
+
+/* Append those that are well, or those that are not; how many there are. */
+static size_t
+append_rows(const json_t *mailboxes, const struct tokens *tokens,
+            bool wants_well, int64_t wall, size_t *room, struct buf *out)
+{
+    size_t count = 0;
+    size_t i;
+    const json_t *mailbox;
+
+    json_array_foreach(mailboxes, i, mailbox)
+    {
+        const json_t *token = tokens_find(tokens, mailbox);
+
+        if (is_well(mailbox, token) != wants_well)
+            continue;
+        count++;
+        if (*room == 0)
+            continue;
+        (*room)--;
+        append_row(mailbox, token, wall, out);
+    }
+    return count;
+}
+
+static void
+append_time(struct buf *out, int64_t wall)
+{
+    time_t when = (time_t)wall;
+    struct tm tm;
+    char text[32] = "-";
+
+    if (gmtime_r(&when, &tm) != NULL)
+        (void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
+    buf_append_str(out, text);
+}
+
+static void
+append_summary(size_t bad, size_t count, struct buf *out)
+{
+    buf_append_int(out, (int64_t)(count - bad));
+    buf_append_str(out, " of ");
+    buf_append_int(out, (int64_t)count);
+    buf_append_str(out,
+                   count == 1 ? " mailbox is well" : " mailboxes are well");
+}
+
+static void
+append_daemon(const json_t *daemon, int64_t wall, struct buf *out)
+{
+    static const struct {
+        const char *key;
+        const char *name;
+    } rows[] = {
+        {"clients", "connections"},        {"requests", "lookups"},
+        {"tokens_given", "tokens given"},  {"refusals", "refusals reported"},
+        {"deferred", "statuses deferred"}, {"denied_mailboxes", "denied"},
+    };
+    const json_t *started = json_object_get(daemon, "started");
+
+    buf_append_str(out, "<p>xoauth2-tokend ");
+    status_html_escape(text_of(daemon, "version"), out);
+    buf_append_str(out, ", ");
+    status_html_escape(text_of(daemon, "config"), out);
+    if (json_is_integer(started)) {
+        buf_append_str(out, ", up for ");
+        ctl_format_span(wall - json_integer_value(started), out);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        buf_append_str(out, i == 0 ? ".<br>" : ", ");
+        buf_append_str(out, rows[i].name);
+        buf_append_str(out, ": ");
+        buf_append_int(
+            out, json_integer_value(json_object_get(daemon, rows[i].key)));
+    }
+    buf_append_str(out, ".</p>\n");
+}
+
+void
+status_html_render(const json_t *result, int64_t wall, struct buf *out)
+{
+    static const char columns[] =
+        "<table>\n<tr><th>Mailbox</th><th>Credential</th><th>State</th>"
+        "<th>Token</th><th class=\"number\">Left</th>"
+        "<th class=\"number\">Certificate</th><th>Last error</th></tr>\n";
+    const json_t *mailboxes = json_object_get(result, "mailboxes");
+    size_t count = json_array_size(mailboxes);
+    size_t room = STATUS_HTML_ROWS_MAX;
+    struct tokens tokens;
+    struct buf rows;
+    size_t bad;
+
+    tokens_read(&tokens, json_object_get(result, "credentials"));
+    buf_init(&rows, STATUS_HTML_SIZE_MAX);
+    bad = append_rows(mailboxes, &tokens, false, wall, &room, &rows);
+    (void)append_rows(mailboxes, &tokens, true, wall, &room, &rows);
+
+    buf_append_str(out, head);
+    buf_append_str(out, "<title>");
+    append_summary(bad, count, out);
+    buf_append_str(out, "</title>\n</head>\n<body>\n<h1>");
+    append_summary(bad, count, out);
+    buf_append_str(out, "</h1>\n");
+    buf_append_str(out, columns);
+    buf_append_str(out, buf_str(&rows));
+    buf_append_str(out, "</table>\n");
+    if (count > STATUS_HTML_ROWS_MAX)
+        buf_append_str(out, "<p>There are more; <code>xoauth2ctl status</code> "
+                            "lists all of them.</p>\n");
+    append_daemon(json_object_get(result, "daemon"), wall, out);
+    buf_append_str(out, "<p>");
+    append_time(out, wall);
+    buf_append_str(out, ", anew every 30 seconds. "
+                        "<a href=\"/status.json\">status.json</a> "
+                        "<a href=\"/metrics\">metrics</a> "
+                        "<a href=\"/healthz\">healthz</a></p>\n"
+                        "</body>\n</html>\n");
+    if (buf_failed(&rows))
+        out->failed = true;
+    buf_clear(&rows);
+    tokens_clear(&tokens);
+}
