@@ -71,6 +71,8 @@ struct writer {
     struct audit_queue audit;
     size_t audit_in_flight;
     struct audit_requests requests;
+    const struct audit_request *reading; /* the one under way, or NULL */
+    bool is_reading_forgotten;
     struct audit_requests answers;
     struct change_waiters finished;
     struct opening *opening; /* to be delivered */
@@ -425,11 +427,22 @@ add_row(const struct store_audit *entry, void *arg)
     audit_request_add(arg, entry);
 }
 
+/* One at a time, so that what has been queued meanwhile is written first. */
 static void
-answer_request(struct writer *writer, struct audit_request *request)
+answer_request(struct writer *writer)
 {
+    struct audit_request *request;
     const struct audit_row *row;
 
+    lock(writer);
+    request = STAILQ_FIRST(&writer->requests);
+    if (request != NULL)
+        STAILQ_REMOVE_HEAD(&writer->requests, link);
+    writer->reading = request;
+    writer->is_reading_forgotten = false;
+    unlock(writer);
+    if (request == NULL)
+        return; /* forgotten meanwhile */
     if (writer->store == NULL)
         err_set(&request->err, ERR_RETRY, "the state is not open");
     else if (store_read_audit(writer->store, request->count, add_row, request,
@@ -441,25 +454,13 @@ answer_request(struct writer *writer, struct audit_request *request)
         audit_request_add(request, &row->entry);
     }
     audit_request_trim(request);
-    STAILQ_INSERT_TAIL(&writer->answers, request, link);
+    if (writer->is_reading_forgotten)
+        audit_request_free(request);
+    else
+        STAILQ_INSERT_TAIL(&writer->answers, request, link);
+    writer->reading = NULL;
     unlock(writer);
     signal_fd(writer->notice_fd);
-}
-
-static void
-answer_requests(struct writer *writer)
-{
-    struct audit_request *request;
-
-    do {
-        lock(writer);
-        request = STAILQ_FIRST(&writer->requests);
-        if (request != NULL)
-            STAILQ_REMOVE_HEAD(&writer->requests, link);
-        unlock(writer);
-        if (request != NULL)
-            answer_request(writer, request);
-    } while (request != NULL);
 }
 
 /* ---- the disk's thread: what next ---- */
@@ -538,7 +539,7 @@ run(void *arg)
             attempt_write(writer);
             break;
         case STEP_ANSWER:
-            answer_requests(writer);
+            answer_request(writer);
             break;
         case STEP_WAIT:
             wait_for_wake(writer, wait_ms);
@@ -865,6 +866,8 @@ writer_forget(struct writer *writer, const void *arg)
     change_waiters_forget(&writer->in_flight_waiters, arg);
     change_waiters_forget(&writer->finished, arg);
     audit_requests_forget(&writer->requests, arg);
+    if (writer->reading != NULL && writer->reading->arg == arg)
+        writer->is_reading_forgotten = true;
     audit_requests_forget(&writer->answers, arg);
     unlock(writer);
 }

@@ -177,7 +177,8 @@ STATE_TESTS = \
 	%D%/test_seal \
 	%D%/test_seal_key_file \
 	%D%/test_store \
-	%D%/test_token_record
+	%D%/test_token_record \
+	%D%/test_writer
 
 check_PROGRAMS += $(STATE_TESTS)
 STATE_FILES = %D%/state_files.c %D%/state_files.h $(SCRATCH)
@@ -189,6 +190,11 @@ STATE_FILES = %D%/state_files.c %D%/state_files.h $(SCRATCH)
 %C%_test_store_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
 %C%_test_store_LDADD = $(TOKEND_TEST_LIBS) $(SQLITE_LIBS)
 %C%_test_token_record_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_writer_SOURCES = %D%/test_writer.c $(STATE_FILES) \
+	%D%/faulty_vfs.c %D%/faulty_vfs.h
+%C%_test_writer_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
+%C%_test_writer_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=log_write
+%C%_test_writer_LDADD = $(TOKEND_TEST_LIBS) $(SQLITE_LIBS) -lpthread
 
 # What is counted, and who is told.
 OBSERVE_TESTS = \
