@@ -370,11 +370,39 @@ verify_version(struct store *store, struct err *err)
     return 0;
 }
 
+static void
+ignore_damaged(const char *kind, const char *name, const struct err *err,
+               void *arg)
+{
+    (void)kind;
+    (void)name;
+    (void)err;
+    (void)arg;
+}
+
+/*
+ * What tells the key can't be read or doesn't open. When it is that which is
+ * damaged, records open all the same; with another key none does.
+ */
+static void
+tell_what_opens(struct store *store, const struct store_reader *reader)
+{
+    const struct store_reader quiet = {reader->record, ignore_damaged,
+                                       reader->arg};
+    struct err ignored; /* the caller has the reason to tell */
+
+    (void)tell_records(store, &quiet, &ignored);
+}
+
 static int
 load(struct store *store, const struct store_reader *reader, struct err *err)
 {
-    if (verify_version(store, err) < 0 || verify_key(store, err) < 0)
+    if (verify_version(store, err) < 0)
         return -1;
+    if (verify_key(store, err) < 0) {
+        tell_what_opens(store, reader);
+        return -1;
+    }
     return tell_records(store, reader, err);
 }
 

@@ -54,6 +54,16 @@ noinst_PROGRAMS += %D%/fuzz_control %D%/fuzz_delivery_status \
 %C%_fuzz_socketmap_CFLAGS = $(FUZZ_CFLAGS)
 endif
 
+# What is kept of a token across a restart.
+if TOKEND
+noinst_PROGRAMS += %D%/fuzz_token_record
+%C%_fuzz_token_record_SOURCES = %D%/fuzz_token_record.c \
+	common/buf.c common/err.c common/secret.c common/utf8.c \
+	token-daemon/token_record.c
+%C%_fuzz_token_record_CFLAGS = $(FUZZ_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_token_record_LDADD = $(JANSSON_LIBS)
+endif
+
 # From: and what the milter makes of it.
 noinst_PROGRAMS += %D%/fuzz_from_field
 %C%_fuzz_from_field_SOURCES = %D%/fuzz_from_field.c \

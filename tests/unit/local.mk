@@ -177,6 +177,8 @@ STATE_TESTS = \
 	%D%/test_seal \
 	%D%/test_seal_key_file \
 	%D%/test_store \
+	%D%/test_store_damage \
+	%D%/test_store_kill \
 	%D%/test_token_record \
 	%D%/test_writer
 
@@ -189,6 +191,12 @@ STATE_FILES = %D%/state_files.c %D%/state_files.h $(SCRATCH)
 %C%_test_store_SOURCES = %D%/test_store.c $(STATE_FILES)
 %C%_test_store_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
 %C%_test_store_LDADD = $(TOKEND_TEST_LIBS) $(SQLITE_LIBS)
+%C%_test_store_damage_SOURCES = %D%/test_store_damage.c $(STATE_FILES)
+%C%_test_store_damage_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
+%C%_test_store_damage_LDADD = $(TOKEND_TEST_LIBS) $(SQLITE_LIBS)
+%C%_test_store_kill_SOURCES = %D%/test_store_kill.c $(STATE_FILES)
+%C%_test_store_kill_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_store_kill_LDADD = $(TOKEND_TEST_LIBS) -lpthread
 %C%_test_token_record_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_writer_SOURCES = %D%/test_writer.c $(STATE_FILES) \
 	%D%/faulty_vfs.c %D%/faulty_vfs.h

@@ -94,18 +94,26 @@ state_contents_have(const struct state_contents *contents, const char *line)
 }
 
 struct store *
-state_open(const char *path, struct state_contents *out, struct err *err)
+state_open_with(const struct store_settings *settings,
+                struct state_contents *out, struct err *err)
 {
-    const struct store_settings settings = {path, &state_key};
     const struct store_reader reader = {on_record, on_damaged, out};
     struct store *store;
     bool is_new;
 
     *out = (struct state_contents){0};
-    store = store_open(&settings, &reader, &is_new, err);
+    store = store_open(settings, &reader, &is_new, err);
     if (out->count > 0)
         qsort(out->lines, out->count, sizeof(*out->lines), compare_lines);
     return store;
+}
+
+struct store *
+state_open(const char *path, struct state_contents *out, struct err *err)
+{
+    const struct store_settings settings = {path, &state_key};
+
+    return state_open_with(&settings, out, err);
 }
 
 struct store *

@@ -32,7 +32,11 @@ bool state_contents_have(const struct state_contents *contents,
 struct store *state_open(const char *path, struct state_contents *out,
                          struct err *err);
 
-/* The same, which must succeed; `out` may be NULL. */
+/* The same with another key, or with none. */
+struct store *state_open_with(const struct store_settings *settings,
+                              struct state_contents *out, struct err *err);
+
+/* With state_key, and it must succeed; `out` may be NULL. */
 struct store *state_open_good(const char *path, struct state_contents *out);
 
 /* Put one record in a transaction of its own, which must succeed. */

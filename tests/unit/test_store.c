@@ -496,30 +496,33 @@ prepare_garbled_pages(const char *path)
 struct row {
     const char *name;
     void (*prepare)(const char *path);
-    const char *want; /* what the error holds */
+    const char *want;  /* what the error holds */
+    size_t want_count; /* records that are told all the same */
 };
 
 static struct row rows[] = {
     {"another program's database", prepare_foreign,
-     "is another program's SQLite file"},
-    {"another program's text", prepare_text,
-     "is not the state of this program"},
-    {"a file cut inside its header", prepare_cut, "it ends after 99 bytes"},
-    {"a file of a later version", prepare_later, "is of a later version (2)"},
+     "is another program's SQLite file", 0},
+    {"another program's text", prepare_text, "is not the state of this program",
+     0},
+    {"a file cut inside its header", prepare_cut, "it ends after 99 bytes", 0},
+    {"a file of a later version", prepare_later, "is of a later version (2)",
+     0},
     {"a file without what tells the key", prepare_without_check,
-     "is damaged; put it back from a backup"},
-    {"a file without a table", prepare_without_table, "is damaged"},
-    {"pages of noise", prepare_garbled_pages, "is damaged"},
+     "is damaged; put it back from a backup", 1},
+    {"a file without a table", prepare_without_table, "is damaged", 1},
+    {"pages of noise", prepare_garbled_pages, "is damaged", 0},
     {"a file that another key sealed", prepare_other_key,
-     "was sealed with another key"},
+     "was sealed with another key", 0},
     {"a file that others may read", prepare_open_to_others,
-     "(mode 0640); run: chmod 0600 '"},
-    {"a directory", prepare_directory, "is no regular file"},
-    {"a FIFO", prepare_fifo, "is no regular file"},
-    {"a symbolic link", prepare_link, "is no regular file"},
-    {"a log without its file", prepare_lone_log, "is missing or empty, but "},
+     "(mode 0640); run: chmod 0600 '", 0},
+    {"a directory", prepare_directory, "is no regular file", 0},
+    {"a FIFO", prepare_fifo, "is no regular file", 0},
+    {"a symbolic link", prepare_link, "is no regular file", 0},
+    {"a log without its file", prepare_lone_log, "is missing or empty, but ",
+     0},
     {"an empty file beside a log", prepare_empty_beside_log,
-     "is missing or empty, but "},
+     "is missing or empty, but ", 0},
 };
 
 static void
@@ -543,7 +546,7 @@ check_refused(void **state)
     assert_null(state_open(path, &contents, &err));
     assert_has(&err, row->want);
     assert_int_equal(err.code, ERR_CONFIG);
-    assert_int_equal(contents.count, 0);
+    assert_int_equal(contents.count, row->want_count);
     if (is_file) {
         after = state_snapshot_take(path);
         assert_true(state_snapshot_is_same(&before, &after));
