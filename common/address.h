@@ -15,9 +15,9 @@
 /*
  * Is this `local@domain` with a dot-atom local part (RFC 5322, section 3.2.3;
  * UTF-8 allowed as in RFC 6532) and a host name or UTF-8 domain of letters,
- * digits, hyphens and dots? Quoted local parts and address literals are not:
- * no mailbox that can log in has one, and two parsers may read them
- * differently.
+ * digits, hyphens and dots, without anything that can't be seen? Quoted local
+ * parts and address literals are not: no mailbox that can log in has one, and
+ * two parsers may read them differently.
  */
 bool address_is_valid(const char *text, size_t len);
 
