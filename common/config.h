@@ -34,8 +34,9 @@ enum config_ref_kind {
 
 struct config_ref {
     enum config_ref_kind kind;
-    char *text;  /* as written, for messages: `file:/etc/...` */
-    char *value; /* what follows the first colon */
+    char *written; /* as in the file: `exec:/usr/bin/vault read ...` */
+    char *text;    /* for messages: a command's arguments are left out */
+    char *value;   /* what follows the first colon */
 };
 
 enum config_provider {

@@ -16,6 +16,7 @@ free_list(char **list, size_t count)
 static void
 clear_ref(struct config_ref *ref)
 {
+    free(ref->written);
     free(ref->text);
     free(ref->value);
 }

@@ -122,19 +122,19 @@ print_credential(struct buf *out, const struct config_credential *credential)
         for (size_t i = 0; i < credential->client_secret_count; i++) {
             if (i > 0)
                 buf_append_str(out, ", ");
-            print_quoted(out, "", credential->client_secrets[i].text);
+            print_quoted(out, "", credential->client_secrets[i].written);
         }
         buf_append_str(out, "}\n");
     }
-    print_text(out, "certificate", credential->certificate.text);
-    print_text(out, "private_key", credential->private_key.text);
-    print_text(out, "passphrase", credential->passphrase.text);
+    print_text(out, "certificate", credential->certificate.written);
+    print_text(out, "private_key", credential->private_key.written);
+    print_text(out, "passphrase", credential->passphrase.written);
     print_text(out, "assertion_algorithm",
                config_value_word_name(config_words_assertion,
                                       (int)credential->assertion_algorithm));
-    print_text(out, "federated_token", credential->federated_token.text);
+    print_text(out, "federated_token", credential->federated_token.written);
     print_text(out, "service_account_key",
-               credential->service_account_key.text);
+               credential->service_account_key.written);
     print_identity(out, credential);
     if (credential->redirect_port != 0)
         print_number(out, "redirect_port", credential->redirect_port);
@@ -243,9 +243,9 @@ print_tokend(struct buf *out, const struct config_tokend *tokend)
     print_number(out, "refetch_interval", tokend->refetch_interval);
     print_text(out, "login_password", tokend->login_password);
     print_text(out, "state", tokend->state);
-    print_text(out, "seal_key", tokend->seal_key.text);
+    print_text(out, "seal_key", tokend->seal_key.written);
     print_text(out, "metrics", tokend->metrics);
-    print_text(out, "on_event", tokend->on_event.text);
+    print_text(out, "on_event", tokend->on_event.written);
     buf_append_str(out, "}\n");
 }
 

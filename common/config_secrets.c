@@ -59,6 +59,8 @@ check_file(const struct secret_file *file, bool is_secret, struct err *err)
         return fail(file, err, strerror(errno));
     if (!S_ISREG(st.st_mode))
         return fail(file, err, "this is not a regular file");
+    if (st.st_size == 0)
+        return fail(file, err, "this file is empty");
     if (is_secret && ((st.st_mode & S_IRWXO) != 0 ||
                       ((st.st_mode & S_IRWXG) != 0 && st.st_gid != getegid())))
         return fail_mode(file, &st, err);
@@ -100,6 +102,10 @@ check_credential(const struct config_credential *credential, struct err *err)
             0 ||
         check_ref(&file, "service_account_key",
                   &credential->service_account_key, true, err) < 0)
+        return -1;
+    file.option = "ca_file";
+    file.path = credential->ca_file;
+    if (file.path != NULL && check_file(&file, false, err) < 0)
         return -1;
     /* federated_token is made by others, perhaps after we have started. */
     return 0;

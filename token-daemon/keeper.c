@@ -622,7 +622,7 @@ is_same_text(const char *a, const char *b)
 static bool
 is_same_ref(const struct config_ref *a, const struct config_ref *b)
 {
-    return is_same_text(a->text, b->text);
+    return is_same_text(a->written, b->written);
 }
 
 /* Would both ask the same issuer for the same token? */

@@ -82,7 +82,7 @@ write_ref(size_t slot, const char *name, const char *content)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, content, strlen(content)), strlen(content));
     assert_int_equal(close(fd), 0);
-    return (struct config_ref){CONFIG_REF_FILE, texts[slot], paths[slot]};
+    return (struct config_ref){CONFIG_REF_FILE, NULL, texts[slot], paths[slot]};
 }
 
 /* A credential with three secrets, whose provider is this server. */
@@ -398,7 +398,7 @@ a_command_may_give_the_secret(void **state)
 
     (void)state;
     configure(server);
-    secrets[0] = (struct config_ref){CONFIG_REF_EXEC, text, value};
+    secrets[0] = (struct config_ref){CONFIG_REF_EXEC, NULL, text, value};
     (void)start(0, 0);
     run();
     assert_string_equal(got.result.token.access, "abc");
@@ -559,7 +559,7 @@ an_attempt_can_be_cancelled_at_each_step(void **state)
     acquire_cancel(&acquire); /* while it waits for the answer */
     assert_int_equal(config.reference_count, 1);
 
-    secrets[0] = (struct config_ref){CONFIG_REF_EXEC, text, value};
+    secrets[0] = (struct config_ref){CONFIG_REF_EXEC, NULL, text, value};
     acquire = start(0, 0);
     (void)event_base_loop(base, EVLOOP_ONCE);
     acquire_cancel(&acquire); /* while it waits for the secret */

@@ -179,7 +179,7 @@ with_a_secret(void **state)
 {
     (void)state;
     configure();
-    secret = (struct config_ref){CONFIG_REF_FILE, ref_text, secret_path};
+    secret = (struct config_ref){CONFIG_REF_FILE, NULL, ref_text, secret_path};
     credential.client_secrets = &secret;
     credential.client_secret_count = 1;
     try_each();
@@ -191,7 +191,7 @@ with_a_certificate(void **state)
     (void)state;
     configure();
     credential.certificate =
-        (struct config_ref){CONFIG_REF_FILE, ref_text, certificate_path};
+        (struct config_ref){CONFIG_REF_FILE, NULL, ref_text, certificate_path};
     try_each();
 }
 

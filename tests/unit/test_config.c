@@ -906,7 +906,8 @@ the_structs_hold_what_the_file_says(void **state)
     assert_string_equal(credential->client_secrets[1].value, "b");
     assert_int_equal(credential->client_secrets[2].kind, CONFIG_REF_EXEC);
     assert_string_equal(credential->client_secrets[2].value, "/c d");
-    assert_string_equal(credential->client_secrets[2].text, "exec:/c d");
+    assert_string_equal(credential->client_secrets[2].written, "exec:/c d");
+    assert_string_equal(credential->client_secrets[2].text, "exec:/c");
     assert_int_equal(credential->certificate.kind, CONFIG_REF_FILE);
     assert_int_equal(credential->private_key.kind, CONFIG_REF_NONE);
     assert_int_equal(credential->assertion_algorithm, CONFIG_ASSERTION_RS256);

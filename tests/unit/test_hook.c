@@ -42,13 +42,15 @@ use_script(const char *body)
     assert_int_equal(fclose(file), 0);
     (void)snprintf(value, sizeof(value), "/bin/sh %s one two", path);
     (void)snprintf(text, sizeof(text), "exec:%s", value);
-    hook_configure(hook, &(struct config_ref){CONFIG_REF_EXEC, text, value});
+    hook_configure(hook,
+                   &(struct config_ref){CONFIG_REF_EXEC, NULL, text, value});
 }
 
 static void
 use_nothing(void)
 {
-    hook_configure(hook, &(struct config_ref){CONFIG_REF_NONE, NULL, NULL});
+    hook_configure(hook,
+                   &(struct config_ref){CONFIG_REF_NONE, NULL, NULL, NULL});
 }
 
 /* What the script wrote; "" when it did not. */
@@ -255,7 +257,8 @@ a_command_that_is_not_there_fails_each_event(void **state)
     char value[] = "/nonexistent";
 
     (void)state;
-    hook_configure(hook, &(struct config_ref){CONFIG_REF_EXEC, text, value});
+    hook_configure(hook,
+                   &(struct config_ref){CONFIG_REF_EXEC, NULL, text, value});
     tell("first");
     tell("second");
     assert_int_equal(counts().failed, 2);

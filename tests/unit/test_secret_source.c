@@ -409,8 +409,8 @@ cancelling_kills_and_calls_nobody(void **state)
 {
     char value[] = "/bin/sleep 1000";
     char text[] = "exec:sleep";
-    struct config_ref ref = {CONFIG_REF_EXEC, text, value};
-    struct config_ref none = {CONFIG_REF_NONE, text, value};
+    struct config_ref ref = {CONFIG_REF_EXEC, NULL, text, value};
+    struct config_ref none = {CONFIG_REF_NONE, NULL, text, value};
     struct secret_source *source;
 
     (void)state;
