@@ -189,6 +189,20 @@ may_control(const struct peer_identity *identity)
     return peer_identity_is_allowed(identity, geteuid(), &admins, 1);
 }
 
+/* The first that came, of those who wait for nothing; else of all. */
+static struct client *
+find_oldest(struct control_server *server)
+{
+    struct client *client;
+
+    TAILQ_FOREACH(client, &server->clients, link)
+    {
+        if (client->pending == NULL)
+            return client;
+    }
+    return TAILQ_FIRST(&server->clients);
+}
+
 static void
 on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
             struct sockaddr *address, int address_len, void *arg)
@@ -200,11 +214,13 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
     (void)listener;
     (void)address;
     (void)address_len;
-    if (!peer_identity_read(fd, &identity) ||
-        server->client_count >= CLIENTS_MAX) {
+    if (!peer_identity_read(fd, &identity)) {
         (void)close(fd);
         return;
     }
+    /* Who is silent makes room for who comes: an operator always gets in. */
+    if (server->client_count >= CLIENTS_MAX)
+        client_free(find_oldest(server));
     client = client_new(server, fd);
     if (client == NULL) {
         log_error("a control connection was closed, out of memory");

@@ -24,6 +24,7 @@
 #include "token-daemon/repeats.h"
 
 #define LISTENERS_MAX   32
+#define STRANGERS_MAX   64 /* connections of users who may not ask */
 #define WRITE_TIMEOUT_S 20
 #define REPEATS_MAX     1000 /* users who may not ask and did */
 /* Stop answering a client that does not read. */
@@ -52,6 +53,7 @@ struct lookup_server {
     struct config *config;
     size_t max_clients;
     size_t client_count;
+    size_t stranger_count; /* those of them who may not ask */
     TAILQ_HEAD(, client) silent_first;
     struct evconnlistener *listeners[LISTENERS_MAX];
     size_t listener_count;
@@ -69,6 +71,8 @@ client_free(struct client *client)
     lookups_forget(&client->pending);
     TAILQ_REMOVE(&server->silent_first, client, link);
     server->client_count--;
+    if (!client->is_allowed)
+        server->stranger_count--;
     bufferevent_free(client->bev);
     free(client);
 }
@@ -319,12 +323,21 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
     struct lookup_server *server = arg;
     struct peer_identity identity;
     struct client *client;
+    bool is_allowed;
 
     (void)listener;
     (void)address;
     (void)address_len;
     server->pauses = 0;
     if (!peer_identity_read(fd, &identity)) {
+        (void)close(fd);
+        return;
+    }
+    is_allowed = peer_identity_is_allowed(&identity, geteuid(),
+                                          server->config->tokend.allow,
+                                          server->config->tokend.allow_count);
+    /* Strangers are told so, but can't take the place of anybody else. */
+    if (!is_allowed && server->stranger_count >= STRANGERS_MAX) {
         (void)close(fd);
         return;
     }
@@ -338,9 +351,9 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
     }
     client->pid = identity.pid;
     client->uid = identity.uid;
-    client->is_allowed = peer_identity_is_allowed(
-        &identity, geteuid(), server->config->tokend.allow,
-        server->config->tokend.allow_count);
+    client->is_allowed = is_allowed;
+    if (!is_allowed)
+        server->stranger_count++;
     if (bufferevent_enable(client->bev, EV_READ | EV_WRITE) < 0)
         client_free(client);
 }

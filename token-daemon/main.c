@@ -160,6 +160,10 @@ main(int argc, char **argv)
         rc = serve(options.config_path, &err);
     if (rc == 0)
         return EX_OK;
-    log_error("can not go on", F_STR("error", err.text));
+    /* Who checks a file reads it on a terminal: `FILE:LINE: ...` as it is. */
+    if (options.is_check || options.is_print)
+        (void)fprintf(stderr, "%s\n", err.text);
+    else
+        log_error("can not go on", F_STR("error", err.text));
     return exit_status(&err);
 }

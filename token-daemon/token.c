@@ -303,6 +303,14 @@ judge_short_lived(const struct token *token, const struct token_policy *policy,
     return TOKEN_SERVE;
 }
 
+static bool
+needs_somebody(const struct token *token)
+{
+    enum err_code code = token_problem(token)->err.code;
+
+    return code == ERR_CONFIG || code == ERR_REAUTH;
+}
+
 static enum token_verdict
 judge_dead(const struct token *token, const struct token_wish *wish)
 {
@@ -313,7 +321,10 @@ judge_dead(const struct token *token, const struct token_wish *wish)
     case TOKEN_READY:
         return TOKEN_WAIT_BEGIN;
     case TOKEN_BACKOFF:
-        return token->due_at < wish->deadline ? TOKEN_WAIT : TOKEN_REFUSE;
+        /* What somebody must mend first is told at once. */
+        return token->due_at < wish->deadline && !needs_somebody(token)
+                   ? TOKEN_WAIT
+                   : TOKEN_REFUSE;
     }
     return TOKEN_REFUSE;
 }
