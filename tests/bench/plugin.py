@@ -156,6 +156,9 @@ def ratios(medians, loaded):
         if "peer" in medians:
             show("CPU: %s / peer" % name,
                  medians[name]["cpu_us"] / medians["peer"]["cpu_us"], 1.0)
+        else:
+            print("  CPU: %s / peer: not measured, as PEER_SASL_DIR is not set"
+                  % name)
     show("load, ms", loaded["ours"][0] / 1000, 0.3)
     show("private memory over PLAIN's, KiB",
          loaded["ours"][1] - loaded["PLAIN"][1], 100)

@@ -210,3 +210,34 @@ def test_control_closes_on_an_endless_line(made):
 def test_control_is_for_administrators(made):
     mode = os.stat(made.tokend.control).st_mode & 0o777
     assert mode == 0o660
+
+
+def test_strangers_take_nobody_s_place(world):
+    """A user who may not ask opens as many connections as there may be, while
+    somebody waits for a token."""
+    made = world(start=False, postfix=False)
+    made.endpoint.delay = 2
+    made.start()
+    with made.tokend.client() as client:
+        client.send(socketmap.request("token", KEY))
+        strangers = []
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                strangers.append(socketmap.raw(made.tokend.sockets[0],
+                                               user="nobody"))
+        assert made.tokend.ctl_json(
+            "status")["result"]["daemon"]["clients"] <= 66
+        assert client.read().is_ok
+    for peer in strangers:
+        peer.close()
+
+
+def test_silent_operators_make_room(made):
+    peers = []
+    for _ in range(200):
+        peer = socket.socket(socket.AF_UNIX)
+        peer.connect(made.tokend.control)
+        peers.append(peer)
+    assert made.tokend.ctl("status").returncode == 0
+    for peer in peers:
+        peer.close()

@@ -94,3 +94,35 @@ def test_a_secret_that_others_can_read_is_not_used(world, mode):
     assert path in result.stderr
     assert "chmod" in result.stderr or "chown" in result.stderr
     assert "planted" not in result.stderr
+
+
+def test_arguments_of_a_command_are_not_shown(world):
+    """Who passes a password to a command does not want it in every log."""
+    made = world(start=False, postfix=False, verbose=3)
+    made.conf.credential("contoso", client_secret=[
+        "exec:/bin/false --password=planted~argument"])
+    made.start()
+    reply = made.tokend.ask("token", KEY, timeout=30)
+    assert not reply.is_ok
+    status = made.tokend.ctl("--json", "status").stdout
+    for text in (reply.data, status, *made.logs().values()):
+        assert "planted" not in text
+
+
+@pytest.mark.parametrize("option, content", [
+    ("client_secret", ""), ("ca_file", None),
+])
+def test_what_can_not_work_is_refused_by_the_check(world, option, content):
+    made = world(start=False, postfix=False)
+    if content is None:
+        made.conf.credential("contoso", ca_file=made.path("missing.pem"))
+    else:
+        path = made.path("empty")
+        with open(path, "w", encoding="ascii"):
+            pass
+        os.chmod(path, 0o600)
+        made.conf.credential("contoso", client_secret=["file:" + path])
+    made.write_conf()
+    result = made.tokend.run_once("-t")
+    assert result.returncode == 78
+    assert option in result.stderr
