@@ -212,6 +212,21 @@ loaded_clear(struct loaded *loaded)
     config_unref(&loaded->config);
 }
 
+/* What relay.conf may say that nothing here does yet: never accepted mutely. */
+static int
+refuse_reserved(const struct config_tokend *tokend, struct err *err)
+{
+    if (tokend->metrics != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "tokend: metrics: this version serves no status page; "
+                       "take the option out");
+    if (tokend->on_event.kind != CONFIG_REF_NONE)
+        return err_set(err, ERR_CONFIG,
+                       "tokend: on_event: this version runs no such command; "
+                       "take the option out");
+    return 0;
+}
+
 /* Read, check, and build the policy. */
 static int
 load(const char *path, struct loaded *out, struct err *err)
@@ -220,7 +235,8 @@ load(const char *path, struct loaded *out, struct err *err)
 
     if (loaded.config == NULL)
         return -1;
-    if (config_check_secrets(loaded.config, err) == 0)
+    if (refuse_reserved(&loaded.config->tokend, err) == 0 &&
+        config_check_secrets(loaded.config, err) == 0)
         loaded.policy = sendas_new(loaded.config, err);
     if (loaded.policy == NULL) {
         loaded_clear(&loaded);

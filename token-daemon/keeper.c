@@ -522,7 +522,8 @@ wait_for_login(struct keeper *keeper)
                 &(struct token_failure){
                     .err = &err,
                     .reason = problem_word(PROBLEM_NEEDS_LOGIN),
-                    .hint = "run: xoauth2ctl login MAILBOX",
+                    .hint = "run: xoauth2ctl login MAILBOX "
+                            "--refresh-token-file FILE",
                 },
                 wall_of(keeper));
 }

@@ -142,3 +142,74 @@ def test_it_goes_on_when_the_disk_does(world):
     assert made.tokend.ask("token", KEY).data.split()[1] == \
         token.data.split()[1]
     assert made.endpoint.count == 1
+
+
+def _use_refresh_tokens(made):
+    """The relay's mailbox signs in; gives a refresh token that works."""
+    made.conf.credential("contoso", grant="authorization_code")
+    made.endpoint.refresh_tokens.add("0.planted~refresh~token")
+    path = made.write_secret("refresh", "0.planted~refresh~token")
+    return path
+
+
+def test_a_refresh_token_from_elsewhere_is_used_and_replaced(world):
+    """Single-use refresh tokens, over restarts and a forced refresh: each new
+    one is stored before it is needed."""
+    made = world(start=False, postfix=False, verbose=3)
+    path = _use_refresh_tokens(made)
+    made.start()
+    reply = made.tokend.ask("token", KEY)
+    assert (reply.status, reply.reason) == ("PERM", "needs-login")
+    assert made.endpoint.count == 0
+    result = made.tokend.ctl("login", "relay@contoso.com",
+                             "--refresh-token-file", path)
+    assert result.returncode == 0, result.stderr
+    first = made.tokend.ask("token", KEY).data.split()[1]
+    made.tokend.restart()
+    assert made.tokend.ask("token", KEY).data.split()[1] == first
+    assert made.endpoint.count == 1
+    for count in (2, 3):
+        result = made.tokend.ctl("refresh", "relay@contoso.com")
+        assert result.returncode == 0, result.stderr
+        assert made.endpoint.issued_count == count
+        made.tokend.kill()
+        made.tokend.start()
+    assert made.tokend.ask("token", KEY).is_ok
+    assert made.endpoint.count == 3
+    secrets = [*made.secrets(), "0.planted~refresh~token",
+               *made.endpoint.refresh_tokens]
+    for name, text in made.logs().items():
+        assert find_leaks(text, secrets) == [], name
+
+
+def test_logout_forgets_the_refresh_token(world):
+    made = world(start=False, postfix=False)
+    path = _use_refresh_tokens(made)
+    made.start()
+    assert made.tokend.ctl("login", "relay@contoso.com",
+                           "--refresh-token-file", path).returncode == 0
+    assert made.tokend.ctl("logout", "relay@contoso.com").returncode == 0
+    assert made.tokend.ask("token", KEY).reason == "needs-login"
+    made.tokend.restart()
+    assert made.tokend.ask("token", KEY).reason == "needs-login"
+    assert made.endpoint.count == 1
+
+
+def test_a_refresh_token_that_is_refused_is_no_sign_in(world):
+    made = world(start=False, postfix=False)
+    _use_refresh_tokens(made)
+    made.start()
+    path = made.write_secret("wrong", "0.wrong~refresh~token")
+    result = made.tokend.ctl("login", "relay@contoso.com",
+                             "--refresh-token-file", path)
+    assert result.returncode != 0
+    assert "needs-login" in result.stderr
+
+
+def test_nobody_signs_in_for_client_credentials(world):
+    made = world(postfix=False)
+    path = made.write_secret("refresh", "0.refresh~token")
+    result = made.tokend.ctl("login", "relay@contoso.com",
+                             "--refresh-token-file", path)
+    assert result.returncode == 64
+    assert "grants" in result.stderr

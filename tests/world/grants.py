@@ -5,6 +5,7 @@ TokenTerms or raises EntraError, and add its row to GRANTS.
 """
 
 import dataclasses
+import uuid
 
 from .entra_error import EntraError
 
@@ -46,6 +47,25 @@ def client_credentials(endpoint, application, form):
     })
 
 
+def refresh_token(endpoint, application, form):
+    """RFC 6749, section 6. Each refresh token works once: the answer brings
+    the next one."""
+    token = form.get("refresh_token")
+    if token not in endpoint.refresh_tokens:
+        raise EntraError(70008)
+    endpoint.refresh_tokens.remove(token)
+    successor = f"0.refresh~{uuid.uuid4().hex}"
+    endpoint.refresh_tokens.add(successor)
+    return TokenTerms({
+        "aud": "https://outlook.office.com", "appid": application.client_id,
+        "tid": application.tenant, "ver": "1.0", "scp": "SMTP.Send",
+        "oid": "9d6f0000-0000-4000-8000-00000000c0c0",
+        "sub": "9d6f0000-0000-4000-8000-00000000c0c0",
+        "roles": application.roles,
+    }, {"refresh_token": successor})
+
+
 GRANTS = {
     "client_credentials": client_credentials,
+    "refresh_token": refresh_token,
 }

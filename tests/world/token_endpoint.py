@@ -73,6 +73,7 @@ class TokenEndpoint:
         self.clock_skew = 0
         self.caching = False
         self.tokens = []  # every token that was ever issued
+        self.refresh_tokens = set()  # those that would be taken now
         self._scheme = "http" if certificate is None else "https"
         self._applications = {}
         self._faults = Plan()
