@@ -26,14 +26,14 @@ static const char head[] =
     "<meta name=\"viewport\" content=\"width=device-width\">\n"
     "<meta http-equiv=\"refresh\" content=\"30\">\n"
     "<style>\n"
-    "body { font: 15px/1.5 sans-serif; margin: 2em; color: #222; "
+    "body { font: 15px/1.5 sans-serif; margin: 2em; "
     "background: #fff }\n"
     "table { border-collapse: collapse; margin: 1em 0 2em }\n"
     "th, td { text-align: left; vertical-align: top; "
     "padding: .3em 1em .3em 0; border-bottom: 1px solid #ddd }\n"
     ".number { text-align: right }\n"
-    ".bad { color: #a00; font-weight: bold }\n"
-    ".hint { display: block; color: #555 }\n"
+    ".bad { background: #fdd; font-weight: bold }\n"
+    ".hint { display: block; opacity: .7 }\n"
     "</style>\n";
 
 /* A credential's or a mailbox's token, by name. */
