@@ -22,14 +22,14 @@
 
 #include "common/secret.h"
 #include "token-daemon/base64url.h"
-#include "token-daemon/key_pkcs11.h"
 
 #define KEY_BITS_MIN 2048
 #define JSON_MAX     4096 /* bytes of header or claims */
 
+#define OTHER_CERTIFICATE "the private key belongs to another certificate"
+
 struct assertion_key {
-    EVP_PKEY *key; /* borrowed of `token` when there is one, else owned */
-    struct key_pkcs11 *token;
+    EVP_PKEY *key;  /* NULL, or only the public half: it is elsewhere */
     char *x5t_sha1; /* base64url of the DER's digest; NULL: no certificate */
     char *x5t_sha256;
     int64_t not_after; /* s since 1970; 0: no certificate */
@@ -152,22 +152,6 @@ read_not_after(const X509 *certificate, int64_t *out)
     return 0;
 }
 
-/* Out of the text, or in its token. */
-static int
-load_key(struct assertion_key *loaded,
-         const struct assertion_material *material, struct err *err)
-{
-    if (material->uri == NULL) {
-        loaded->key = read_key(material, err);
-        return loaded->key != NULL ? 0 : -1;
-    }
-    loaded->token = key_pkcs11_open(material->uri, material->passphrase, err);
-    if (loaded->token == NULL)
-        return -1;
-    loaded->key = key_pkcs11_key(loaded->token);
-    return 0;
-}
-
 static int
 check_key(const EVP_PKEY *key, struct err *err)
 {
@@ -188,8 +172,7 @@ note_certificate(struct assertion_key *loaded, const X509 *x509,
                  struct err *err)
 {
     if (X509_check_private_key(x509, loaded->key) != 1)
-        return err_set(err, ERR_CONFIG,
-                       "the private key belongs to another certificate");
+        return err_set(err, ERR_CONFIG, OTHER_CERTIFICATE);
     loaded->x5t_sha1 = thumbprint(x509, EVP_sha1());
     loaded->x5t_sha256 = thumbprint(x509, EVP_sha256());
     if (loaded->x5t_sha1 == NULL || loaded->x5t_sha256 == NULL)
@@ -216,8 +199,14 @@ assertion_key_load(const struct assertion_material *material, struct err *err)
         if (x509 == NULL)
             goto out;
     }
-    if (load_key(loaded, material, err) < 0 ||
-        check_key(loaded->key, err) < 0 ||
+    if (material->private_key != NULL) {
+        loaded->key = read_key(material, err);
+        if (loaded->key == NULL)
+            goto out;
+    } else if (x509 != NULL) {
+        loaded->key = X509_get_pubkey(x509);
+    }
+    if ((loaded->key != NULL && check_key(loaded->key, err) < 0) ||
         (x509 != NULL && note_certificate(loaded, x509, err) < 0))
         goto out;
     rc = 0;
@@ -235,10 +224,7 @@ assertion_key_free(struct assertion_key **key)
 {
     if (*key == NULL)
         return;
-    if ((*key)->token != NULL)
-        key_pkcs11_close(&(*key)->token);
-    else
-        EVP_PKEY_free((*key)->key); /* wipes the private numbers */
+    EVP_PKEY_free((*key)->key); /* wipes the private numbers */
     free((*key)->x5t_sha1);
     free((*key)->x5t_sha256);
     free(*key);
@@ -308,7 +294,20 @@ out:
     return rc;
 }
 
-/* RFC 7518, sections 3.3 and 3.5. Appends the signature over all of `out`. */
+/* RFC 7518, sections 3.3 and 3.5. */
+static int
+set_padding(EVP_PKEY_CTX *pkey, int padding)
+{
+    if (EVP_PKEY_CTX_set_rsa_padding(pkey, padding) <= 0)
+        return -1;
+    if (padding == RSA_PKCS1_PSS_PADDING &&
+        (EVP_PKEY_CTX_set_rsa_mgf1_md(pkey, EVP_sha256()) <= 0 ||
+         EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey, RSA_PSS_SALTLEN_DIGEST) <= 0))
+        return -1;
+    return 0;
+}
+
+/* Appends the signature over all of `out`. */
 static int
 append_signature(struct buf *out, EVP_PKEY *key, int padding)
 {
@@ -321,11 +320,7 @@ append_signature(struct buf *out, EVP_PKEY *key, int padding)
 
     if (context == NULL ||
         EVP_DigestSignInit(context, &pkey, EVP_sha256(), NULL, key) != 1 ||
-        EVP_PKEY_CTX_set_rsa_padding(pkey, padding) <= 0)
-        goto out;
-    if (padding == RSA_PKCS1_PSS_PADDING &&
-        (EVP_PKEY_CTX_set_rsa_mgf1_md(pkey, EVP_sha256()) <= 0 ||
-         EVP_PKEY_CTX_set_rsa_pss_saltlen(pkey, RSA_PSS_SALTLEN_DIGEST) <= 0))
+        set_padding(pkey, padding) < 0)
         goto out;
     if (EVP_DigestSign(context, signature, &len, input, out->len) != 1)
         goto out;
@@ -337,6 +332,26 @@ out:
     EVP_MD_CTX_free(context);
     secret_wipe(signature, sizeof(signature));
     return rc;
+}
+
+/* Is that the key's signature of the text? */
+static bool
+is_signature(EVP_PKEY *key, int padding, const struct buf *text,
+             const struct buf *signature)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *pkey = NULL; /* the context's */
+    bool is_good =
+        context != NULL &&
+        EVP_DigestVerifyInit(context, &pkey, EVP_sha256(), NULL, key) == 1 &&
+        set_padding(pkey, padding) == 0 &&
+        EVP_DigestVerify(context, (const unsigned char *)buf_str(signature),
+                         signature->len, (const unsigned char *)buf_str(text),
+                         text->len) == 1;
+
+    ERR_clear_error();
+    EVP_MD_CTX_free(context);
+    return is_good;
 }
 
 static json_t *
@@ -363,6 +378,18 @@ make_claims(const struct assertion_claims *claims)
                      (json_int_t)claims->now + claims->lifetime);
 }
 
+/* Header and claims, as they are signed. */
+static int
+append_parts(const struct assertion_key *key, const struct algorithm *by,
+             const struct assertion_claims *claims, struct buf *out,
+             struct err *err)
+{
+    if (append_part(out, make_header(key, by, claims), err) < 0)
+        return -1;
+    buf_append_char(out, '.');
+    return append_part(out, make_claims(claims), err);
+}
+
 int
 assertion_sign(const struct assertion_key *key, enum config_assertion algorithm,
                const struct assertion_claims *claims, struct buf *out,
@@ -373,10 +400,7 @@ assertion_sign(const struct assertion_key *key, enum config_assertion algorithm,
     int rc = -1;
 
     buf_init(&text, ASSERTION_LENGTH_MAX);
-    if (append_part(&text, make_header(key, by, claims), err) < 0)
-        goto out;
-    buf_append_char(&text, '.');
-    if (append_part(&text, make_claims(claims), err) < 0)
+    if (append_parts(key, by, claims, &text, err) < 0)
         goto out;
     if (append_signature(&text, key->key, by->padding) < 0) {
         (void)err_set(err, ERR_SYSTEM, "signing the assertion failed");
@@ -391,4 +415,35 @@ assertion_sign(const struct assertion_key *key, enum config_assertion algorithm,
 out:
     buf_clear(&text);
     return rc;
+}
+
+int
+assertion_begin(const struct assertion_key *key,
+                enum config_assertion algorithm,
+                const struct assertion_claims *claims, struct buf *out,
+                unsigned char digest[ASSERTION_DIGEST_SIZE], struct err *err)
+{
+    if (append_parts(key, &algorithms[algorithm], claims, out, err) < 0)
+        return -1;
+    if (buf_failed(out) || EVP_Digest(buf_str(out), out->len, digest, NULL,
+                                      EVP_sha256(), NULL) != 1) {
+        ERR_clear_error();
+        return err_set(err, ERR_SYSTEM, "no room for the assertion");
+    }
+    return 0;
+}
+
+int
+assertion_end(const struct assertion_key *key, enum config_assertion algorithm,
+              struct buf *begun, const struct buf *signature, struct err *err)
+{
+    if (key->key != NULL &&
+        !is_signature(key->key, algorithms[algorithm].padding, begun,
+                      signature))
+        return err_set(err, ERR_CONFIG, OTHER_CERTIFICATE);
+    buf_append_char(begun, '.');
+    base64url_append(begun, buf_str(signature), signature->len);
+    if (buf_failed(begun))
+        return err_set(err, ERR_SYSTEM, "no room for the assertion");
+    return 0;
 }

@@ -5,8 +5,7 @@
  * RFC 7523 and RFC 7515, with the header fields by which Microsoft finds the
  * certificate: PS256 with x5t#S256 (RSA-PSS, SHA-256, MGF1 with SHA-256, salt
  * of 32 bytes: RFC 7518, section 3.5), or RS256 with x5t. Knows nothing of
- * files: certificate and key come as PEM bytes, or the key by the URI of a
- * token that it never leaves. No other module makes signatures.
+ * files: certificate and key come as PEM bytes.
  */
 #ifndef TOKEN_DAEMON_ASSERTION_H
 #define TOKEN_DAEMON_ASSERTION_H
@@ -18,29 +17,27 @@
 #include "common/config.h"
 #include "common/err.h"
 
-#define ASSERTION_LIFETIME   600 /* s from nbf to exp, of a client's */
-#define ASSERTION_ID_SIZE    37  /* bytes of a GUID as text, with the NUL */
-#define ASSERTION_LENGTH_MAX ((size_t)16 * 1024)
+#define ASSERTION_LIFETIME    600 /* s from nbf to exp, of a client's */
+#define ASSERTION_ID_SIZE     37  /* bytes of a GUID as text, with the NUL */
+#define ASSERTION_DIGEST_SIZE 32
+#define ASSERTION_LENGTH_MAX  ((size_t)16 * 1024)
 
 struct assertion_key;
 
-/* What a key is made of. All borrowed: for the call. */
+/* What a key is made of. All borrowed: for the call. NULL: there is none. */
 struct assertion_material {
-    const char *certificate; /* PEM text; NULL: none, then no x5t */
+    const char *certificate; /* PEM text; without it there is no x5t */
     size_t certificate_len;  /* bytes */
-    const char *private_key; /* PEM text, may be the same; NULL: uri */
+    const char *private_key; /* PEM text, may be the same; NULL: elsewhere */
     size_t private_key_len;  /* bytes */
-    const char *uri;         /* `pkcs11:...`: of the key; NULL: private_key */
-    const char *passphrase;  /* of private_key, or the token's PIN; or NULL */
+    const char *passphrase;  /* of private_key */
 };
 
 /*
  * Take a certificate and its private key out of that. Errors: ERR_CONFIG when
  * there is no certificate or no key in it, the passphrase is missing or does
  * not open it, the key is not RSA of at least 2048 bits, or is another
- * certificate's. With a uri this may block (see key_pkcs11.h), and
- * ERR_DENIED means that the token refused the PIN. Owned:
- * assertion_key_free().
+ * certificate's. Owned: assertion_key_free().
  */
 struct assertion_key *
 assertion_key_load(const struct assertion_material *material, struct err *err)
@@ -71,11 +68,30 @@ struct assertion_claims {
 /*
  * Append a signed assertion to `out` (a secret, for its lifetime). Errors:
  * ERR_CONFIG when a claim is not UTF-8, ERR_SYSTEM when signing fails; `out`
- * may then hold a part. With a key of a token it may block.
+ * may then hold a part.
  */
 int assertion_sign(const struct assertion_key *key,
                    enum config_assertion algorithm,
                    const struct assertion_claims *claims, struct buf *out,
                    struct err *err) __attribute__((warn_unused_result));
+
+/*
+ * The same in two steps, for a private key that is elsewhere. Append what is to
+ * be signed, to an empty `out`, and tell its SHA-256. Errors as above.
+ */
+int assertion_begin(const struct assertion_key *key,
+                    enum config_assertion algorithm,
+                    const struct assertion_claims *claims, struct buf *out,
+                    unsigned char digest[ASSERTION_DIGEST_SIZE],
+                    struct err *err) __attribute__((warn_unused_result));
+
+/*
+ * Append the signature to what was begun. Errors: ERR_CONFIG when it is not by
+ * the certificate's key, ERR_SYSTEM.
+ */
+int assertion_end(const struct assertion_key *key,
+                  enum config_assertion algorithm, struct buf *begun,
+                  const struct buf *signature, struct err *err)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -264,9 +264,13 @@ add_actions(posix_spawn_file_actions_t *actions, const int fds[3])
     return rc;
 }
 
-/* posix_spawn() does not copy our memory, so no secret is ever in a child. */
+/*
+ * posix_spawn() does not copy our memory, so no secret is ever in a child.
+ * `usual` is its environment; NULL: PATH only.
+ */
 static int
-spawn_with(char *const words[], const int fds[3], pid_t *out)
+spawn_with(char *const words[], const int fds[3], char *const *usual,
+           pid_t *out)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -297,18 +301,18 @@ spawn_with(char *const words[], const int fds[3], pid_t *out)
              &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
                               POSIX_SPAWN_SETSIGDEF)) == 0)
         rc = posix_spawnp(out, words[0], &actions, &attributes, words,
-                          environment);
+                          usual != NULL ? usual : environment);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&actions);
     return rc;
 }
 
 static int
-spawn_command(struct child *child, const char *command, const int fds[3],
-              struct err *err)
+spawn_command(struct child *child, const struct child_request *request,
+              const int fds[3], struct err *err)
 {
     char *words[CHILD_WORDS_MAX + 1];
-    char *copy = strdup(command);
+    char *copy = strdup(request->command);
     size_t count;
     int rc = -1;
     int failure;
@@ -321,7 +325,8 @@ spawn_command(struct child *child, const char *command, const int fds[3],
                       child->name, CHILD_WORDS_MAX);
         goto out;
     }
-    failure = spawn_with(words, fds, &child->pid);
+    failure = spawn_with(
+        words, fds, request->has_our_environment ? environ : NULL, &child->pid);
     if (failure != 0) {
         child->pid = 0;
         (void)err_set(err, ERR_CONFIG, "%s can't be started: %s", child->name,
@@ -408,7 +413,7 @@ run(struct child *child, const struct child_request *request, struct err *err)
         goto out;
     if (request->error_max > 0 && open_stream(&child->error, &fds[2], err) < 0)
         goto out;
-    rc = spawn_command(child, request->command, fds, err);
+    rc = spawn_command(child, request, fds, err);
 out:
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         close_fd(&fds[i]);

@@ -1,11 +1,12 @@
 /*
  * child - run one command, with a time limit, without waiting for it.
  *
- * No shell looks at the command; its environment is PATH and nothing else; it
- * runs in a process group of its own, which is killed when it takes too long or
- * nobody wants it any more. posix_spawn(3) copies none of our memory. Reaps its
- * own child by its pid and takes no signal, so whoever else has children is not
- * disturbed. Knows nothing of what is run, or why.
+ * No shell looks at the command; its environment is PATH and nothing else,
+ * unless it is ours; it runs in a process group of its own, which is killed
+ * when it takes too long or nobody wants it any more. posix_spawn(3) copies
+ * none of our memory. Reaps its own child by its pid and takes no signal, so
+ * whoever else has children is not disturbed. Knows nothing of what is run, or
+ * why.
  *
  *   RUNNING --output ended and exited--> DONE
  *      |                                  ^
@@ -14,6 +15,7 @@
 #ifndef TOKEN_DAEMON_CHILD_H
 #define TOKEN_DAEMON_CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/buf.h"
@@ -33,6 +35,7 @@ struct child_request {
     size_t output_max;   /* bytes; more ends it; 0: to /dev/null */
     size_t error_max;    /* bytes; more is dropped; 0: to /dev/null */
     int limit_ms;        /* then it is killed with all that it started */
+    bool has_our_environment;
 };
 
 enum child_end {

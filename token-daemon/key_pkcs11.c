@@ -16,6 +16,7 @@
 #include <openssl/engine.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rsa.h>
 #include <openssl/store.h>
 #include <openssl/ui.h>
 
@@ -28,6 +29,9 @@
 #define CKR_PIN_LEN_RANGE 0xa2
 #define CKR_PIN_EXPIRED   0xa3
 #define CKR_PIN_LOCKED    0xa4
+
+#define KEY_BITS_MIN   2048
+#define SIGNATURE_SIZE 1024 /* bytes: 8192 bits */
 
 struct key_pkcs11 {
     ENGINE *engine; /* NULL: the key is a provider's */
@@ -110,7 +114,7 @@ load_by_store(const char *uri, const char *pin)
 /* ---- By the engine ------------------------------------------------------- */
 
 static int
-start_engine(struct key_pkcs11 *opened, struct err *err)
+start_engine(struct key_pkcs11 *opened, const char *pin, struct err *err)
 {
     ENGINE_load_builtin_engines(); /* `dynamic`, which loads the others */
     opened->engine = ENGINE_by_id(ENGINE_NAME);
@@ -125,6 +129,9 @@ start_engine(struct key_pkcs11 *opened, struct err *err)
                        "the engine \"" ENGINE_NAME "\" does not start: no "
                        "token's module can be loaded by p11-kit");
     opened->is_running = true;
+    if (pin != NULL &&
+        ENGINE_ctrl_cmd_string(opened->engine, "PIN", pin, 0) != 1)
+        return err_set(err, ERR_SYSTEM, "the engine takes no PIN");
     return 0;
 }
 
@@ -132,48 +139,34 @@ static EVP_PKEY *
 load_by_engine(struct key_pkcs11 *opened, const char *uri, const char *pin,
                struct err *err)
 {
-    if (start_engine(opened, err) < 0)
+    if (start_engine(opened, pin, err) < 0)
         return NULL;
-    if (pin != NULL &&
-        ENGINE_ctrl_cmd_string(opened->engine, "PIN", pin, 0) != 1) {
-        (void)err_set(err, ERR_SYSTEM, "the engine takes no PIN");
-        return NULL;
-    }
     /* It would ask on the terminal for what is missing. */
     return ENGINE_load_private_key(opened->engine, uri,
                                    (UI_METHOD *)(uintptr_t)UI_null(), NULL);
 }
 
-struct key_pkcs11 *
-key_pkcs11_open(const char *uri, const char *pin, struct err *err)
+static int
+load(struct key_pkcs11 *opened, const char *uri, const char *pin,
+     struct err *err)
 {
-    struct key_pkcs11 *opened = calloc(1, sizeof(*opened));
     struct err reason = {ERR_NONE, ""};
 
-    if (opened == NULL) {
-        (void)err_set(err, ERR_SYSTEM, "out of memory");
-        return NULL;
-    }
     ERR_clear_error();
     opened->key = has_provider() ? load_by_store(uri, pin)
                                  : load_by_engine(opened, uri, pin, &reason);
-    if (opened->key != NULL) {
-        ERR_clear_error();
-        return opened;
-    }
+    if (opened->key != NULL)
+        return 0;
     if (was_pin_refused())
-        (void)err_set(err, ERR_DENIED,
-                      "the token refused the PIN, or is locked: correct "
-                      "passphrase");
-    else if (reason.code != ERR_NONE)
-        *err = reason;
-    else
-        (void)err_set(err, ERR_CONFIG,
-                      "there is no such private key in a token that can be "
-                      "reached: check the URI with p11tool --list-all%s",
-                      pin == NULL ? ", and set passphrase to its PIN" : "");
-    key_pkcs11_close(&opened);
-    return NULL;
+        return err_set(err, ERR_DENIED,
+                       "the token refused the PIN, or is locked: correct "
+                       "passphrase");
+    if (reason.code != ERR_NONE)
+        return err_set(err, reason.code, "%s", reason.text);
+    return err_set(err, ERR_CONFIG,
+                   "there is no such private key in a token that can be "
+                   "reached: check the URI with p11tool --list-all%s",
+                   pin == NULL ? ", and set passphrase to its PIN" : "");
 }
 
 void
@@ -191,6 +184,71 @@ key_pkcs11_close(struct key_pkcs11 **key)
     ERR_clear_error();
     free(old);
     *key = NULL;
+}
+
+struct key_pkcs11 *
+key_pkcs11_open(const char *uri, const char *pin, struct err *err)
+{
+    struct key_pkcs11 *opened = calloc(1, sizeof(*opened));
+
+    if (opened == NULL)
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+    else if (load(opened, uri, pin, err) < 0)
+        key_pkcs11_close(&opened);
+    ERR_clear_error();
+    return opened;
+}
+
+static int
+check_key(const EVP_PKEY *key, struct err *err)
+{
+    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA &&
+        EVP_PKEY_get_bits(key) >= KEY_BITS_MIN)
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "the token's key is not RSA of at least %d bits",
+                   KEY_BITS_MIN);
+}
+
+static int
+set_up_signature(EVP_PKEY_CTX *context, bool is_pss)
+{
+    if (EVP_PKEY_sign_init(context) != 1 ||
+        EVP_PKEY_CTX_set_rsa_padding(
+            context, is_pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) <= 0 ||
+        EVP_PKEY_CTX_set_signature_md(context, EVP_sha256()) <= 0)
+        return -1;
+    if (is_pss && (EVP_PKEY_CTX_set_rsa_mgf1_md(context, EVP_sha256()) <= 0 ||
+                   EVP_PKEY_CTX_set_rsa_pss_saltlen(
+                       context, RSA_PSS_SALTLEN_DIGEST) <= 0))
+        return -1;
+    return 0;
+}
+
+int
+key_pkcs11_sign(const struct key_pkcs11 *key, bool is_pss,
+                const unsigned char digest[KEY_PKCS11_DIGEST_SIZE],
+                struct buf *out, struct err *err)
+{
+    unsigned char signature[SIGNATURE_SIZE];
+    size_t len = sizeof(signature);
+    EVP_PKEY_CTX *context;
+    int rc = -1;
+
+    if (check_key(key->key, err) < 0)
+        return -1;
+    context = EVP_PKEY_CTX_new(key->key, NULL);
+    if (context == NULL || set_up_signature(context, is_pss) < 0 ||
+        EVP_PKEY_sign(context, signature, &len, digest,
+                      KEY_PKCS11_DIGEST_SIZE) != 1) {
+        (void)err_set(err, ERR_SYSTEM, "the token does not sign");
+    } else {
+        buf_append(out, signature, len);
+        rc = 0;
+    }
+    EVP_PKEY_CTX_free(context);
+    ERR_clear_error();
+    return rc;
 }
 
 struct evp_pkey_st *

@@ -4,14 +4,18 @@
  * By its `pkcs11:` URI (RFC 7512): through a provider of OpenSSL that has
  * registered the scheme, else through the engine `pkcs11` (Debian's
  * libengine-pkcs11-openssl), which finds the tokens by p11-kit. The only file
- * that knows of engines. A token may be slow, or far away: opening, signing and
- * closing block, so they are for a thread of their own (signer.h), one at a
- * time. All is opened anew each time, so a token may be restarted or changed.
+ * that knows of engines. All of it may block, or worse: it is for a process of
+ * its own (token_signer.h), which uses one key and ends.
  */
 #ifndef TOKEN_DAEMON_KEY_PKCS11_H
 #define TOKEN_DAEMON_KEY_PKCS11_H
 
+#include <stdbool.h>
+
+#include "common/buf.h"
 #include "common/err.h"
+
+#define KEY_PKCS11_DIGEST_SIZE 32
 
 struct evp_pkey_st; /* OpenSSL's EVP_PKEY */
 struct key_pkcs11;
@@ -29,7 +33,17 @@ struct key_pkcs11 *key_pkcs11_open(const char *uri, const char *pin,
 /* Let go of the key and its token; set *key to NULL. Takes NULL. */
 void key_pkcs11_close(struct key_pkcs11 **key);
 
-/* The key, for EVP_DigestSign...(); borrowed: until it is closed. */
+/*
+ * Append the signature of a SHA-256 digest: RSA-PSS as PS256 has it (RFC 7518,
+ * section 3.5), or PKCS #1 v1.5. Errors: ERR_CONFIG when the key is not RSA of
+ * at least 2048 bits, ERR_SYSTEM.
+ */
+int key_pkcs11_sign(const struct key_pkcs11 *key, bool is_pss,
+                    const unsigned char digest[KEY_PKCS11_DIGEST_SIZE],
+                    struct buf *out, struct err *err)
+    __attribute__((warn_unused_result));
+
+/* The key itself, for tests; borrowed: until it is closed. */
 struct evp_pkey_st *key_pkcs11_key(const struct key_pkcs11 *key);
 
 #endif

@@ -36,7 +36,8 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/retry_after.c %D%/retry_after.h \
 	%D%/secret_source.c %D%/secret_source.h \
 	%D%/service_account.c %D%/service_account.h \
-	%D%/signer.c %D%/signer.h
+	%D%/signer.c %D%/signer.h \
+	%D%/token_signer.c %D%/token_signer.h
 %C%_libtokend_la_CPPFLAGS = $(AM_CPPFLAGS) \
 	$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS) \
 	$(SQLITE_CFLAGS)

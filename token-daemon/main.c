@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "common/log.h"
 #include "token-daemon/daemon.h"
 #include "token-daemon/hardening.h"
+#include "token-daemon/token_signer.h"
 
 #define PROGRAM "xoauth2-tokend"
 
@@ -144,6 +146,9 @@ main(int argc, char **argv)
     int status;
     int rc;
 
+    /* We run ourselves like that. */
+    if (argc == 2 && strcmp(argv[1], TOKEN_SIGNER_ARGUMENT) == 0)
+        _exit(token_signer_main());
     if (!read_options(argc, argv, &options, &status))
         return status;
     log_open(PROGRAM,

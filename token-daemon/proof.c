@@ -142,16 +142,20 @@ on_signed(const struct signer_result *signature, void *arg)
 
 /* The certificate's file may hold the key, too. */
 static void
-fill_material(const struct proof *proof, struct assertion_material *material)
+fill_material(const struct proof *proof, struct signer_order *order)
 {
     const struct config_ref *key = &proof->request.credential->private_key;
+    struct assertion_material *material = &order->material;
 
     material->certificate = text_of(proof, SLOT_CERTIFICATE);
     material->certificate_len = proof->slots[SLOT_CERTIFICATE].text.len;
-    material->passphrase = text_of(proof, SLOT_PASSPHRASE);
     if (key->kind == CONFIG_REF_PKCS11) {
-        material->uri = key->text;
-    } else if (key->kind != CONFIG_REF_NONE) {
+        order->uri = key->text;
+        order->pin = text_of(proof, SLOT_PASSPHRASE);
+        return;
+    }
+    material->passphrase = text_of(proof, SLOT_PASSPHRASE);
+    if (key->kind != CONFIG_REF_NONE) {
         material->private_key = text_of(proof, SLOT_KEY);
         material->private_key_len = proof->slots[SLOT_KEY].text.len;
     } else {
@@ -187,7 +191,7 @@ sign_for_client(struct proof *proof)
     };
     struct err err = {ERR_NONE, ""};
 
-    fill_material(proof, &order.material);
+    fill_material(proof, &order);
     if (assertion_new_id(id, &err) < 0)
         fail(proof, NULL, &err);
     else
@@ -218,7 +222,7 @@ sign_for_user(struct proof *proof)
         order.claims.issuer = account->address;
         order.claims.key_id = account->key_id;
     } else {
-        fill_material(proof, &order.material);
+        fill_material(proof, &order);
     }
     sign(proof, &order);
 }

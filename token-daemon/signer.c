@@ -1,14 +1,16 @@
 /*
- * signer - signs assertions beside the event loop, in threads of its own.
+ * signer - signs assertions beside the event loop.
  *
  *   WAITING --its turn--> RUNNING --signed or not--> FINISHED --told--> freed
  *      |                     |                          |
  *      +--cancelled: freed   +--cancelled: ABANDONED    +--cancelled: freed
  *                                      +--signed or not: freed by the thread
  *
- * A lane is a thread and its jobs; its mutex guards the lists, the states and
- * `is_ending`. What a job is made of is the thread's while it is RUNNING or
- * ABANDONED, else the event loop's.
+ * A lane is a queue of jobs and who works at it. In the lane of keys in memory
+ * that is a thread, whose mutex guards the lists, the states and `is_ending`;
+ * what a job is made of is the thread's while it is RUNNING or ABANDONED. In
+ * the lane of tokens it is a process; there is no thread, nothing is ABANDONED
+ * and nothing FINISHED, as all happens in the event loop.
  */
 #include "token-daemon/signer.h"
 
@@ -19,21 +21,17 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include "common/buf.h"
-#include "common/clock.h"
 #include "common/secret.h"
+#include "token-daemon/child.h"
+#include "token-daemon/token_signer.h"
 
-#define TEXTS_MAX   10 /* in an order */
+#define TEXTS_MAX   11 /* in an order */
 #define REFUSED_MAX 64 /* PINs that are remembered */
-#define PATIENCE_S  2  /* for a thread to end */
-#define LANE_MEMORY 0  /* keys in memory */
-#define LANE_TOKENS 1  /* keys in tokens */
-#define LANE_COUNT  2
 
 enum job_state {
     JOB_WAITING,
@@ -44,15 +42,16 @@ enum job_state {
 
 struct signer_job {
     TAILQ_ENTRY(signer_job) link; /* in waiting or finished, by the state */
-    struct lane *lane;
+    struct signer *signer;
     enum job_state state;
     struct signer_order order; /* of copies: */
     char *texts[TEXTS_MAX];
     size_t text_count;
+    struct assertion_key *key; /* of a token: the public half, while RUNNING */
     struct buf assertion;
     int64_t not_after;
     struct err err;
-    struct event *limit;
+    struct event *limit; /* not of a token: the process has its own */
     signer_done_fn *done;
     void *arg;
 };
@@ -66,25 +65,32 @@ struct refused {
     char *pin; /* NULL: none was given */
 };
 
-struct lane {
+struct memory_lane {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     pthread_t thread;
     bool is_started;
     bool is_ending;
-    int notify; /* eventfd: something is finished */
     struct job_list waiting;
     struct job_list finished;
     struct signer_job *running;
-    SLIST_HEAD(, refused) refused; /* the thread's */
+};
+
+struct token_lane {
+    struct job_list waiting;
+    struct signer_job *running;
+    struct child *child; /* at work exactly while one is RUNNING */
+    struct event *next;  /* takes the next one */
+    SLIST_HEAD(, refused) refused;
     size_t refused_count;
 };
 
 struct signer {
     struct event_base *base;
-    int notify;
+    int notify; /* eventfd: something is finished in memory */
     struct event *notified;
-    struct lane *lanes[LANE_COUNT];
+    struct memory_lane memory;
+    struct token_lane tokens;
 };
 
 /* ---- Jobs ---------------------------------------------------------------- */
@@ -96,8 +102,20 @@ free_job(struct signer_job *job)
         event_free(job->limit);
     for (size_t i = 0; i < job->text_count; i++)
         secret_free(&job->texts[i]);
+    assertion_key_free(&job->key);
     buf_clear(&job->assertion);
     free(job);
+}
+
+static void
+free_jobs(struct job_list *list)
+{
+    struct signer_job *job;
+
+    while ((job = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, job, link);
+        free_job(job);
+    }
 }
 
 /* Put a copy in the place of a text of the order. */
@@ -130,8 +148,9 @@ own_order(struct signer_job *job)
 
     return own_text(job, &material->certificate, material->certificate_len) &&
            own_text(job, &material->private_key, material->private_key_len) &&
-           own_string(job, &material->uri) &&
            own_string(job, &material->passphrase) &&
+           own_string(job, &job->order.uri) &&
+           own_string(job, &job->order.pin) &&
            own_string(job, &claims->audience) &&
            own_string(job, &claims->issuer) &&
            own_string(job, &claims->subject) &&
@@ -139,220 +158,7 @@ own_order(struct signer_job *job)
            own_string(job, &claims->key_id);
 }
 
-/* ---- The threads --------------------------------------------------------- */
-
-static bool
-is_same(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-static bool
-was_refused(const struct lane *lane, const struct assertion_material *material)
-{
-    const struct refused *refused;
-
-    SLIST_FOREACH(refused, &lane->refused, link)
-    {
-        if (is_same(refused->uri, material->uri) &&
-            is_same(refused->pin, material->passphrase))
-            return true;
-    }
-    return false;
-}
-
-static void
-free_refused(struct refused *refused)
-{
-    secret_free(&refused->uri);
-    secret_free(&refused->pin);
-    free(refused);
-}
-
-static void
-remember_refused(struct lane *lane, const struct assertion_material *material)
-{
-    struct refused *refused = NULL;
-
-    if (lane->refused_count < REFUSED_MAX)
-        refused = calloc(1, sizeof(*refused));
-    if (refused == NULL)
-        return;
-    refused->uri = secret_dup(material->uri);
-    if (material->passphrase != NULL)
-        refused->pin = secret_dup(material->passphrase);
-    if (refused->uri == NULL ||
-        (material->passphrase != NULL && refused->pin == NULL)) {
-        free_refused(refused);
-        return;
-    }
-    SLIST_INSERT_HEAD(&lane->refused, refused, link);
-    lane->refused_count++;
-}
-
-static void
-sign(struct lane *lane, struct signer_job *job)
-{
-    const struct signer_order *order = &job->order;
-    struct assertion_key *key;
-
-    if (order->material.uri != NULL && was_refused(lane, &order->material)) {
-        (void)err_set(&job->err, ERR_DENIED,
-                      "the token refused this PIN before, and another try "
-                      "might lock it: correct passphrase, or restart");
-        return;
-    }
-    key = assertion_key_load(&order->material, &job->err);
-    if (key == NULL) {
-        if (order->material.uri != NULL && job->err.code == ERR_DENIED)
-            remember_refused(lane, &order->material);
-        return;
-    }
-    job->not_after = assertion_key_not_after(key);
-    if (assertion_sign(key, order->algorithm, &order->claims, &job->assertion,
-                       &job->err) < 0)
-        buf_reset(&job->assertion);
-    assertion_key_free(&key);
-}
-
-/* The job has been run. With the mutex held. */
-static void
-hand_back(struct lane *lane, struct signer_job *job)
-{
-    const uint64_t one = 1;
-
-    lane->running = NULL;
-    if (job->state == JOB_ABANDONED) {
-        free_job(job);
-        return;
-    }
-    job->state = JOB_FINISHED;
-    TAILQ_INSERT_TAIL(&lane->finished, job, link);
-    /* Fails only when it is full, and then it wakes the loop anyway. */
-    if (write(lane->notify, &one, sizeof(one)) < 0)
-        return;
-}
-
-static void *
-run_lane(void *arg)
-{
-    struct lane *lane = arg;
-    struct signer_job *job;
-
-    (void)pthread_mutex_lock(&lane->mutex);
-    while (!lane->is_ending) {
-        job = TAILQ_FIRST(&lane->waiting);
-        if (job == NULL) {
-            (void)pthread_cond_wait(&lane->wake, &lane->mutex);
-            continue;
-        }
-        TAILQ_REMOVE(&lane->waiting, job, link);
-        job->state = JOB_RUNNING;
-        lane->running = job;
-        (void)pthread_mutex_unlock(&lane->mutex);
-        sign(lane, job);
-        (void)pthread_mutex_lock(&lane->mutex);
-        hand_back(lane, job);
-    }
-    (void)pthread_mutex_unlock(&lane->mutex);
-    return NULL;
-}
-
-/* Signals are for the event loop's thread. */
-static bool
-start_lane(struct lane *lane)
-{
-    sigset_t all, old;
-
-    if (lane->is_started)
-        return true;
-    (void)sigfillset(&all);
-    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
-        return false;
-    lane->is_started = pthread_create(&lane->thread, NULL, run_lane, lane) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return lane->is_started;
-}
-
-static struct lane *
-new_lane(int notify)
-{
-    struct lane *lane = calloc(1, sizeof(*lane));
-
-    if (lane == NULL)
-        return NULL;
-    lane->notify = notify;
-    TAILQ_INIT(&lane->waiting);
-    TAILQ_INIT(&lane->finished);
-    SLIST_INIT(&lane->refused);
-    /* Of the default kind, which can't fail here. */
-    (void)pthread_mutex_init(&lane->mutex, NULL);
-    (void)pthread_cond_init(&lane->wake, NULL);
-    return lane;
-}
-
-/* Wait for the thread, but not for ever. False: it is left behind. */
-static bool
-end_thread(struct lane *lane)
-{
-    struct timespec until;
-
-    if (!lane->is_started)
-        return true;
-    (void)pthread_cond_signal(&lane->wake);
-    /* It takes wall time. */
-    until = (struct timespec){.tv_sec = clock_wall() + PATIENCE_S};
-    if (pthread_timedjoin_np(lane->thread, NULL, &until) == 0)
-        return true;
-    (void)pthread_detach(lane->thread);
-    return false;
-}
-
-static void
-free_jobs(struct job_list *list)
-{
-    struct signer_job *job;
-
-    while ((job = TAILQ_FIRST(list)) != NULL) {
-        TAILQ_REMOVE(list, job, link);
-        free_job(job);
-    }
-}
-
-/* The job's timer is the loop's. With the mutex held. */
-static void
-abandon(struct signer_job *job)
-{
-    job->state = JOB_ABANDONED;
-    event_free(job->limit);
-    job->limit = NULL;
-}
-
-static void
-free_lane(struct lane *lane)
-{
-    struct refused *refused;
-
-    (void)pthread_mutex_lock(&lane->mutex);
-    lane->is_ending = true;
-    if (lane->running != NULL && lane->running->state == JOB_RUNNING)
-        abandon(lane->running);
-    free_jobs(&lane->waiting);
-    free_jobs(&lane->finished);
-    (void)pthread_mutex_unlock(&lane->mutex);
-    if (!end_thread(lane))
-        return; /* it still looks at the lane */
-    while ((refused = SLIST_FIRST(&lane->refused)) != NULL) {
-        SLIST_REMOVE_HEAD(&lane->refused, link);
-        free_refused(refused);
-    }
-    (void)pthread_cond_destroy(&lane->wake);
-    (void)pthread_mutex_destroy(&lane->mutex);
-    free(lane);
-}
-
-/* ---- The event loop's side ----------------------------------------------- */
-
+/* Tell how it went, and free it. From the loop; it is in no list. */
 static void
 tell(struct signer_job *job)
 {
@@ -367,9 +173,115 @@ tell(struct signer_job *job)
     free_job(job);
 }
 
+/* ---- Keys in memory ------------------------------------------------------ */
+
+static void
+sign(struct signer_job *job)
+{
+    const struct signer_order *order = &job->order;
+    struct assertion_key *key = assertion_key_load(&order->material, &job->err);
+
+    if (key == NULL)
+        return;
+    job->not_after = assertion_key_not_after(key);
+    if (assertion_sign(key, order->algorithm, &order->claims, &job->assertion,
+                       &job->err) < 0)
+        buf_reset(&job->assertion);
+    assertion_key_free(&key);
+}
+
+/* The job has been run. With the mutex held. */
+static void
+hand_back(struct signer *signer, struct signer_job *job)
+{
+    struct memory_lane *lane = &signer->memory;
+    const uint64_t one = 1;
+
+    lane->running = NULL;
+    if (job->state == JOB_ABANDONED) {
+        free_job(job);
+        return;
+    }
+    job->state = JOB_FINISHED;
+    TAILQ_INSERT_TAIL(&lane->finished, job, link);
+    /* Fails only when it is full, and then it wakes the loop anyway. */
+    if (write(signer->notify, &one, sizeof(one)) < 0)
+        return;
+}
+
+static void *
+run_lane(void *arg)
+{
+    struct signer *signer = arg;
+    struct memory_lane *lane = &signer->memory;
+    struct signer_job *job;
+
+    (void)pthread_mutex_lock(&lane->mutex);
+    while (!lane->is_ending) {
+        job = TAILQ_FIRST(&lane->waiting);
+        if (job == NULL) {
+            (void)pthread_cond_wait(&lane->wake, &lane->mutex);
+            continue;
+        }
+        TAILQ_REMOVE(&lane->waiting, job, link);
+        job->state = JOB_RUNNING;
+        lane->running = job;
+        (void)pthread_mutex_unlock(&lane->mutex);
+        sign(job);
+        (void)pthread_mutex_lock(&lane->mutex);
+        hand_back(signer, job);
+    }
+    (void)pthread_mutex_unlock(&lane->mutex);
+    return NULL;
+}
+
+/* Signals are for the event loop's thread. */
+static bool
+start_thread(struct signer *signer)
+{
+    struct memory_lane *lane = &signer->memory;
+    sigset_t all, old;
+
+    if (lane->is_started)
+        return true;
+    (void)sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
+        return false;
+    lane->is_started =
+        pthread_create(&lane->thread, NULL, run_lane, signer) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return lane->is_started;
+}
+
+/* The job's timer is the loop's. With the mutex held. */
+static void
+abandon(struct signer_job *job)
+{
+    job->state = JOB_ABANDONED;
+    event_free(job->limit);
+    job->limit = NULL;
+}
+
+static void
+clear_memory(struct memory_lane *lane)
+{
+    (void)pthread_mutex_lock(&lane->mutex);
+    lane->is_ending = true;
+    if (lane->running != NULL && lane->running->state == JOB_RUNNING)
+        abandon(lane->running);
+    free_jobs(&lane->waiting);
+    free_jobs(&lane->finished);
+    (void)pthread_cond_signal(&lane->wake);
+    (void)pthread_mutex_unlock(&lane->mutex);
+    if (lane->is_started)
+        (void)pthread_join(lane->thread, NULL);
+    (void)pthread_cond_destroy(&lane->wake);
+    (void)pthread_mutex_destroy(&lane->mutex);
+}
+
 /* One at a time: what is told may cancel others. */
 static struct signer_job *
-next_finished(struct lane *lane)
+next_finished(struct memory_lane *lane)
 {
     struct signer_job *job;
 
@@ -391,9 +303,8 @@ on_notified(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (read(fd, &count, sizeof(count)) < 0)
         return; /* nothing there: it was taken already */
-    for (size_t i = 0; i < LANE_COUNT; i++)
-        while ((job = next_finished(signer->lanes[i])) != NULL)
-            tell(job);
+    while ((job = next_finished(&signer->memory)) != NULL)
+        tell(job);
 }
 
 static void
@@ -406,13 +317,265 @@ on_limit(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    (void)err_set(&result.err, ERR_RETRY,
-                  job->order.material.uri != NULL
-                      ? "the token that holds the private key does not answer"
-                      : "signing takes too long");
+    (void)err_set(&result.err, ERR_RETRY, "signing takes too long");
     signer_cancel(&job);
     done(&result, done_arg);
 }
+
+static bool
+queue_in_memory(struct signer_job *job)
+{
+    struct signer *signer = job->signer;
+    struct memory_lane *lane = &signer->memory;
+    int limit_ms = job->order.limit_ms;
+    const struct timeval limit = {limit_ms / 1000, limit_ms % 1000 * 1000};
+
+    job->limit = evtimer_new(signer->base, on_limit, job);
+    if (job->limit == NULL || event_add(job->limit, &limit) < 0 ||
+        !start_thread(signer))
+        return false;
+    (void)pthread_mutex_lock(&lane->mutex);
+    TAILQ_INSERT_TAIL(&lane->waiting, job, link);
+    (void)pthread_cond_signal(&lane->wake);
+    (void)pthread_mutex_unlock(&lane->mutex);
+    return true;
+}
+
+static void
+cancel_in_memory(struct signer_job *job)
+{
+    struct memory_lane *lane = &job->signer->memory;
+
+    (void)pthread_mutex_lock(&lane->mutex);
+    switch (job->state) {
+    case JOB_WAITING:
+        TAILQ_REMOVE(&lane->waiting, job, link);
+        free_job(job);
+        break;
+    case JOB_FINISHED:
+        TAILQ_REMOVE(&lane->finished, job, link);
+        free_job(job);
+        break;
+    case JOB_RUNNING:
+        abandon(job);
+        break;
+    case JOB_ABANDONED: /* its pointer is dead, so nobody can name it */
+        break;
+    }
+    (void)pthread_mutex_unlock(&lane->mutex);
+}
+
+/* ---- Keys in tokens ------------------------------------------------------ */
+
+static bool
+is_same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool
+was_refused(const struct token_lane *lane, const struct signer_order *order)
+{
+    const struct refused *refused;
+
+    SLIST_FOREACH(refused, &lane->refused, link)
+    {
+        if (is_same(refused->uri, order->uri) &&
+            is_same(refused->pin, order->pin))
+            return true;
+    }
+    return false;
+}
+
+static void
+free_refused(struct refused *refused)
+{
+    secret_free(&refused->uri);
+    secret_free(&refused->pin);
+    free(refused);
+}
+
+static void
+remember_refused(struct token_lane *lane, const struct signer_order *order)
+{
+    struct refused *refused = NULL;
+
+    if (lane->refused_count < REFUSED_MAX)
+        refused = calloc(1, sizeof(*refused));
+    if (refused == NULL)
+        return;
+    refused->uri = secret_dup(order->uri);
+    if (order->pin != NULL)
+        refused->pin = secret_dup(order->pin);
+    if (refused->uri == NULL || (order->pin != NULL && refused->pin == NULL)) {
+        free_refused(refused);
+        return;
+    }
+    SLIST_INSERT_HEAD(&lane->refused, refused, link);
+    lane->refused_count++;
+}
+
+static void
+take_next(struct signer *signer)
+{
+    if (!TAILQ_EMPTY(&signer->tokens.waiting))
+        event_active(signer->tokens.next, EV_TIMEOUT, 0);
+}
+
+/* The running job is over; its outcome is in there. */
+static void
+finish_token(struct signer *signer)
+{
+    struct signer_job *job = signer->tokens.running;
+
+    signer->tokens.running = NULL;
+    take_next(signer);
+    tell(job);
+}
+
+/* What the process said. */
+static int
+read_answer(struct signer_job *job, const struct child_result *result)
+{
+    struct buf signature;
+    int rc = -1;
+
+    if (result->end != CHILD_SUCCEEDED)
+        return err_set(&job->err, result->err.code, "%s",
+                       result->end == CHILD_TOO_SLOW
+                           ? "the token that holds the private key does not "
+                             "answer"
+                           : result->err.text);
+    buf_init(&signature, TOKEN_SIGNER_ANSWER_MAX);
+    if (token_signer_read(buf_str(result->output), result->output->len,
+                          &signature, &job->err) == 0)
+        rc = assertion_end(job->key, job->order.algorithm, &job->assertion,
+                           &signature, &job->err);
+    buf_clear(&signature);
+    return rc;
+}
+
+static void
+on_answer(const struct child_result *result, void *arg)
+{
+    struct signer *signer = arg;
+    struct signer_job *job = signer->tokens.running;
+
+    signer->tokens.child = NULL;
+    if (read_answer(job, result) < 0 && job->err.code == ERR_DENIED)
+        remember_refused(&signer->tokens, &job->order);
+    finish_token(signer);
+}
+
+/* Let the process sign what was begun. */
+static int
+start_process(struct signer_job *job,
+              const struct token_signer_order *token_order)
+{
+    struct child_request request = {
+        .command = TOKEN_SIGNER_COMMAND,
+        .name = "the process that signs by the token",
+        .output_max = TOKEN_SIGNER_ANSWER_MAX,
+        .limit_ms = job->order.limit_ms,
+        .has_our_environment = true, /* vendors have settings there */
+    };
+    struct token_lane *lane = &job->signer->tokens;
+    struct buf text;
+    int rc = -1;
+
+    buf_init(&text, CHILD_INPUT_MAX);
+    if (token_signer_write(token_order, &text, &job->err) == 0) {
+        request.input = buf_str(&text);
+        request.input_len = text.len;
+        lane->child = child_start(job->signer->base, &request, on_answer,
+                                  job->signer, &job->err);
+        rc = lane->child != NULL ? 0 : -1;
+    }
+    buf_clear(&text);
+    return rc;
+}
+
+static int
+begin_by_token(struct signer_job *job)
+{
+    struct token_signer_order token_order = {
+        .uri = job->order.uri,
+        .pin = job->order.pin,
+        .algorithm = job->order.algorithm,
+    };
+
+    if (was_refused(&job->signer->tokens, &job->order))
+        return err_set(&job->err, ERR_DENIED,
+                       "the token refused this PIN before, and another try "
+                       "might lock it: correct passphrase, or restart");
+    job->key = assertion_key_load(&job->order.material, &job->err);
+    if (job->key == NULL)
+        return -1;
+    job->not_after = assertion_key_not_after(job->key);
+    if (assertion_begin(job->key, job->order.algorithm, &job->order.claims,
+                        &job->assertion, token_order.digest, &job->err) < 0)
+        return -1;
+    return start_process(job, &token_order);
+}
+
+static void
+on_next(evutil_socket_t fd, short what, void *arg)
+{
+    struct signer *signer = arg;
+    struct token_lane *lane = &signer->tokens;
+    struct signer_job *job = TAILQ_FIRST(&lane->waiting);
+
+    (void)fd;
+    (void)what;
+    if (lane->running != NULL || job == NULL)
+        return;
+    TAILQ_REMOVE(&lane->waiting, job, link);
+    job->state = JOB_RUNNING;
+    lane->running = job;
+    if (begin_by_token(job) < 0)
+        finish_token(signer);
+}
+
+static void
+queue_for_token(struct signer_job *job)
+{
+    TAILQ_INSERT_TAIL(&job->signer->tokens.waiting, job, link);
+    take_next(job->signer);
+}
+
+static void
+cancel_by_token(struct signer_job *job)
+{
+    struct token_lane *lane = &job->signer->tokens;
+
+    if (job == lane->running) {
+        child_stop(&lane->child);
+        lane->running = NULL;
+        take_next(job->signer);
+    } else {
+        TAILQ_REMOVE(&lane->waiting, job, link);
+    }
+    free_job(job);
+}
+
+static void
+clear_tokens(struct token_lane *lane)
+{
+    struct refused *refused;
+
+    child_stop(&lane->child);
+    if (lane->running != NULL)
+        free_job(lane->running);
+    free_jobs(&lane->waiting);
+    if (lane->next != NULL)
+        event_free(lane->next);
+    while ((refused = SLIST_FIRST(&lane->refused)) != NULL) {
+        SLIST_REMOVE_HEAD(&lane->refused, link);
+        free_refused(refused);
+    }
+}
+
+/* ---- Public -------------------------------------------------------------- */
 
 struct signer *
 signer_new(struct event_base *base, struct err *err)
@@ -424,17 +587,22 @@ signer_new(struct event_base *base, struct err *err)
         return NULL;
     }
     signer->base = base;
+    TAILQ_INIT(&signer->memory.waiting);
+    TAILQ_INIT(&signer->memory.finished);
+    TAILQ_INIT(&signer->tokens.waiting);
+    SLIST_INIT(&signer->tokens.refused);
+    /* Of the default kind, which can't fail here. */
+    (void)pthread_mutex_init(&signer->memory.mutex, NULL);
+    (void)pthread_cond_init(&signer->memory.wake, NULL);
     signer->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (signer->notify >= 0)
         signer->notified = event_new(base, signer->notify, EV_READ | EV_PERSIST,
                                      on_notified, signer);
-    for (size_t i = 0; i < LANE_COUNT; i++)
-        signer->lanes[i] = new_lane(signer->notify);
+    signer->tokens.next = event_new(base, -1, 0, on_next, signer);
     if (signer->notified == NULL || event_add(signer->notified, NULL) < 0 ||
-        signer->lanes[LANE_MEMORY] == NULL ||
-        signer->lanes[LANE_TOKENS] == NULL) {
+        signer->tokens.next == NULL) {
         signer_free(&signer);
-        (void)err_set(err, ERR_SYSTEM, "no room for the signing threads");
+        (void)err_set(err, ERR_SYSTEM, "no room for the signing thread");
     }
     return signer;
 }
@@ -446,9 +614,8 @@ signer_free(struct signer **signer)
 
     if (old == NULL)
         return;
-    for (size_t i = 0; i < LANE_COUNT; i++)
-        if (old->lanes[i] != NULL)
-            free_lane(old->lanes[i]);
+    clear_memory(&old->memory);
+    clear_tokens(&old->tokens);
     if (old->notified != NULL)
         event_free(old->notified);
     if (old->notify >= 0)
@@ -461,30 +628,24 @@ struct signer_job *
 signer_sign(struct signer *signer, const struct signer_order *order,
             signer_done_fn *done, void *arg)
 {
-    int limit_ms = order->limit_ms > 0 ? order->limit_ms : SIGNER_LIMIT_MS;
-    const struct timeval limit = {limit_ms / 1000, limit_ms % 1000 * 1000};
-    bool is_in_token = order->material.uri != NULL;
     struct signer_job *job = calloc(1, sizeof(*job));
-    struct lane *lane = signer->lanes[is_in_token ? LANE_TOKENS : LANE_MEMORY];
 
     if (job == NULL)
         return NULL;
-    job->lane = lane;
+    job->signer = signer;
     job->state = JOB_WAITING;
     job->order = *order;
+    if (job->order.limit_ms <= 0)
+        job->order.limit_ms = SIGNER_LIMIT_MS;
     job->done = done;
     job->arg = arg;
     buf_init(&job->assertion, ASSERTION_LENGTH_MAX);
-    job->limit = evtimer_new(signer->base, on_limit, job);
-    if (!own_order(job) || job->limit == NULL ||
-        event_add(job->limit, &limit) < 0 || !start_lane(lane)) {
+    if (!own_order(job) || (order->uri == NULL && !queue_in_memory(job))) {
         free_job(job);
         return NULL;
     }
-    (void)pthread_mutex_lock(&lane->mutex);
-    TAILQ_INSERT_TAIL(&lane->waiting, job, link);
-    (void)pthread_cond_signal(&lane->wake);
-    (void)pthread_mutex_unlock(&lane->mutex);
+    if (order->uri != NULL)
+        queue_for_token(job);
     return job;
 }
 
@@ -492,27 +653,12 @@ void
 signer_cancel(struct signer_job **job)
 {
     struct signer_job *old = *job;
-    struct lane *lane;
 
     if (old == NULL)
         return;
     *job = NULL;
-    lane = old->lane;
-    (void)pthread_mutex_lock(&lane->mutex);
-    switch (old->state) {
-    case JOB_WAITING:
-        TAILQ_REMOVE(&lane->waiting, old, link);
-        free_job(old);
-        break;
-    case JOB_FINISHED:
-        TAILQ_REMOVE(&lane->finished, old, link);
-        free_job(old);
-        break;
-    case JOB_RUNNING:
-        abandon(old);
-        break;
-    case JOB_ABANDONED: /* its pointer is dead, so nobody can name it */
-        break;
-    }
-    (void)pthread_mutex_unlock(&lane->mutex);
+    if (old->order.uri != NULL)
+        cancel_by_token(old);
+    else
+        cancel_in_memory(old);
 }

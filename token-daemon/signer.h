@@ -1,11 +1,11 @@
 /*
- * signer - signs assertions beside the event loop, in threads of its own.
+ * signer - signs assertions beside the event loop.
  *
- * An RSA signature takes a millisecond or two, a thousand of them at once take
- * seconds, and a hardware token may take any time or never answer; lookups are
- * served meanwhile. Keys in tokens and keys in memory have a thread each, so
- * that a token that hangs holds up its own credentials only. A PIN that a token
- * refused is not tried again, as that might lock the token.
+ * An RSA signature takes a millisecond or two, and a thousand of them seconds,
+ * in which lookups have to be served: keys in memory sign in a thread. A key in
+ * a token signs in a process of its own (token_signer.h), one after the other,
+ * since a token may take any time. A PIN that a token refused is not tried
+ * again, as that might lock it.
  */
 #ifndef TOKEN_DAEMON_SIGNER_H
 #define TOKEN_DAEMON_SIGNER_H
@@ -16,7 +16,7 @@
 #include "common/err.h"
 #include "token-daemon/assertion.h"
 
-#define SIGNER_LIMIT_MS 30000
+#define SIGNER_LIMIT_MS 30000 /* for one signature */
 
 struct event_base;
 struct signer;
@@ -27,22 +27,26 @@ struct signer *signer_new(struct event_base *base, struct err *err)
     __attribute__((warn_unused_result));
 
 /*
- * End the threads, after the signature that each is making; one that hangs in
- * its token is left to the end of the process. Sets *signer to NULL; takes
- * NULL. Jobs still pending are cancelled: their pointers are dead then.
+ * End the thread, after the signature that it is making, and kill the process.
+ * Sets *signer to NULL; takes NULL. Jobs still pending are cancelled: their
+ * pointers are dead then.
  */
 void signer_free(struct signer **signer);
 
+/* All texts are borrowed: for the call. */
 struct signer_order {
     struct assertion_material material;
+    const char *uri; /* `pkcs11:...`: of the key; NULL: material.private_key */
+    const char *pin; /* of its token; NULL: none */
     enum config_assertion algorithm;
     struct assertion_claims claims;
     int limit_ms; /* 0: SIGNER_LIMIT_MS */
 };
 
 struct signer_result {
-    struct err err;        /* ERR_NONE: signed; else as assertion_key_load()
-                              and assertion_sign() say, or ERR_RETRY: too slow */
+    /* ERR_NONE: signed; else as assertion_key_load(), assertion_sign() and
+     * token_signer_read() say, or ERR_RETRY: too slow, or it crashed. */
+    struct err err;
     const char *assertion; /* a secret; borrowed: during the call; or NULL */
     int64_t not_after;     /* assertion_key_not_after() */
 };
