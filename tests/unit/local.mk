@@ -61,6 +61,7 @@ if TOKEND
 TOKEND_TESTS = \
 	%D%/test_acquire \
 	%D%/test_acquire_alloc \
+	%D%/test_acquire_grants \
 	%D%/test_assertion \
 	%D%/test_backoff \
 	%D%/test_control \
@@ -73,6 +74,7 @@ TOKEND_TESTS = \
 	%D%/test_hardening \
 	%D%/test_http \
 	%D%/test_id_token \
+	%D%/test_login_flow \
 	%D%/test_lookup_key \
 	%D%/test_lookup_server \
 	%D%/test_lookups \
@@ -87,6 +89,7 @@ TOKEND_TESTS = \
 	%D%/test_repeats \
 	%D%/test_retry_after \
 	%D%/test_secret_source \
+	%D%/test_signer \
 	%D%/test_suspects \
 	%D%/test_token \
 	%D%/test_unix_listener
@@ -113,6 +116,12 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_acquire_alloc_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_acquire_alloc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc -Wl,--wrap=strdup
+%C%_test_acquire_grants_SOURCES = %D%/test_acquire_grants.c \
+	%D%/scratch.c %D%/scratch.h \
+	%D%/scripted_server.c %D%/scripted_server.h \
+	%D%/self_signed.c %D%/self_signed.h
+%C%_test_acquire_grants_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_acquire_grants_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_assertion_SOURCES = %D%/test_assertion.c \
 	%D%/self_signed.c %D%/self_signed.h
 %C%_test_assertion_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
@@ -140,6 +149,10 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_http_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_http_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_id_token_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_login_flow_SOURCES = %D%/test_login_flow.c \
+	%D%/scripted_server.c %D%/scripted_server.h
+%C%_test_login_flow_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_login_flow_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_lookup_key_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_lookup_server_SOURCES = %D%/test_lookup_server.c $(FAKE_ENV) \
 	%D%/scratch.c %D%/scratch.h %D%/wire_client.c %D%/wire_client.h
@@ -165,6 +178,10 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_retry_after_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_secret_source_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_secret_source_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_signer_SOURCES = %D%/test_signer.c %D%/scratch.c %D%/scratch.h \
+	%D%/self_signed.c %D%/self_signed.h
+%C%_test_signer_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_signer_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_suspects_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_token_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_unix_listener_SOURCES = %D%/test_unix_listener.c $(FAKE_ENV) \

@@ -461,7 +461,7 @@ nobody_comes_back(void **state)
 
 /* The answer of an issuer that is the server itself. */
 static void
-write_document(char *out, const char *more)
+write_document(char out[TEXT_SIZE], const char *more)
 {
     (void)snprintf(out, TEXT_SIZE,
                    ANSWER("200 OK", "{\"issuer\":\"%s\",\"token_endpoint\":"
@@ -473,7 +473,7 @@ static void
 the_issuer_says_where(void **state)
 {
     static char document[TEXT_SIZE];
-    char more[TEXT_SIZE];
+    char more[2 * URL_SIZE];
     const struct scripted_step steps[] = {{document, SCRIPTED_CLOSE},
                                           {TOKEN, SCRIPTED_CLOSE}};
     struct scripted_server *server = scripted_server_new(base, steps, 2);
