@@ -150,7 +150,7 @@ fill_material(const struct proof *proof, struct signer_order *order)
     material->certificate = text_of(proof, SLOT_CERTIFICATE);
     material->certificate_len = proof->slots[SLOT_CERTIFICATE].text.len;
     if (key->kind == CONFIG_REF_PKCS11) {
-        order->uri = key->text;
+        order->uri = key->written;
         order->pin = text_of(proof, SLOT_PASSPHRASE);
         return;
     }

@@ -88,7 +88,8 @@ write_ref(size_t slot, const char *file, const char *content)
     scratch_write(file, content, strlen(content), 0600);
     (void)snprintf(texts[slot], sizeof(texts[slot]), "file:%s",
                    scratch_path(file));
-    return (struct config_ref){CONFIG_REF_FILE, texts[slot], texts[slot] + 5};
+    return (struct config_ref){CONFIG_REF_FILE, NULL, texts[slot],
+                               texts[slot] + 5};
 }
 
 static void
@@ -288,7 +289,7 @@ a_federated_token_that_is_not_there_is_named(void **state)
     (void)state;
     configure(NULL, CONFIG_GRANT_WORKLOAD_IDENTITY);
     credential.federated_token =
-        (struct config_ref){CONFIG_REF_FILE, text, text + 5};
+        (struct config_ref){CONFIG_REF_FILE, NULL, text, text + 5};
     attempt(NULL, NULL);
     assert_failed(PROBLEM_NO_SECRET,
                   "federated_token of credential \"contoso\"");
@@ -430,7 +431,7 @@ a_service_account_may_be_an_address_and_an_encrypted_key(void **state)
                                      "the passphrase does not open");
     assert_int_equal(got.result.err.code, ERR_CONFIG);
 
-    credential.passphrase = (struct config_ref){CONFIG_REF_NONE, NULL, NULL};
+    memset(&credential.passphrase, 0, sizeof(credential.passphrase));
     attempt("relay@example.com", NULL);
     assert_failed(PROBLEM_NO_SECRET, "the private key is encrypted");
     free(encrypted);
