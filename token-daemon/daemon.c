@@ -33,9 +33,11 @@
 #include "token-daemon/lookup_server.h"
 #include "token-daemon/lookups.h"
 #include "token-daemon/machine_identity.h"
+#include "token-daemon/observer.h"
 #include "token-daemon/refresher.h"
 #include "token-daemon/signer.h"
 #include "token-daemon/state.h"
+#include "token-daemon/tcp_listener.h"
 #include "token-daemon/unix_listener.h"
 
 #define LISTENERS_MAX     16
@@ -57,6 +59,7 @@ struct daemon {
     struct discovery *discovery;
     struct buf identity_endpoint;
     struct acquire_context acquire;
+    struct observer *observer;
     struct loaded in_force;
     struct refresher *refresher;
     struct state *state; /* NULL only while starting */
@@ -64,8 +67,10 @@ struct daemon {
     struct lookup_server *lookup_server;
     struct control *control;
     struct control_server *control_server;
-    struct unix_listener listeners[LISTENERS_MAX + 1]; /* control is last */
+    /* Those of lookups, then control's and that of the status page. */
+    struct unix_listener listeners[LISTENERS_MAX + 2];
     size_t listener_count;
+    int page_fd; /* the status page's TCP socket; -1: none */
     struct event *signals[4];
     struct event *watchdog;
 };
@@ -203,6 +208,41 @@ env_clients(void *arg)
     return lookup_server_clients(daemon->lookup_server);
 }
 
+/* ---- What those who look on are told ------------------------------------ */
+
+static bool
+env_state(void *arg, struct writer_status *out)
+{
+    const struct daemon *daemon = arg;
+
+    return daemon->state != NULL && state_status(daemon->state, out);
+}
+
+static void
+env_ended(void *arg, const struct refresher_ended *ended)
+{
+    const struct daemon *daemon = arg;
+
+    observer_request_ended(daemon->observer, ended);
+}
+
+static void
+env_denied(void *arg, const char *credential, const char *mailbox,
+           const char *hint)
+{
+    const struct daemon *daemon = arg;
+
+    observer_denied(daemon->observer, credential, mailbox, hint);
+}
+
+static void
+env_accepted(void *arg, const char *credential, const char *mailbox)
+{
+    const struct daemon *daemon = arg;
+
+    observer_accepted(daemon->observer, credential, mailbox);
+}
+
 /* ---- Configuration ------------------------------------------------------ */
 
 static void
@@ -210,21 +250,6 @@ loaded_clear(struct loaded *loaded)
 {
     sendas_unref(&loaded->policy);
     config_unref(&loaded->config);
-}
-
-/* What relay.conf may say that nothing here does yet: never accepted mutely. */
-static int
-refuse_reserved(const struct config_tokend *tokend, struct err *err)
-{
-    if (tokend->metrics != NULL)
-        return err_set(err, ERR_CONFIG,
-                       "tokend: metrics: this version serves no status page; "
-                       "take the option out");
-    if (tokend->on_event.kind != CONFIG_REF_NONE)
-        return err_set(err, ERR_CONFIG,
-                       "tokend: on_event: this version runs no such command; "
-                       "take the option out");
-    return 0;
 }
 
 /* Read, check, and build the policy. */
@@ -235,8 +260,7 @@ load(const char *path, struct loaded *out, struct err *err)
 
     if (loaded.config == NULL)
         return -1;
-    if (refuse_reserved(&loaded.config->tokend, err) == 0 &&
-        config_check_secrets(loaded.config, err) == 0)
+    if (config_check_secrets(loaded.config, err) == 0)
         loaded.policy = sendas_new(loaded.config, err);
     if (loaded.policy == NULL) {
         loaded_clear(&loaded);
@@ -274,6 +298,10 @@ apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
                       F_STR("error", again.text));
         return -1;
     }
+    if (observer_configure(daemon->observer, loaded->config, &again) < 0)
+        log_error("new credentials are not counted, and on_event is the old "
+                  "one",
+                  F_STR("error", again.text));
     lookup_server_allow(daemon->lookup_server, loaded->config);
     loaded_clear(&daemon->in_force);
     daemon->in_force = *loaded;
@@ -284,7 +312,11 @@ apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
 static bool
 is_same_at_start(const struct config_tokend *a, const struct config_tokend *b)
 {
+    const char *metrics[2] = {a->metrics != NULL ? a->metrics : "",
+                              b->metrics != NULL ? b->metrics : ""};
+
     if (a->socket_count != b->socket_count ||
+        strcmp(metrics[0], metrics[1]) != 0 ||
         strcmp(a->control, b->control) != 0 || strcmp(a->state, b->state) != 0)
         return false;
     for (size_t i = 0; i < a->socket_count; i++)
@@ -304,11 +336,12 @@ reload(void *arg, struct err *err)
     rc = load(daemon->config_path, &loaded, err);
     if (rc == 0 && !is_same_at_start(&daemon->in_force.config->tokend,
                                      &loaded.config->tokend))
-        log_warning("socket, control or state changed in relay.conf; that "
-                    "takes a restart");
+        log_warning("socket, control, state or metrics changed in relay.conf; "
+                    "that takes a restart");
     if (rc == 0)
         rc = apply(daemon, &loaded, err);
     loaded_clear(&loaded);
+    observer_reloaded(daemon->observer, rc == 0);
     if (rc == 0)
         log_info("configuration reloaded", F_STR("file", daemon->config_path));
     else
@@ -459,10 +492,33 @@ open_state(struct daemon *daemon, struct config *config, struct err *err)
 }
 
 static int
+make_observer(struct daemon *daemon, struct err *err)
+{
+    daemon->observer = observer_new(&(struct observer_env){
+        .base = daemon->base,
+        .boot_ms = env_boot_ms,
+        .wall = env_wall,
+        .timer_new = env_timer_new,
+        .timer_set = env_timer_set,
+        .timer_free = env_timer_free,
+        .clients = env_clients,
+        .state = env_state,
+        .policy = env_policy,
+        .arg = daemon,
+    });
+    if (daemon->observer == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    return 0;
+}
+
+static int
 make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
 {
-    const struct lookups_env lookups_env = {.boot_ms = env_boot_ms,
-                                            .wall = env_wall};
+    struct lookups_env lookups_env = {.boot_ms = env_boot_ms,
+                                      .wall = env_wall,
+                                      .denied = env_denied,
+                                      .accepted = env_accepted,
+                                      .arg = daemon};
     const struct refresher_env refresher_env = {
         .boot_ms = env_boot_ms,
         .wall = env_wall,
@@ -475,6 +531,7 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         .save = env_save,
         .unsave = env_unsave,
         .unstore = env_unstore,
+        .ended = env_ended,
         .arg = daemon,
     };
 
@@ -484,8 +541,9 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
     daemon->http = http_new(daemon->base, err);
     if (daemon->http == NULL)
         return -1;
-    if (make_acquire_context(daemon, err) < 0)
+    if (make_acquire_context(daemon, err) < 0 || make_observer(daemon, err) < 0)
         return -1;
+    lookups_env.metrics = observer_metrics(daemon->observer);
     daemon->refresher = refresher_new(&refresher_env);
     if (daemon->refresher != NULL)
         daemon->lookups = lookups_new(&lookups_env, daemon->refresher);
@@ -507,6 +565,8 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
     });
     if (daemon->lookup_server == NULL || daemon->control == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
+    observer_watch(daemon->observer, daemon->refresher, daemon->lookups,
+                   daemon->control);
     return 0;
 }
 
@@ -532,6 +592,36 @@ install_line(const char *path, char *out, size_t size)
 
     (void)snprintf(out, size, "install -d -o xoauth2 -g xoauth2 -m 0755 %.*s",
                    len, path);
+}
+
+/* The status page, when there is to be one. */
+static int
+open_page(struct daemon *daemon, struct unix_listener_inherited *inherited,
+          struct err *err)
+{
+    const char *metrics = daemon->in_force.config->tokend.metrics;
+    struct unix_listener *listener;
+    char line[512];
+
+    if (metrics == NULL)
+        return 0;
+    if (strncmp(metrics, "unix:", 5) != 0) {
+        daemon->page_fd = tcp_listener_open(metrics, inherited, err);
+        if (daemon->page_fd < 0)
+            return -1;
+        return observer_serve(daemon->observer, daemon->page_fd, err);
+    }
+    install_line(metrics + 5, line, sizeof(line));
+    listener = open_listener(
+        daemon,
+        &(struct unix_listener_wish){.path = metrics + 5,
+                                     .mode = CONTROL_SERVER_MODE,
+                                     .group = CONTROL_SERVER_GROUP,
+                                     .install_line = line},
+        inherited, err);
+    if (listener == NULL)
+        return -1;
+    return observer_serve(daemon->observer, listener->fd, err);
 }
 
 static int
@@ -576,6 +666,8 @@ open_listeners(struct daemon *daemon, struct err *err)
         control_server_new(daemon->base, listener->fd, daemon->control);
     if (daemon->control_server == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
+    if (open_page(daemon, &inherited, err) < 0)
+        return -1;
     unix_listener_drop_unused(&inherited);
     return 0;
 }
@@ -610,6 +702,7 @@ daemon_new(const char *config_path, struct err *err)
         err_set(err, ERR_SYSTEM, "out of memory");
         return NULL;
     }
+    daemon->page_fd = -1;
     daemon->config_path = strdup(config_path);
     if (daemon->config_path == NULL) {
         err_set(err, ERR_SYSTEM, "out of memory");
@@ -641,6 +734,9 @@ daemon_free(struct daemon **daemon)
     lookups_free(&d->lookups);
     refresher_free(&d->refresher);
     state_free(&d->state);
+    observer_free(&d->observer);
+    if (d->page_fd >= 0)
+        (void)close(d->page_fd);
     signer_free(&d->signer);
     discovery_free(&d->discovery);
     http_free(&d->http);

@@ -438,6 +438,28 @@ succeed(struct keeper *keeper, struct acquire_result *result)
     keeper_save(keeper);
 }
 
+/* For those who look on. */
+static void
+tell_ended(const struct keeper *keeper, const struct acquire_result *result)
+{
+    const struct refresher_env *env = &keeper->shared->env;
+    bool has_failed = result->err.code != ERR_NONE;
+    bool is_alive = token_is_alive(&keeper->token, now_of(keeper));
+
+    if (env->ended == NULL)
+        return;
+    env->ended(env->arg,
+               &(struct refresher_ended){
+                   .credential = keeper->credential->name,
+                   .user = keeper->user,
+                   .problem = result->problem,
+                   .err = has_failed ? &result->err : NULL,
+                   .hint = result->hint,
+                   .alive_until = is_alive ? keeper->token.expires_at : 0,
+                   .not_after = result->not_after,
+               });
+}
+
 /* acquire_done_fn */
 static void
 on_acquired(struct acquire_result *result, void *arg)
@@ -453,6 +475,7 @@ on_acquired(struct acquire_result *result, void *arg)
         fail(keeper, result);
         keeper_save(keeper);
     }
+    tell_ended(keeper, result);
     schedule(keeper);
     answer_waiters(keeper);
 }
@@ -481,6 +504,7 @@ begin_fetch(struct keeper *keeper)
         };
 
         fail(keeper, &result);
+        tell_ended(keeper, &result);
         schedule(keeper);
     }
 }
@@ -843,6 +867,7 @@ keeper_sign_in(struct keeper *keeper, struct oauth_token *token)
     if (token->access != NULL) {
         token_begin(&keeper->token, &keeper->shared->policy, now_of(keeper));
         use(keeper, token);
+        tell_ended(keeper, &(struct acquire_result){.err = {ERR_NONE, ""}});
     }
     keeper_save(keeper);
     schedule(keeper);

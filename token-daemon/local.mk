@@ -86,8 +86,10 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/expiries.c %D%/expiries.h \
 	%D%/hook.c %D%/hook.h \
 	%D%/metrics.c %D%/metrics.h \
+	%D%/observer.c %D%/observer.h \
 	%D%/status_html.c %D%/status_html.h \
 	%D%/status_page.c %D%/status_page.h \
+	%D%/tcp_listener.c %D%/tcp_listener.h \
 	%D%/troubles.c %D%/troubles.h
 
 sbin_PROGRAMS += %D%/xoauth2-tokend

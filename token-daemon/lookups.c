@@ -24,6 +24,7 @@
 /* One question, while it is being answered. */
 struct question {
     struct lookups *lookups;
+    enum metrics_lookup name;
     const char *key; /* not NUL-terminated */
     size_t key_len;
     pid_t pid;
@@ -41,6 +42,7 @@ struct lookups_pending {
     struct lookups *lookups;
     struct refresher_waiter *waiter;
     enum shape shape;
+    int64_t waits_since; /* CLOCK_BOOTTIME, ms; 0: it was answered at once */
     pid_t pid;
     lookups_reply_fn reply;
     void *arg;
@@ -63,9 +65,18 @@ struct lookups {
 /* ---- Answers ------------------------------------------------------------ */
 
 static void
+count_answer(const struct lookups *lookups, enum metrics_lookup name,
+             enum socketmap_status status)
+{
+    if (lookups->env.metrics != NULL)
+        metrics_lookup(lookups->env.metrics, name, status);
+}
+
+static void
 answer(const struct question *question, enum socketmap_status status,
        const char *data)
 {
+    count_answer(question->lookups, question->name, status);
     question->reply(status, data, strlen(data), question->arg);
 }
 
@@ -171,6 +182,25 @@ admit(const struct question *question, struct lookup_key *key,
 
 /* ---- token, xoauth2 ----------------------------------------------------- */
 
+/* The answer to one of them, counted with the time that it took. */
+static void
+answer_pending(struct lookups_pending *pending, enum socketmap_status status,
+               const char *data, size_t len)
+{
+    const struct lookups_env *env = &pending->lookups->env;
+
+    count_answer(pending->lookups,
+                 pending->shape == SHAPE_TOKEN ? METRICS_LOOKUP_TOKEN
+                                               : METRICS_LOOKUP_XOAUTH2,
+                 status);
+    if (env->metrics != NULL)
+        metrics_token_wait(env->metrics,
+                           pending->waits_since != 0
+                               ? env->boot_ms(env->arg) - pending->waits_since
+                               : 0);
+    pending->reply(status, data, len, pending->arg);
+}
+
 static void
 give_token(struct lookups_pending *pending, const struct token *token)
 {
@@ -191,19 +221,19 @@ give_token(struct lookups_pending *pending, const struct token *token)
     if (buf_failed(&data)) {
         static const char text[] = "out-of-memory the token can't be given";
 
-        pending->reply(SOCKETMAP_TEMP, text, sizeof(text) - 1, pending->arg);
+        answer_pending(pending, SOCKETMAP_TEMP, text, sizeof(text) - 1);
     } else if (pending->shape == SHAPE_XOAUTH2 &&
                data.len > LOOKUPS_XOAUTH2_MAX) {
         static const char text[] =
             "token-too-long Exim can't send a response this long; hand the "
             "mail to a local Postfix";
 
-        pending->reply(SOCKETMAP_TEMP, text, sizeof(text) - 1, pending->arg);
+        answer_pending(pending, SOCKETMAP_TEMP, text, sizeof(text) - 1);
     } else {
         refusals_note_token(pending->lookups->refusals, pending->pid,
                             pending->login, token);
         pending->lookups->tokens_given++;
-        pending->reply(SOCKETMAP_OK, data.data, data.len, pending->arg);
+        answer_pending(pending, SOCKETMAP_OK, data.data, data.len);
     }
     buf_clear(&data);
 }
@@ -233,8 +263,8 @@ give_reason(struct lookups_pending *pending, const struct token *token,
             buf_append_str(&line, problem->hint);
         }
     }
-    pending->reply(is_permanent ? SOCKETMAP_PERM : SOCKETMAP_TEMP,
-                   buf_str(&line), line.len, pending->arg);
+    answer_pending(pending, is_permanent ? SOCKETMAP_PERM : SOCKETMAP_TEMP,
+                   buf_str(&line), line.len);
     buf_clear(&line);
 }
 
@@ -287,6 +317,7 @@ ask_token(const struct question *question, enum shape shape)
     if (waiter == NULL)
         return NULL; /* answered, and `pending` is gone */
     pending->waiter = waiter;
+    pending->waits_since = lookups->env.boot_ms(lookups->env.arg);
     return pending;
 }
 
@@ -548,9 +579,12 @@ static const struct {
     const char *name;
     struct lookups_pending *(*ask)(const struct question *question);
 } handlers[] = {
-    {"token", ask_plain_token}, {"xoauth2", ask_xoauth2},
-    {"refused", ask_refused},   {"login", ask_login},
-    {"sendas", ask_sendas},     {"status", ask_status},
+    [METRICS_LOOKUP_TOKEN] = {"token", ask_plain_token},
+    [METRICS_LOOKUP_XOAUTH2] = {"xoauth2", ask_xoauth2},
+    [METRICS_LOOKUP_REFUSED] = {"refused", ask_refused},
+    [METRICS_LOOKUP_LOGIN] = {"login", ask_login},
+    [METRICS_LOOKUP_SENDAS] = {"sendas", ask_sendas},
+    [METRICS_LOOKUP_STATUS] = {"status", ask_status},
 };
 
 struct lookups_pending *
@@ -559,6 +593,7 @@ lookups_ask(struct lookups *lookups, const struct socketmap_request *request,
 {
     struct question question = {
         .lookups = lookups,
+        .name = METRICS_LOOKUP_UNKNOWN,
         .key = request->key,
         .key_len = request->key_len,
         .pid = pid,
@@ -567,10 +602,13 @@ lookups_ask(struct lookups *lookups, const struct socketmap_request *request,
     };
 
     lookups->requests++;
-    for (size_t i = 0; i < ARRAY_LEN(handlers); i++)
-        if (strlen(handlers[i].name) == request->name_len &&
-            memcmp(handlers[i].name, request->name, request->name_len) == 0)
-            return handlers[i].ask(&question);
+    for (size_t i = 0; i < ARRAY_LEN(handlers); i++) {
+        if (strlen(handlers[i].name) != request->name_len ||
+            memcmp(handlers[i].name, request->name, request->name_len) != 0)
+            continue;
+        question.name = (enum metrics_lookup)i;
+        return handlers[i].ask(&question);
+    }
     answer_reason(&question, SOCKETMAP_PERM, "unknown-lookup",
                   "the lookups are token, xoauth2, refused, login, sendas and "
                   "status");
@@ -599,10 +637,13 @@ lookups_new(const struct lookups_env *env, struct refresher *refresher)
     lookups->env = *env;
     lookups->refresher = refresher;
     lookups->repeats = repeats_new(REPEATS_MAX);
-    lookups->refusals = refusals_new(
-        &(struct refusals_env){
-            .boot_ms = env->boot_ms, .wall = env->wall, .arg = env->arg},
-        refresher);
+    lookups->refusals =
+        refusals_new(&(struct refusals_env){.boot_ms = env->boot_ms,
+                                            .wall = env->wall,
+                                            .denied = env->denied,
+                                            .accepted = env->accepted,
+                                            .arg = env->arg},
+                     refresher);
     if (lookups->repeats == NULL || lookups->refusals == NULL)
         lookups_free(&lookups);
     return lookups;

@@ -22,7 +22,9 @@
 #include "common/err.h"
 #include "common/sendas.h"
 #include "common/socketmap.h"
+#include "token-daemon/metrics.h"
 #include "token-daemon/refresher.h"
+#include "token-daemon/refusals.h"
 #include "token-daemon/suspects.h"
 
 #define LOOKUPS_PATIENCE_MS 15000 /* a `token` is answered within this */
@@ -34,6 +36,10 @@ struct lookups_pending;
 struct lookups_env {
     int64_t (*boot_ms)(void *arg);
     int64_t (*wall)(void *arg);
+    struct metrics *metrics; /* where it is counted; NULL: nowhere */
+    /* For those who look on; see refusals_env. */
+    refusals_denied_fn *denied;
+    refusals_accepted_fn *accepted;
     void *arg;
 };
 

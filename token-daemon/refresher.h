@@ -20,6 +20,7 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "token-daemon/acquire.h"
+#include "token-daemon/problem.h"
 #include "token-daemon/token.h"
 
 #define REFRESHER_NAME_MAX 600 /* bytes of the name of a stored token */
@@ -30,6 +31,18 @@ struct token_record;
 
 /* Is what was to be stored on the disk now? If not it is tried again. */
 typedef void refresher_saved_fn(bool is_durable, void *arg);
+
+/* How a token request ended; all of it is borrowed during the call. */
+struct refresher_ended {
+    const char *credential;
+    const char *user;      /* NULL: one token for the whole credential */
+    enum problem problem;  /* NONE: there is a new token */
+    const struct err *err; /* NULL: there is a new token */
+    const char *hint;      /* NULL: none */
+    int64_t alive_until;   /* of the token in force: CLOCK_BOOTTIME, ms; 0:
+                              there is none */
+    int64_t not_after;     /* the certificate's, s since 1970; 0: none used */
+};
 
 struct refresher_env {
     int64_t (*boot_ms)(void *arg); /* CLOCK_BOOTTIME */
@@ -56,6 +69,9 @@ struct refresher_env {
                 refresher_saved_fn *done, void *done_arg);
     void (*unsave)(void *arg, const void *done_arg);
     void (*unstore)(void *arg, const char *name);
+
+    /* For those who look on: a token request ended. NULL: nobody does. */
+    void (*ended)(void *arg, const struct refresher_ended *ended);
 
     void *arg;
 };

@@ -155,16 +155,15 @@ static bool
 accuse(struct refusals *refusals, const struct refusals_report *report,
        uint64_t serial)
 {
+    const char *hint = report->hint != NULL ? report->hint : GENERAL_HINT;
     const struct suspect *suspect;
 
     switch (suspects_refused(refusals->suspects, report->mailbox, serial,
                              wall_of(refusals))) {
     case SUSPECTS_DENIED:
-        log_error(
-            "mailbox is denied: the server refuses its newest token too",
-            F_STR("mailbox", report->mailbox),
-            F_STR("credential", report->credential),
-            F_STR("hint", report->hint != NULL ? report->hint : GENERAL_HINT));
+        log_error("mailbox is denied: the server refuses its newest token too",
+                  F_STR("mailbox", report->mailbox),
+                  F_STR("credential", report->credential), F_STR("hint", hint));
         break;
     case SUSPECTS_NO_MEMORY:
         log_error("a refusal could not be noted, out of memory",
@@ -175,6 +174,9 @@ accuse(struct refusals *refusals, const struct refusals_report *report,
         break;
     }
     suspect = suspects_find(refusals->suspects, report->mailbox);
+    if (suspect != NULL && suspect->is_denied && refusals->env.denied != NULL)
+        refusals->env.denied(refusals->env.arg, report->credential,
+                             report->mailbox, hint);
     return suspect == NULL || log_is_due(suspect->refusals);
 }
 
@@ -215,6 +217,8 @@ refusals_accepted(struct refusals *refusals, const char *mailbox,
         log_info("mailbox works again; postqueue -f sends what waits",
                  F_STR("mailbox", mailbox),
                  F_INT("denied_s", wall_of(refusals) - since));
+    if (refusals->env.accepted != NULL)
+        refusals->env.accepted(refusals->env.arg, credential, mailbox);
     refresher_accepted(refusals->refresher, &key);
 }
 

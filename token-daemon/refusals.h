@@ -21,9 +21,18 @@
 
 struct refusals;
 
+/* A mailbox is denied, or was so already and was refused again. */
+typedef void refusals_denied_fn(void *arg, const char *credential,
+                                const char *mailbox, const char *hint);
+/* A mailbox logged in. */
+typedef void refusals_accepted_fn(void *arg, const char *credential,
+                                  const char *mailbox);
+
 struct refusals_env {
     int64_t (*boot_ms)(void *arg);
     int64_t (*wall)(void *arg);
+    refusals_denied_fn *denied;     /* NULL: nobody looks on */
+    refusals_accepted_fn *accepted; /* the same */
     void *arg;
 };
 

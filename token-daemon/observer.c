@@ -1,0 +1,446 @@
+/*
+ * observer - everything that looks on: counters, events, the hook, the page.
+ */
+#include "token-daemon/observer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "common/log.h"
+#include "token-daemon/events.h"
+#include "token-daemon/hook.h"
+#include "token-daemon/status_page.h"
+
+#define HOST_MAX      256
+#define STATE_LOOK_MS 5000
+#define HOUR_MS       ((int64_t)60 * 60 * 1000)
+
+struct observer {
+    struct observer_env env;
+    struct metrics *metrics;
+    struct events *events;
+    struct hook *hook;
+    struct status_page *page; /* NULL: none is configured */
+    struct refresher *refresher;
+    struct lookups *lookups;
+    struct control *control;
+    int64_t started_wall;
+    void *state_timer;
+    void *expiry_timer;
+};
+
+/* What is gathered for one exposition. */
+struct gathering {
+    struct metrics_gauges gauges;
+    struct metrics_credential *credentials;
+    const struct config *config;
+    int64_t wall;
+    const char *denied[METRICS_DENIED_MAX];
+};
+
+/* ---- Gathering ----------------------------------------------------------- */
+
+/* refresher_each() visitor. */
+static void
+add_token(const struct refresher_info *info, void *arg)
+{
+    struct gathering *gathering = arg;
+    const struct token *token = info->token;
+    size_t i = (size_t)(info->credential - gathering->config->credentials);
+    struct metrics_credential *credential;
+
+    /* Another configuration's, only while a reload goes on. */
+    if (i >= gathering->config->credential_count)
+        return;
+    credential = &gathering->credentials[i];
+    metrics_credential_add(
+        credential,
+        &(struct metrics_token){
+            .expires_wall =
+                token_is_alive(token, info->now) ? token->expires_wall : 0,
+            .fetched_wall =
+                token->text != NULL
+                    ? gathering->wall - (info->now - token->fetched_at) / 1000
+                    : 0,
+            .reason = token_problem(token)->reason,
+            .refresh_token_ends = info->refresh_expires_wall,
+        });
+    gathering->gauges.waiters += info->waiters;
+    if (info->not_after != 0)
+        credential->certificate_ends = info->not_after;
+    if (info->has_skew) {
+        credential->has_skew = true;
+        credential->skew_s = info->skew_s;
+    }
+}
+
+/* lookups_each_suspect() visitor. */
+static void
+add_suspect(const char *mailbox, const struct suspect *suspect, void *arg)
+{
+    struct metrics_gauges *gauges = arg;
+
+    (void)mailbox; /* it may be any sender */
+    if (suspect->is_denied)
+        gauges->mailboxes_denied++;
+    else
+        gauges->mailboxes_refused++;
+}
+
+static void
+add_mailboxes(const struct observer *observer, struct gathering *gathering)
+{
+    const struct config *config = gathering->config;
+    struct metrics_gauges *gauges = &gathering->gauges;
+
+    lookups_each_suspect(observer->lookups, add_suspect, gauges);
+    for (size_t i = 0; i < config->mailbox_count; i++) {
+        const struct config_mailbox *mailbox = &config->mailboxes[i];
+        const struct suspect *suspect =
+            lookups_suspect(observer->lookups, mailbox->title);
+
+        gathering->credentials[mailbox->credential - config->credentials]
+            .is_used = true;
+        if (suspect == NULL)
+            gauges->mailboxes_ok++;
+        else if (suspect->is_denied &&
+                 gauges->denied_count < METRICS_DENIED_MAX)
+            gathering->denied[gauges->denied_count++] = mailbox->title;
+    }
+    gauges->denied = gathering->denied;
+}
+
+static void
+add_state(const struct observer *observer, struct metrics_gauges *gauges)
+{
+    struct writer_status status = {0};
+    bool is_known = observer->env.state(observer->env.arg, &status);
+
+    gauges->has_state = true;
+    gauges->is_state_writable =
+        is_known && status.is_open && status.failures == 0;
+    gauges->state_queued = status.queued;
+    gauges->state_commits = status.commits;
+    gauges->state_failures = status.failures;
+}
+
+static void
+gather_clear(struct gathering *gathering)
+{
+    free(gathering->credentials);
+    *gathering = (struct gathering){0};
+}
+
+/* -1 when out of memory. gather_clear() it all the same. */
+static int
+gather(const struct observer *observer, struct gathering *gathering)
+{
+    const struct observer_env *env = &observer->env;
+    const struct config *config = sendas_config(env->policy(env->arg));
+    struct metrics_gauges *gauges = &gathering->gauges;
+    struct lookups_counts counts;
+    struct hook_counts hook;
+
+    *gathering =
+        (struct gathering){.config = config, .wall = env->wall(env->arg)};
+    gathering->credentials =
+        calloc(config->credential_count + 1, sizeof(*gathering->credentials));
+    if (gathering->credentials == NULL)
+        return -1;
+    for (size_t i = 0; i < config->credential_count; i++)
+        gathering->credentials[i].name = config->credentials[i].name;
+    gauges->credentials = gathering->credentials;
+    gauges->credential_count = config->credential_count;
+    refresher_each(observer->refresher, add_token, gathering);
+    add_mailboxes(observer, gathering);
+    add_state(observer, gauges);
+    lookups_count(observer->lookups, &counts);
+    hook_count(observer->hook, &hook);
+    gauges->started_wall = observer->started_wall;
+    gauges->clients = env->clients(env->arg);
+    gauges->refusals = counts.refusals;
+    gauges->deferred = counts.deferred;
+    gauges->hook_done = hook.done;
+    gauges->hook_failed = hook.failed;
+    gauges->hook_killed = hook.killed;
+    gauges->hook_dropped = hook.dropped;
+    return 0;
+}
+
+/* ---- What the page shows ------------------------------------------------- */
+
+static void
+show_metrics(struct buf *out, void *arg)
+{
+    const struct observer *observer = arg;
+    struct gathering gathering;
+
+    if (gather(observer, &gathering) < 0)
+        out->failed = true;
+    else
+        metrics_render(observer->metrics, &gathering.gauges, out);
+    gather_clear(&gathering);
+}
+
+static bool
+show_health(struct buf *out, void *arg)
+{
+    const struct observer *observer = arg;
+    struct gathering gathering;
+    bool is_healthy = false;
+
+    if (gather(observer, &gathering) < 0)
+        out->failed = true;
+    else
+        is_healthy = metrics_is_healthy(&gathering.gauges, out);
+    gather_clear(&gathering);
+    return is_healthy;
+}
+
+/* control_reply_fn */
+static void
+on_status(const char *line, void *arg)
+{
+    struct buf *out = arg;
+
+    if (line == NULL)
+        out->failed = true;
+    else
+        buf_append_str(out, line);
+}
+
+/* What xoauth2ctl would get; `status` is answered at once. */
+static void
+show_status(struct buf *out, void *arg)
+{
+    static const char request[] = "{\"version\":1,\"verb\":\"status\"}";
+    const struct observer *observer = arg;
+
+    _Static_assert(CONTROL_VERSION == 1, "the request has the version");
+    (void)control_ask(observer->control, request, sizeof(request) - 1,
+                      on_status, out);
+}
+
+static int64_t
+show_wall(void *arg)
+{
+    const struct observer *observer = arg;
+
+    return observer->env.wall(observer->env.arg);
+}
+
+/* ---- Looking now and then ------------------------------------------------ */
+
+static void
+look_at_state(void *arg)
+{
+    static const struct err no_key = {ERR_RETRY,
+                                      "the state is not open; see the log"};
+    struct observer *observer = arg;
+    struct writer_status status = {0};
+
+    if (!observer->env.state(observer->env.arg, &status))
+        events_state(observer->events, &no_key);
+    else if (status.failures > 0)
+        events_state(observer->events, &status.err);
+    else if (status.is_open)
+        events_state(observer->events, NULL);
+    observer->env.timer_set(observer->state_timer, STATE_LOOK_MS);
+}
+
+/* refresher_each() visitor. */
+static void
+look_at_expiry(const struct refresher_info *info, void *arg)
+{
+    struct observer *observer = arg;
+
+    events_expires(observer->events, EVENTS_CERTIFICATE, info->credential->name,
+                   NULL, info->not_after);
+    if (info->user != NULL)
+        events_expires(observer->events, EVENTS_LOGIN, info->credential->name,
+                       info->user, info->refresh_expires_wall);
+}
+
+static void
+look_at_expiries(void *arg)
+{
+    struct observer *observer = arg;
+
+    refresher_each(observer->refresher, look_at_expiry, observer);
+    observer->env.timer_set(observer->expiry_timer, HOUR_MS);
+}
+
+/* ---- What is told -------------------------------------------------------- */
+
+void
+observer_request_ended(struct observer *observer,
+                       const struct refresher_ended *ended)
+{
+    metrics_request(observer->metrics, ended->credential, ended->problem);
+    events_token(observer->events, &(struct events_token){
+                                       .credential = ended->credential,
+                                       .mailbox = ended->user,
+                                       .problem = ended->problem,
+                                       .err = ended->err,
+                                       .hint = ended->hint,
+                                       .alive_until = ended->alive_until,
+                                   });
+    if (ended->not_after != 0)
+        events_expires(observer->events, EVENTS_CERTIFICATE, ended->credential,
+                       NULL, ended->not_after);
+}
+
+void
+observer_denied(struct observer *observer, const char *credential,
+                const char *mailbox, const char *hint)
+{
+    events_denied(observer->events, credential, mailbox, hint);
+}
+
+void
+observer_accepted(struct observer *observer, const char *credential,
+                  const char *mailbox)
+{
+    events_accepted(observer->events, credential, mailbox);
+}
+
+void
+observer_rotated(struct observer *observer, const char *credential,
+                 const struct err *err)
+{
+    metrics_rotation(observer->metrics, credential, err == NULL);
+    events_rotated(observer->events, credential, err);
+}
+
+void
+observer_reloaded(struct observer *observer, bool is_done)
+{
+    metrics_reload(observer->metrics, is_done);
+}
+
+struct metrics *
+observer_metrics(struct observer *observer)
+{
+    return observer->metrics;
+}
+
+static void
+tell(void *arg, const char *name, const char *json, size_t len)
+{
+    const struct observer *observer = arg;
+
+    hook_tell(observer->hook, name, json, len);
+}
+
+/* ---- Life ---------------------------------------------------------------- */
+
+/* events_env has one argument for all, and tell() needs ours. */
+static int64_t
+own_boot_ms(void *arg)
+{
+    const struct observer *observer = arg;
+
+    return observer->env.boot_ms(observer->env.arg);
+}
+
+static void *
+own_timer_new(void *arg, void (*fire)(void *fire_arg), void *fire_arg)
+{
+    const struct observer *observer = arg;
+
+    return observer->env.timer_new(observer->env.arg, fire, fire_arg);
+}
+
+struct observer *
+observer_new(const struct observer_env *env)
+{
+    struct observer *observer = calloc(1, sizeof(*observer));
+    char host[HOST_MAX] = "";
+
+    if (observer == NULL)
+        return NULL;
+    if (gethostname(host, sizeof(host) - 1) < 0)
+        host[0] = '\0'; /* then events do not name it */
+    observer->env = *env;
+    observer->started_wall = env->wall(env->arg);
+    observer->metrics = metrics_new();
+    observer->hook = hook_new(env->base, HOOK_LIMIT_MS);
+    observer->events =
+        events_new(&(struct events_env){.boot_ms = own_boot_ms,
+                                        .wall = show_wall,
+                                        .timer_new = own_timer_new,
+                                        .timer_set = env->timer_set,
+                                        .timer_free = env->timer_free,
+                                        .tell = tell,
+                                        .arg = observer},
+                   host);
+    observer->state_timer = env->timer_new(env->arg, look_at_state, observer);
+    observer->expiry_timer =
+        env->timer_new(env->arg, look_at_expiries, observer);
+    if (observer->metrics == NULL || observer->hook == NULL ||
+        observer->events == NULL || observer->state_timer == NULL ||
+        observer->expiry_timer == NULL)
+        observer_free(&observer);
+    return observer;
+}
+
+void
+observer_free(struct observer **observer)
+{
+    struct observer *o = *observer;
+
+    if (o == NULL)
+        return;
+    status_page_free(&o->page);
+    if (o->state_timer != NULL)
+        o->env.timer_free(o->state_timer);
+    if (o->expiry_timer != NULL)
+        o->env.timer_free(o->expiry_timer);
+    events_free(&o->events);
+    hook_free(&o->hook);
+    metrics_free(&o->metrics);
+    free(o);
+    *observer = NULL;
+}
+
+void
+observer_watch(struct observer *observer, struct refresher *refresher,
+               struct lookups *lookups, struct control *control)
+{
+    observer->refresher = refresher;
+    observer->lookups = lookups;
+    observer->control = control;
+    observer->env.timer_set(observer->state_timer, STATE_LOOK_MS);
+    observer->env.timer_set(observer->expiry_timer, STATE_LOOK_MS);
+}
+
+int
+observer_configure(struct observer *observer, const struct config *config,
+                   struct err *err)
+{
+    if (metrics_configure(observer->metrics, config, err) < 0)
+        return -1;
+    events_configure(observer->events, config);
+    hook_configure(observer->hook, &config->tokend.on_event);
+    return 0;
+}
+
+int
+observer_serve(struct observer *observer, int fd, struct err *err)
+{
+    observer->page = status_page_new(observer->env.base, fd,
+                                     &(struct status_page_env){
+                                         .metrics = show_metrics,
+                                         .health = show_health,
+                                         .status = show_status,
+                                         .wall = show_wall,
+                                         .arg = observer,
+                                     },
+                                     STATUS_PAGE_LIFE_MS);
+    if (observer->page == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    return 0;
+}
