@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	%D%/test_delivery.py \
 	%D%/test_milter_fields.py \
 	%D%/test_milter_protocol.py \
+	%D%/test_observability.py \
 	%D%/test_provider_faults.py \
 	%D%/test_refused_tokens.py \
 	%D%/test_restart.py \

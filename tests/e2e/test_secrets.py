@@ -126,15 +126,3 @@ def test_what_can_not_work_is_refused_by_the_check(world, option, content):
     result = made.tokend.run_once("-t")
     assert result.returncode == 78
     assert option in result.stderr
-
-
-@pytest.mark.parametrize("option, value", [
-    ("metrics", "127.0.0.1:9717"), ("on_event", "exec:/bin/true"),
-])
-def test_options_that_do_nothing_yet_are_refused(world, option, value):
-    made = world(start=False, postfix=False)
-    made.conf.tokend(**{option: value})
-    made.write_conf()
-    result = made.tokend.run_once("-t")
-    assert result.returncode == 78
-    assert f"tokend: {option}: " in result.stderr

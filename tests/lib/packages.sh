@@ -23,8 +23,8 @@ packages_world=(
 # To test them.
 packages_test=(
     binutils clang clang-format gnutls-bin libcmocka-dev
-    libengine-pkcs11-openssl mandoc python3-pytest python3-pytest-xdist
-    shellcheck softhsm2 systemd xz-utils
+    libengine-pkcs11-openssl mandoc prometheus python3-pytest
+    python3-pytest-xdist shellcheck softhsm2 systemd xz-utils
 )
 
 packages_policy=/usr/sbin/policy-rc.d

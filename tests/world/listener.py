@@ -1,4 +1,4 @@
-"""A listening Unix socket that a service manager would hold."""
+"""Listening sockets that a service manager would hold."""
 
 import os
 import socket
@@ -24,3 +24,20 @@ class UnixListener:
         """Stop listening and take the name away."""
         self._socket.close()
         os.unlink(self.path)
+
+
+class TcpListener:
+    """On loopback, at a port of the kernel's choice."""
+
+    def __init__(self, host="127.0.0.1"):
+        self._socket = socket.create_server(
+            (host, 0), backlog=BACKLOG,
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        port = self._socket.getsockname()[1]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def fileno(self):
+        return self._socket.fileno()
+
+    def close(self):
+        self._socket.close()

@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	%D%/fault.py \
 	%D%/foreign_server.py \
 	%D%/grants.py \
+	%D%/hook.py \
 	%D%/https_server.py \
 	%D%/issuer.py \
 	%D%/leaks.py \
@@ -28,6 +29,7 @@ EXTRA_DIST += \
 	%D%/sender_check.py \
 	%D%/smtp_service.py \
 	%D%/socketmap.py \
+	%D%/status_page.py \
 	%D%/submission_server.py \
 	%D%/token_endpoint.py \
 	%D%/tokend.py \
