@@ -9,32 +9,45 @@
 
 #define CHARACTER_MAX 4 /* bytes */
 
-/* The texts are ours, but stand as const in a row. */
-static void
-clear_entry(struct store_audit *entry)
-{
-    free((void *)(uintptr_t)entry->who);
-    free((void *)(uintptr_t)entry->what);
-    free((void *)(uintptr_t)entry->detail);
-    *entry = (struct store_audit){0};
-}
+/* ---- rows ---- */
 
 /* The store cuts at whole characters, so it gets one more than it keeps. */
-static bool
-copy_entry(const struct store_audit *entry, struct store_audit *out)
+static size_t
+len_of(const char *text, size_t max)
 {
-    *out = (struct store_audit){
-        .id = entry->id,
-        .at = entry->at,
-        .who = strndup(entry->who, STORE_AUDIT_WHO_MAX + CHARACTER_MAX),
-        .what = strndup(entry->what, STORE_AUDIT_WHAT_MAX + CHARACTER_MAX),
-        .detail =
-            strndup(entry->detail, STORE_AUDIT_DETAIL_MAX + CHARACTER_MAX),
-    };
-    if (out->who != NULL && out->what != NULL && out->detail != NULL)
-        return true;
-    clear_entry(out);
-    return false;
+    return strnlen(text, max + CHARACTER_MAX);
+}
+
+/* Copy `len` bytes and a NUL to *at, and move that behind them. */
+static const char *
+place(char **at, const char *text, size_t len)
+{
+    char *copy = *at;
+
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    *at += len + 1;
+    return copy;
+}
+
+static struct audit_row *
+new_row(const struct store_audit *entry)
+{
+    size_t who_len = len_of(entry->who, STORE_AUDIT_WHO_MAX);
+    size_t what_len = len_of(entry->what, STORE_AUDIT_WHAT_MAX);
+    size_t detail_len = len_of(entry->detail, STORE_AUDIT_DETAIL_MAX);
+    struct audit_row *row =
+        calloc(1, sizeof(*row) + who_len + what_len + detail_len + 3);
+    char *at;
+
+    if (row == NULL)
+        return NULL;
+    at = row->texts;
+    row->entry = (struct store_audit){.id = entry->id, .at = entry->at};
+    row->entry.who = place(&at, entry->who, who_len);
+    row->entry.what = place(&at, entry->what, what_len);
+    row->entry.detail = place(&at, entry->detail, detail_len);
+    return row;
 }
 
 static void
@@ -43,7 +56,6 @@ drop_oldest(struct audit_queue *queue)
     struct audit_row *row = STAILQ_FIRST(&queue->rows);
 
     STAILQ_REMOVE_HEAD(&queue->rows, link);
-    clear_entry(&row->entry);
     free(row);
     queue->count--;
 }
@@ -74,46 +86,48 @@ audit_queue_clear(struct audit_queue *queue)
 bool
 audit_queue_add(struct audit_queue *queue, const struct store_audit *entry)
 {
-    struct audit_row *row = calloc(1, sizeof(*row));
+    struct audit_row *row = new_row(entry);
 
     if (row == NULL)
         return false;
-    if (!copy_entry(entry, &row->entry)) {
-        free(row);
-        return false;
-    }
     STAILQ_INSERT_TAIL(&queue->rows, row, link);
     queue->count++;
     trim(queue);
     return true;
 }
 
-void
-audit_queue_take(struct audit_queue *queue, struct audit_queue *out)
+void /* NOLINTNEXTLINE(readability-function-size): the macro's nesting */
+audit_queue_move(struct audit_queue *from, struct audit_queue *to)
 {
-    STAILQ_CONCAT(&out->rows, &queue->rows);
-    out->count += queue->count;
-    queue->count = 0;
+    STAILQ_CONCAT(&to->rows, &from->rows);
+    to->count += from->count;
+    from->count = 0;
 }
 
 void
 audit_queue_restore(struct audit_queue *queue, struct audit_queue *rows)
 {
-    STAILQ_CONCAT(&rows->rows, &queue->rows);
-    STAILQ_CONCAT(&queue->rows, &rows->rows);
-    queue->count += rows->count;
-    rows->count = 0;
+    audit_queue_move(queue, rows);
+    audit_queue_move(rows, queue);
     trim(queue);
 }
 
 /* ---- who wants to read ---- */
 
+struct audit_request *
+audit_request_new(size_t count)
+{
+    struct audit_request *request = calloc(1, sizeof(*request));
+
+    if (request != NULL)
+        audit_queue_init(&request->rows, count);
+    return request;
+}
+
 void
 audit_request_free(struct audit_request *request)
 {
-    for (size_t i = 0; i < request->row_count; i++)
-        clear_entry(&request->rows[i]);
-    free(request->rows);
+    audit_queue_clear(&request->rows);
     free(request);
 }
 
@@ -121,39 +135,34 @@ void
 audit_request_add(struct audit_request *request,
                   const struct store_audit *entry)
 {
-    struct store_audit copy;
-    struct store_audit *rows;
-
-    if (request->err.code != ERR_NONE)
-        return;
-    if (!copy_entry(entry, &copy)) {
+    if (request->err.code == ERR_NONE &&
+        !audit_queue_add(&request->rows, entry))
         (void)err_set(&request->err, ERR_SYSTEM, "out of memory");
-        return;
-    }
-    rows = reallocarray(request->rows, request->row_count + 1, sizeof(*rows));
-    if (rows == NULL) {
-        (void)err_set(&request->err, ERR_SYSTEM, "out of memory");
-        clear_entry(&copy);
-        return;
-    }
-    request->rows = rows;
-    request->rows[request->row_count++] = copy;
 }
 
 void
-audit_request_trim(struct audit_request *request)
+audit_request_finish(struct audit_request *request)
 {
-    size_t extra = request->row_count > request->count
-                       ? request->row_count - request->count
-                       : 0;
+    struct store_audit *rows = NULL;
+    const struct audit_row *row;
+    size_t count = 0;
 
-    if (extra == 0)
+    if (request->err.code == ERR_NONE) {
+        /* One more than are there, as none is no lack of memory. */
+        rows = calloc(request->rows.count + 1, sizeof(*rows));
+        if (rows == NULL)
+            (void)err_set(&request->err, ERR_SYSTEM, "out of memory");
+    }
+    if (rows == NULL) {
+        request->done(NULL, 0, &request->err, request->arg);
         return;
-    for (size_t i = 0; i < extra; i++)
-        clear_entry(&request->rows[i]);
-    memmove(request->rows, request->rows + extra,
-            (request->row_count - extra) * sizeof(*request->rows));
-    request->row_count -= extra;
+    }
+    STAILQ_FOREACH(row, &request->rows.rows, link)
+    {
+        rows[count++] = row->entry;
+    }
+    request->done(rows, count, NULL, request->arg);
+    free(rows);
 }
 
 void
@@ -165,6 +174,12 @@ audit_requests_clear(struct audit_requests *requests)
         STAILQ_REMOVE_HEAD(requests, link);
         audit_request_free(request);
     }
+}
+
+void /* NOLINTNEXTLINE(readability-function-size): the macro's nesting */
+audit_requests_move(struct audit_requests *from, struct audit_requests *to)
+{
+    STAILQ_CONCAT(to, from);
 }
 
 void
@@ -180,5 +195,5 @@ audit_requests_forget(struct audit_requests *requests, const void *arg)
         else
             STAILQ_INSERT_TAIL(&kept, request, link);
     }
-    STAILQ_CONCAT(requests, &kept);
+    audit_requests_move(&kept, requests);
 }

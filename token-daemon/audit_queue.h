@@ -18,7 +18,8 @@
 
 struct audit_row {
     STAILQ_ENTRY(audit_row) link;
-    struct store_audit entry; /* its texts are owned */
+    struct store_audit entry;
+    char texts[]; /* what the entry points to */
 };
 
 struct audit_queue {
@@ -35,8 +36,8 @@ void audit_queue_clear(struct audit_queue *queue);
 bool audit_queue_add(struct audit_queue *queue, const struct store_audit *entry)
     __attribute__((warn_unused_result));
 
-/* Move all rows to `out`, which is empty. */
-void audit_queue_take(struct audit_queue *queue, struct audit_queue *out);
+/* Move all of `from` to the end of `to`, whatever its max. */
+void audit_queue_move(struct audit_queue *from, struct audit_queue *to);
 
 /* Put rows that could not be written back in front of what has gathered. */
 void audit_queue_restore(struct audit_queue *queue, struct audit_queue *rows);
@@ -44,15 +45,17 @@ void audit_queue_restore(struct audit_queue *queue, struct audit_queue *rows);
 /* Somebody who wants to read the trail, and then what was read. */
 struct audit_request {
     STAILQ_ENTRY(audit_request) link;
-    size_t count; /* how many rows are wanted */
     void (*done)(const struct store_audit *rows, size_t count,
                  const struct err *err, void *arg);
     void *arg;
-    struct store_audit *rows; /* owned, with their texts; the oldest first */
-    size_t row_count;
-    struct err err; /* code NONE: it was read */
+    struct audit_queue rows; /* its max is how many are wanted */
+    struct err err;          /* code NONE: it was read */
 };
 STAILQ_HEAD(audit_requests, audit_request);
+
+/* Owned; NULL when out of memory. */
+struct audit_request *audit_request_new(size_t count)
+    __attribute__((warn_unused_result));
 
 void audit_request_free(struct audit_request *request);
 
@@ -60,12 +63,16 @@ void audit_request_free(struct audit_request *request);
 void audit_request_add(struct audit_request *request,
                        const struct store_audit *entry);
 
-/* Drop the oldest rows when there are more than are wanted. */
-void audit_request_trim(struct audit_request *request);
+/* Call `done`, once, with what was read or the error. */
+void audit_request_finish(struct audit_request *request);
 
 void audit_requests_clear(struct audit_requests *requests);
 
 /* Free those with this arg. */
 void audit_requests_forget(struct audit_requests *requests, const void *arg);
+
+/* Move all of `from` to the end of `to`. */
+void audit_requests_move(struct audit_requests *from,
+                         struct audit_requests *to);
 
 #endif

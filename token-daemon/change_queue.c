@@ -19,6 +19,12 @@ change_waiters_clear(struct change_waiters *waiters)
     }
 }
 
+void /* NOLINTNEXTLINE(readability-function-size): the macro's nesting */
+change_waiters_move(struct change_waiters *from, struct change_waiters *to)
+{
+    STAILQ_CONCAT(to, from);
+}
+
 void
 change_waiters_forget(struct change_waiters *waiters, const void *arg)
 {
@@ -32,7 +38,7 @@ change_waiters_forget(struct change_waiters *waiters, const void *arg)
         else
             STAILQ_INSERT_TAIL(&kept, waiter, link);
     }
-    STAILQ_CONCAT(waiters, &kept);
+    change_waiters_move(&kept, waiters);
 }
 
 static void
@@ -142,7 +148,7 @@ add(struct change_queue *queue, struct change *change)
         TAILQ_REMOVE(&queue->changes, older, link);
         LIST_REMOVE(older, bucket);
         queue->count--;
-        STAILQ_CONCAT(&change->waiters, &older->waiters);
+        change_waiters_move(&older->waiters, &change->waiters);
         free_change(older);
     }
     LIST_INSERT_HEAD(&queue->buckets[bucket_of(change->kind, change->name)],
@@ -171,11 +177,29 @@ change_queue_put(struct change_queue *queue, const struct store_record *record,
     return 0;
 }
 
-void
+void /* NOLINTNEXTLINE(readability-function-size): the macro's nesting */
 change_queue_take(struct change_queue *queue, struct change_list *out)
 {
     TAILQ_CONCAT(out, &queue->changes, link);
     change_queue_init(queue);
+}
+
+/* Put one back to the front, unless there is a newer one. */
+static void
+restore(struct change_queue *queue, struct change *change)
+{
+    struct change *newer = change_queue_find(queue, change->kind, change->name);
+
+    if (newer != NULL) {
+        change_waiters_move(&newer->waiters, &change->waiters);
+        change_waiters_move(&change->waiters, &newer->waiters);
+        free_change(change);
+        return;
+    }
+    LIST_INSERT_HEAD(&queue->buckets[bucket_of(change->kind, change->name)],
+                     change, bucket);
+    TAILQ_INSERT_HEAD(&queue->changes, change, link);
+    queue->count++;
 }
 
 void
@@ -185,19 +209,7 @@ change_queue_restore(struct change_queue *queue, struct change_list *batch)
 
     /* From the last, so that the first comes to stand in front of all. */
     while ((change = TAILQ_LAST(batch, change_list)) != NULL) {
-        struct change *newer =
-            change_queue_find(queue, change->kind, change->name);
-
         TAILQ_REMOVE(batch, change, link);
-        if (newer != NULL) {
-            STAILQ_CONCAT(&change->waiters, &newer->waiters);
-            STAILQ_CONCAT(&newer->waiters, &change->waiters);
-            free_change(change);
-            continue;
-        }
-        LIST_INSERT_HEAD(&queue->buckets[bucket_of(change->kind, change->name)],
-                         change, bucket);
-        TAILQ_INSERT_HEAD(&queue->changes, change, link);
-        queue->count++;
+        restore(queue, change); /* NOLINT(*-unix.Malloc): it is out of it */
     }
 }

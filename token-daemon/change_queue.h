@@ -69,7 +69,7 @@ int change_queue_put(struct change_queue *queue,
 struct change *change_queue_find(const struct change_queue *queue,
                                  const char *kind, const char *name);
 
-/* Move everything to `out`, which is empty; what it was is now owned there. */
+/* Move everything to the end of `out`, and its ownership. */
 void change_queue_take(struct change_queue *queue, struct change_list *out);
 
 /*
@@ -84,6 +84,10 @@ void change_queue_restore(struct change_queue *queue,
 void change_list_clear(struct change_list *list);
 
 void change_waiters_clear(struct change_waiters *waiters);
+
+/* Move all of `from` to the end of `to`. */
+void change_waiters_move(struct change_waiters *from,
+                         struct change_waiters *to);
 
 /* Free those waiters that have this arg. */
 void change_waiters_forget(struct change_waiters *waiters, const void *arg);

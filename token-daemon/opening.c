@@ -3,25 +3,19 @@
  */
 #include "token-daemon/opening.h"
 
-#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/secret.h"
 
 #define FIRST_CAPACITY 64 /* records */
 
-/* The texts are ours, but stand as const in a record. */
-static void
-clear_record(struct store_record *record)
+/* Bytes of the texts of a record, with their NULs. */
+static size_t
+size_of(const struct store_record *record)
 {
-    if (record->value != NULL)
-        secret_wipe((void *)(uintptr_t)record->value, record->len);
-    free((void *)(uintptr_t)record->value);
-    free((void *)(uintptr_t)record->kind);
-    free((void *)(uintptr_t)record->name);
-    *record = (struct store_record){0};
+    return strlen(record->kind) + strlen(record->name) + record->len + 3;
 }
 
 static bool
@@ -30,6 +24,7 @@ reserve_one(struct opening *opening)
     size_t capacity =
         opening->capacity > 0 ? 2 * opening->capacity : FIRST_CAPACITY;
     struct store_record *records;
+    char **texts;
 
     if (opening->count < opening->capacity)
         return true;
@@ -37,6 +32,10 @@ reserve_one(struct opening *opening)
     if (records == NULL)
         return false;
     opening->records = records;
+    texts = reallocarray(opening->texts, capacity, sizeof(*texts));
+    if (texts == NULL)
+        return false;
+    opening->texts = texts;
     opening->capacity = capacity;
     return true;
 }
@@ -45,21 +44,24 @@ static void
 on_record(const struct store_record *record, void *arg)
 {
     struct opening *opening = arg;
-    struct store_record copy = {
-        .kind = strdup(record->kind),
-        .name = strdup(record->name),
-        .value = secret_copy(record->value, record->len),
-        .len = record->len,
-        .updated = record->updated,
-    };
+    struct store_record copy = *record;
+    size_t kind_size = strlen(record->kind) + 1;
+    size_t name_size = strlen(record->name) + 1;
+    char *texts = malloc(size_of(record));
 
-    if (copy.kind == NULL || copy.name == NULL || copy.value == NULL ||
-        !reserve_one(opening)) {
+    if (texts == NULL || !reserve_one(opening)) {
         opening->is_short_of_memory = true;
-        clear_record(&copy);
+        free(texts);
         return;
     }
-    opening->records[opening->count++] = copy;
+    memcpy(texts, record->kind, kind_size);
+    memcpy(texts + kind_size, record->name, name_size);
+    memcpy(texts + kind_size + name_size, record->value, record->len + 1);
+    copy.kind = texts;
+    copy.name = texts + kind_size;
+    copy.value = texts + kind_size + name_size;
+    opening->records[opening->count] = copy;
+    opening->texts[opening->count++] = texts;
 }
 
 static void
@@ -67,12 +69,14 @@ on_damaged(const char *kind, const char *name, const struct err *err, void *arg)
 {
     struct opening *opening = arg;
 
-    opening->damaged_count++;
-    if (log_is_due(opening->damaged_count))
-        log_error("a record of the state can't be read and is left alone",
-                  F_STR("kind", kind), F_STR("name", name),
-                  F_STR("error", err->text),
-                  F_INT("count", opening->damaged_count));
+    if (opening->damaged_count++ > 0)
+        return;
+    /* Names as long as these were refused when they were put. */
+    (void)snprintf(opening->damaged_kind, sizeof(opening->damaged_kind), "%s",
+                   kind);
+    (void)snprintf(opening->damaged_name, sizeof(opening->damaged_name), "%s",
+                   name);
+    opening->damage = *err;
 }
 
 struct opening *
@@ -88,9 +92,12 @@ opening_free(struct opening **opening)
 
     if (old == NULL)
         return;
-    for (size_t i = 0; i < old->count; i++)
-        clear_record(&old->records[i]);
+    for (size_t i = 0; i < old->count; i++) {
+        secret_wipe(old->texts[i], size_of(&old->records[i]));
+        free(old->texts[i]);
+    }
     free(old->records);
+    free(old->texts);
     free(old);
     *opening = NULL;
 }

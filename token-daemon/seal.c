@@ -18,7 +18,7 @@
 #define NONCE_LEN     12
 #define TAG_LEN       16
 #define HEAD_LEN      (1 + NONCE_LEN)
-#define HEX_LEN       (2 * SEAL_KEY_LEN)
+#define HEX_LEN       64 /* digits of a key */
 #define BASE64_LEN    44
 #define BASE64_DIGITS 43 /* and one = */
 

@@ -19,10 +19,10 @@
 #include "common/buf.h"
 #include "common/err.h"
 
-#define SEAL_KEY_LEN   32                 /* bytes */
-#define SEAL_OVERHEAD  (1 + 12 + 16)      /* bytes, sealed over plain */
-#define SEAL_PLAIN_MAX (16 * 1024 * 1024) /* bytes */
-#define SEAL_LABEL_MAX 1024               /* bytes of kind and name together */
+#define SEAL_KEY_LEN   32                         /* bytes */
+#define SEAL_OVERHEAD  (1 + 12 + 16)              /* bytes, sealed over plain */
+#define SEAL_PLAIN_MAX ((size_t)16 * 1024 * 1024) /* bytes */
+#define SEAL_LABEL_MAX 1024 /* bytes of kind and name together */
 
 struct seal;
 

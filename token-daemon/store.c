@@ -220,7 +220,7 @@ run_bound(struct store *store, sqlite3_stmt *statement, int bound,
 static int
 run(struct store *store, enum statement which, struct err *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
 
     if (statement_of(store, which, &statement, err) < 0)
         return -1;
@@ -788,7 +788,7 @@ store_put(struct store *store, const struct store_record *record,
           struct err *err)
 {
     const struct seal_label label = {record->kind, record->name};
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     struct buf sealed;
     int bound;
     int rc = -1;
@@ -797,7 +797,7 @@ store_put(struct store *store, const struct store_record *record,
     if (check_name(record->kind, record->name, err) < 0)
         goto out;
     if (record->len > STORE_VALUE_MAX) {
-        err_set(err, ERR_CONFIG, "a record's value is over %d bytes",
+        err_set(err, ERR_CONFIG, "a record's value is over %zu bytes",
                 STORE_VALUE_MAX);
         goto out;
     }
@@ -823,7 +823,7 @@ int
 store_delete(struct store *store, const char *kind, const char *name,
              struct err *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int bound;
 
     if (check_name(kind, name, err) < 0 ||
@@ -858,7 +858,7 @@ static int
 trim_audit(struct store *store, struct err *err)
 {
     int64_t last = sqlite3_last_insert_rowid(store->database);
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
 
     if (statement_of(store, STATEMENT_AUDIT_TRIM, &statement, err) < 0)
         return -1;
@@ -871,7 +871,7 @@ int
 store_audit(struct store *store, const struct store_audit *entry,
             struct err *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int bound;
 
     if (statement_of(store, STATEMENT_AUDIT, &statement, err) < 0)
@@ -917,7 +917,7 @@ store_read_audit(struct store *store, size_t count,
                  void (*row)(const struct store_audit *entry, void *arg),
                  void *arg, struct err *err)
 {
-    sqlite3_stmt *rows;
+    sqlite3_stmt *rows = NULL;
     int64_t limit =
         count < STORE_AUDIT_ROWS ? (int64_t)count : STORE_AUDIT_ROWS;
     int rc;

@@ -20,11 +20,11 @@
 #include "common/err.h"
 #include "token-daemon/seal.h"
 
-#define STORE_KIND_MAX         32           /* bytes of a kind */
-#define STORE_NAME_MAX         900          /* bytes of a name */
-#define STORE_VALUE_MAX        (256 * 1024) /* bytes of a value */
-#define STORE_AUDIT_ROWS       10000        /* older ones go */
-#define STORE_AUDIT_WHO_MAX    128          /* bytes; what is longer is cut */
+#define STORE_KIND_MAX         32                   /* bytes of a kind */
+#define STORE_NAME_MAX         900                  /* bytes of a name */
+#define STORE_VALUE_MAX        ((size_t)256 * 1024) /* bytes of a value */
+#define STORE_AUDIT_ROWS       10000                /* older ones go */
+#define STORE_AUDIT_WHO_MAX    128 /* bytes; what is longer is cut */
 #define STORE_AUDIT_WHAT_MAX   64
 #define STORE_AUDIT_DETAIL_MAX 512
 #define STORE_KEY_SUFFIX       ".key" /* the default key file: PATH.key */

@@ -124,7 +124,7 @@ token_record_encode(const struct token_record *record, struct buf *out,
     if (fill(root, record, err) < 0)
         goto out;
     if (json_dumpb(root, NULL, 0, JSON_COMPACT) > TOKEN_RECORD_MAX) {
-        err_set(err, ERR_PROTO, "a token's record is over %d bytes",
+        err_set(err, ERR_PROTO, "a token's record is over %zu bytes",
                 TOKEN_RECORD_MAX);
         goto out;
     }
@@ -238,7 +238,7 @@ token_record_decode(const char *data, size_t len, struct token_record *out,
 
     *out = (struct token_record){0};
     if (len > TOKEN_RECORD_MAX)
-        return err_set(err, ERR_PROTO, "a token's record is over %d bytes",
+        return err_set(err, ERR_PROTO, "a token's record is over %zu bytes",
                        TOKEN_RECORD_MAX);
     root = json_loadb(data, len, JSON_REJECT_DUPLICATES, &where);
     if (!json_is_object(root)) {

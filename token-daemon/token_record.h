@@ -18,10 +18,10 @@
 #include "common/buf.h"
 #include "common/err.h"
 
-#define TOKEN_RECORD_MAX        (192 * 1024) /* bytes when encoded */
-#define TOKEN_RECORD_TEXT_MAX   (64 * 1024)  /* bytes of one token */
-#define TOKEN_RECORD_NAME_MAX   2048         /* bytes of scope and of user */
-#define TOKEN_RECORD_REASON_MAX 32           /* with the NUL */
+#define TOKEN_RECORD_MAX        ((size_t)192 * 1024) /* bytes when encoded */
+#define TOKEN_RECORD_TEXT_MAX   ((size_t)64 * 1024)  /* bytes of one token */
+#define TOKEN_RECORD_NAME_MAX   2048 /* bytes of scope and of user */
+#define TOKEN_RECORD_REASON_MAX 32   /* with the NUL */
 
 /* The texts are owned and wiped; NULL: there is none. */
 struct token_record {

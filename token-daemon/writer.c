@@ -34,8 +34,6 @@
 #include "token-daemon/opening.h"
 #include "token-daemon/state_file.h"
 
-/* What an administrator must repair is not tried again as often: reading a
- * damaged file takes its time. */
 struct writer {
     /* ---- constant ---- */
     char *path;
@@ -56,7 +54,7 @@ struct writer {
 
     /* ---- the disk's ---- */
     struct store *store;
-    bool was_opened; /* has it ever been? */
+    bool was_told; /* records of a file, which was this one */
     struct state_file_id file;
     int64_t retry_at; /* ms of CLOCK_BOOTTIME */
     bool is_first;    /* the first attempt to open is still to be told of */
@@ -192,7 +190,22 @@ count_queued(const struct writer *writer)
 
 /* ---- the disk's thread: opening ---- */
 
-/* Open it, and say whether it is the file that it was before. */
+/* Is the file another one than that which the loop was told of last? */
+static bool
+is_other_file(struct writer *writer)
+{
+    struct state_file_id file;
+    bool is_other;
+
+    if (!state_file_identify(writer->path, &file))
+        return false;
+    is_other = writer->was_told && (file.device != writer->file.device ||
+                                    file.number != writer->file.number);
+    writer->file = file;
+    writer->was_told = true;
+    return is_other;
+}
+
 static void
 open_store(struct writer *writer, struct opening *opening)
 {
@@ -201,21 +214,15 @@ open_store(struct writer *writer, struct opening *opening)
         .key = writer->has_key ? &writer->key : NULL,
     };
     const struct store_reader reader = opening_reader(opening);
-    struct state_file_id file;
-    bool is_new = false;
 
-    writer->store = store_open(&settings, &reader, &is_new, &opening->err);
-    if (writer->store == NULL)
-        return;
-    opening->is_open = true;
-    opening->is_new = is_new;
-    if (state_file_identify(writer->path, &file)) {
-        if (writer->was_opened && (file.device != writer->file.device ||
-                                   file.number != writer->file.number))
-            opening->is_new = true;
-        writer->file = file;
-    }
-    writer->was_opened = true;
+    writer->store =
+        store_open(&settings, &reader, &opening->is_new, &opening->err);
+    opening->is_open = writer->store != NULL;
+    /* Also of one that could only be read: what the loop has of it is not in
+     * the file that takes its place. */
+    if ((opening->is_open || (writer->is_first && opening->count > 0)) &&
+        is_other_file(writer))
+        opening->is_new = true;
 }
 
 static void
@@ -224,6 +231,13 @@ log_opening(const struct writer *writer, const struct opening *opening)
     if (opening->is_short_of_memory)
         log_error("records of the state could not be kept, out of memory",
                   F_STR("file", writer->path));
+    if (opening->damaged_count > 0)
+        log_error("records of the state can't be read and are left alone",
+                  F_STR("file", writer->path),
+                  F_INT("count", opening->damaged_count),
+                  F_STR("first_kind", opening->damaged_kind),
+                  F_STR("first_name", opening->damaged_name),
+                  F_STR("error", opening->damage.text));
     if (opening->is_open)
         log_info("the state is open", F_STR("file", writer->path),
                  F_INT("records", opening->count),
@@ -338,10 +352,10 @@ take_batch(struct writer *writer, struct batch *batch)
     change_queue_take(&writer->queue, &batch->changes);
     TAILQ_FOREACH(change, &batch->changes, link)
     {
-        STAILQ_CONCAT(&writer->in_flight_waiters, &change->waiters);
+        change_waiters_move(&change->waiters, &writer->in_flight_waiters);
     }
     writer->audit_in_flight = writer->audit.count;
-    audit_queue_take(&writer->audit, &batch->audit);
+    audit_queue_move(&writer->audit, &batch->audit);
 }
 
 /* Under the mutex: those who wait will be told. */
@@ -355,7 +369,7 @@ finish_waiters(struct writer *writer, struct change_waiters *waiters,
     {
         waiter->has_failed = has_failed;
     }
-    STAILQ_CONCAT(&writer->finished, waiters);
+    change_waiters_move(waiters, &writer->finished);
 }
 
 static void
@@ -445,15 +459,14 @@ answer_request(struct writer *writer)
         return; /* forgotten meanwhile */
     if (writer->store == NULL)
         err_set(&request->err, ERR_RETRY, "the state is not open");
-    else if (store_read_audit(writer->store, request->count, add_row, request,
-                              &request->err) < 0)
+    else if (store_read_audit(writer->store, request->rows.max, add_row,
+                              request, &request->err) < 0)
         close_if_broken(writer);
     lock(writer);
     STAILQ_FOREACH(row, &writer->audit.rows, link)
     {
         audit_request_add(request, &row->entry);
     }
-    audit_request_trim(request);
     if (writer->is_reading_forgotten)
         audit_request_free(request);
     else
@@ -607,11 +620,7 @@ deliver_answers(struct writer *writer)
 
     while ((request = STAILQ_FIRST(&writer->answering)) != NULL) {
         STAILQ_REMOVE_HEAD(&writer->answering, link);
-        if (request->err.code == ERR_NONE)
-            request->done(request->rows, request->row_count, NULL,
-                          request->arg);
-        else
-            request->done(NULL, 0, &request->err, request->arg);
+        audit_request_finish(request);
         audit_request_free(request);
     }
 }
@@ -627,8 +636,8 @@ on_notice(evutil_socket_t fd, short what, void *arg)
     drain_fd(fd);
     lock(writer);
     opening = writer->opening;
-    STAILQ_CONCAT(&writer->delivering, &writer->finished);
-    STAILQ_CONCAT(&writer->answering, &writer->answers);
+    change_waiters_move(&writer->finished, &writer->delivering);
+    audit_requests_move(&writer->answers, &writer->answering);
     err = writer->status.err; /* stays when it works again */
     unlock(writer);
     if (opening != NULL) {
@@ -790,7 +799,7 @@ check_record(const struct store_record *record, struct err *err)
         strlen(record->name) > STORE_NAME_MAX)
         return err_set(err, ERR_CONFIG, "the name of a record is too long");
     if (record->value != NULL && record->len > STORE_VALUE_MAX)
-        return err_set(err, ERR_CONFIG, "a record is over %d bytes",
+        return err_set(err, ERR_CONFIG, "a record is over %zu bytes",
                        STORE_VALUE_MAX);
     return 0;
 }
@@ -899,11 +908,11 @@ int
 writer_read_audit(struct writer *writer, size_t count, writer_audit_fn *done,
                   void *arg, struct err *err)
 {
-    struct audit_request *request = calloc(1, sizeof(*request));
+    struct audit_request *request =
+        audit_request_new(count < STORE_AUDIT_ROWS ? count : STORE_AUDIT_ROWS);
 
     if (request == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
-    request->count = count < STORE_AUDIT_ROWS ? count : STORE_AUDIT_ROWS;
     request->done = done;
     request->arg = arg;
     lock(writer);

@@ -42,7 +42,7 @@ struct writer_opening {
      */
     const struct store_record *records;
     size_t count;
-    size_t damaged_count; /* records that could not be read; see the log */
+    size_t damaged_count; /* records that can't be read; the log has more */
     /* NULL: it is open. Else it can't be written at present, and will be tried
      * again; there may be records all the same. */
     const struct err *err;

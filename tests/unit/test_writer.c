@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 #include <event2/event.h>
+#include <sqlite3.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -303,6 +304,20 @@ assert_file(const char *path, const char *want)
 static struct waiter a = {NULL, "a"};
 static struct waiter b = {NULL, "b"};
 static struct waiter c = {NULL, "c"};
+
+/* Damage a closed file. Not by way of our own disk, which maps no memory. */
+static void
+damage(const char *path, const char *sql)
+{
+    sqlite3 *database = NULL;
+
+    assert_int_equal(
+        sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE, "unix"),
+        SQLITE_OK);
+    if (sqlite3_exec(database, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s", sqlite3_errmsg(database));
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
 
 /* ---- a good disk ---- */
 
@@ -744,6 +759,59 @@ a_file_that_is_replaced_counts_as_new(void **state)
     assert_file(path, "b=backup c=3 ");
 }
 
+static void
+a_damaged_file_is_read_and_replaced(void **state)
+{
+    const char *path = scratch_path("torn.db");
+    struct store *store = state_open_good(path, NULL);
+    struct fixture fixture;
+
+    (void)state;
+    state_put(store, "k", "a", "1");
+    state_put(store, "k", "b", "1");
+    store_close(&store);
+    damage(path, "DROP TABLE meta;"
+                 "UPDATE record SET value = x'00' WHERE name = 'b'");
+    store = state_open_good(scratch_path("spare.db"), NULL);
+    state_put(store, "k", "a", "0");
+    state_put(store, "k", "b", "0");
+    store_close(&store);
+
+    start_at(&fixture, path, NEVER_MS, 0);
+    wait_for_opening(&fixture, 1);
+    assert_false(fixture.is_open);
+    assert_int_equal(fixture.err.code, ERR_CONFIG);
+    assert_string_equal(fixture.records, "a=1 ");
+    assert_int_equal(rename(path, scratch_path("torn.old")), 0);
+    assert_int_equal(rename(scratch_path("spare.db"), path), 0);
+    writer_retry_now(fixture.writer);
+    wait_for_opening(&fixture, 2);
+    assert_true(fixture.is_open);
+    assert_true(fixture.is_new); /* what was told of it is not in there */
+    assert_string_equal(fixture.records, "a=0 b=0 ");
+    assert_true(stop(&fixture, FREE_MS));
+}
+
+static void
+damaged_records_are_counted(void **state)
+{
+    const char *path = scratch_path("count.db");
+    struct store *store = state_open_good(path, NULL);
+    struct fixture fixture;
+
+    (void)state;
+    state_put(store, "k", "a", "1");
+    state_put(store, "k", "b", "1");
+    state_put(store, "k", "c", "1");
+    store_close(&store);
+    damage(path, "UPDATE record SET value = x'01' WHERE name <> 'b'");
+    start(&fixture, path, NEVER_MS);
+    assert_string_equal(fixture.records, "b=1 ");
+    assert_int_equal(fixture.damaged, 2);
+    assert_string_equal(lines.last_error, "no sealed value, or cut short");
+    assert_true(stop(&fixture, FREE_MS));
+}
+
 /* ---- who is forgotten, and what is refused ---- */
 
 static void
@@ -947,6 +1015,8 @@ main(void)
         cmocka_unit_test(what_is_newer_is_not_told_when_it_opens_late),
         cmocka_unit_test(a_file_that_is_moved_away_is_made_anew),
         cmocka_unit_test(a_file_that_is_replaced_counts_as_new),
+        cmocka_unit_test(a_damaged_file_is_read_and_replaced),
+        cmocka_unit_test(damaged_records_are_counted),
         cmocka_unit_test(who_is_forgotten_hears_nothing),
         cmocka_unit_test(a_full_queue_refuses_new_names),
         cmocka_unit_test(what_the_store_would_refuse_is_refused_at_once),
