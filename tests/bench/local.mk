@@ -1,4 +1,5 @@
-# Benchmarks: `make bench-programs`, then tests/bench/NAME.py. Not part of
+# Benchmarks: `make bench-programs`, then tests/bench/NAME.py or, of the durable
+# state, tests/bench/store. Not part of
 # `make check`: they measure, and a machine that is busy would fail them.
 
 EXTRA_PROGRAMS =
@@ -18,6 +19,14 @@ BENCH_NEEDS += token-daemon/xoauth2-tokend
 %C%_echo_server_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(PIE_CFLAGS)
 %C%_echo_server_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
 %C%_echo_server_LDADD = common/libcommon.la $(EVENT_LIBS)
+
+# The durable state, on a disk.
+EXTRA_PROGRAMS += %D%/store
+%C%_store_SOURCES = %D%/store.c
+%C%_store_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(SQLITE_CFLAGS) $(PIE_CFLAGS)
+%C%_store_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_store_LDADD = token-daemon/libtokend.la common/libconfig.la \
+	common/libcommon.la $(EVENT_LIBS) $(SQLITE_LIBS)
 endif
 
 if PLUGIN
