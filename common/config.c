@@ -31,6 +31,7 @@
 #define FILE_COUNT_MAX    1000
 #define INCLUDE_DEPTH_MAX 10
 #define PORT_MAX          65535
+#define HOPS_MAX          1000
 #define LIFETIME_MAX      3600 /* s; of min_token_lifetime, refetch_interval */
 
 /* ---- checks of one value ---- */
@@ -75,6 +76,8 @@ WORD_CHECK(assertion)
 WORD_CHECK(not_permitted)
 WORD_CHECK(reply_to)
 WORD_CHECK(null_sender)
+WORD_CHECK(name_template_for)
+WORD_CHECK(dkim)
 TEXT_CHECK(tenant)
 TEXT_CHECK(client_id)
 TEXT_CHECK(issuer)
@@ -88,6 +91,7 @@ TEXT_CHECK(server)
 TEXT_CHECK(address)
 TEXT_CHECK(entry)
 TEXT_CHECK(login)
+TEXT_CHECK(name_template)
 TEXT_CHECK(account)
 TEXT_CHECK(socket_path)
 TEXT_CHECK(milter_socket)
@@ -150,6 +154,12 @@ check_refetch_interval(cfg_t *cfg, cfg_opt_t *opt, const char *value,
                        void *result)
 {
     return check_number(cfg, opt, value, 1, LIFETIME_MAX, result);
+}
+
+static int
+check_hop_limit(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    return check_number(cfg, opt, value, 1, HOPS_MAX, result);
 }
 
 static int
@@ -559,7 +569,13 @@ static cfg_opt_t milter_options[] = {
     CFG_STR_CB("default_mailbox", NULL, CFGF_NONE, check_address),
     CFG_STR_CB("not_permitted", "rewrite", CFGF_NONE, check_not_permitted),
     CFG_STR_CB("reply_to", "always", CFGF_NONE, check_reply_to),
+    CFG_STR_LIST_CB("deliverable", NULL, CFGF_NONE, check_entry),
     CFG_STR_CB("null_sender", "keep", CFGF_NONE, check_null_sender),
+    CFG_STR_CB("name_template", "", CFGF_NONE, check_name_template),
+    CFG_STR_CB("name_template_for", "nameless", CFGF_NONE,
+               check_name_template_for),
+    CFG_STR_CB("dkim", "strip", CFGF_NONE, check_dkim),
+    CFG_INT_CB("hop_limit", 30, CFGF_NONE, check_hop_limit),
     {.name = "exempt",
      .type = CFGT_SEC,
      .flags = CFGF_MULTI,
@@ -588,6 +604,26 @@ note_only_one(cfg_t *section, unsigned *line)
     return 0;
 }
 
+/* How fields are rewritten. */
+static int
+take_rewriting(cfg_t *section, struct config_milter *milter)
+{
+    milter->reply_to = (enum config_reply_to)config_section_word(
+        section, "reply_to", config_words_reply_to);
+    milter->name_template_for =
+        (enum config_name_template_for)config_section_word(
+            section, "name_template_for", config_words_name_template_for);
+    milter->dkim = (enum config_dkim)config_section_word(section, "dkim",
+                                                         config_words_dkim);
+    milter->hop_limit = (int)cfg_getint(section, "hop_limit");
+    if (cfg_getstr(section, "name_template")[0] != '\0' &&
+        config_section_text(section, "name_template", &milter->name_template) <
+            0)
+        return -1;
+    return config_section_list(section, "deliverable", &milter->deliverable,
+                               &milter->deliverable_count);
+}
+
 static int
 end_milter(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -602,13 +638,12 @@ end_milter(cfg_t *cfg, cfg_opt_t *opt)
     milter->is_present = !loader->is_default;
     milter->not_permitted = (enum config_not_permitted)config_section_word(
         section, "not_permitted", config_words_not_permitted);
-    milter->reply_to = (enum config_reply_to)config_section_word(
-        section, "reply_to", config_words_reply_to);
     milter->null_sender = (enum config_null_sender)config_section_word(
         section, "null_sender", config_words_null_sender);
     (void)config_value_mode(cfg_getstr(section, "socket_mode"),
                             &milter->socket_mode, &ignored);
-    if (config_section_text(section, "socket", &milter->socket) < 0 ||
+    if (take_rewriting(section, milter) < 0 ||
+        config_section_text(section, "socket", &milter->socket) < 0 ||
         config_section_text(section, "default_mailbox",
                             &milter->default_mailbox) < 0)
         return -1;

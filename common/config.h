@@ -164,6 +164,18 @@ enum config_null_sender {
     CONFIG_NULL_SENDER_DISCARD,
 };
 
+enum config_name_template_for {
+    CONFIG_NAME_TEMPLATE_FOR_NAMELESS,
+    CONFIG_NAME_TEMPLATE_FOR_ALL,
+};
+
+/* What becomes of DKIM and ARC fields that a change has broken. */
+enum config_dkim {
+    CONFIG_DKIM_STRIP,
+    CONFIG_DKIM_KEEP,
+    CONFIG_DKIM_RENAME, /* X-Original-... */
+};
+
 struct config_milter {
     bool is_present; /* is there a milter section at all? */
     char *socket;    /* unix:PATH, inet:PORT@HOST, inet6:PORT@HOST, fd:N */
@@ -177,6 +189,12 @@ struct config_milter {
     enum config_not_permitted not_permitted;
     enum config_reply_to reply_to;
     enum config_null_sender null_sender;
+    char *name_template; /* with %n %a %d %%; NULL: none */
+    enum config_name_template_for name_template_for;
+    char **deliverable; /* `user@domain` or `@domain` */
+    size_t deliverable_count;
+    enum config_dkim dkim;
+    int hop_limit; /* Received fields; a message with more is refused */
 };
 
 /* Who may ask the lookup sockets. */

@@ -52,6 +52,8 @@ clear_milter(struct config_milter *milter)
     free(milter->socket);
     free(milter->socket_group);
     free(milter->default_mailbox);
+    free(milter->name_template);
+    free_list(milter->deliverable, milter->deliverable_count);
     for (size_t i = 0; i < milter->exempt_count; i++)
         free(milter->exempts[i].recipient);
     free(milter->exempts);

@@ -192,6 +192,19 @@ print_route(struct buf *out, const struct config_route *route)
 }
 
 static void
+print_rewriting(struct buf *out, const struct config_milter *milter)
+{
+    print_text(out, "name_template",
+               milter->name_template != NULL ? milter->name_template : "");
+    print_text(out, "name_template_for",
+               config_value_word_name(config_words_name_template_for,
+                                      (int)milter->name_template_for));
+    print_text(out, "dkim",
+               config_value_word_name(config_words_dkim, (int)milter->dkim));
+    print_number(out, "hop_limit", milter->hop_limit);
+}
+
+static void
 print_milter(struct buf *out, const struct config_milter *milter)
 {
     char mode[8];
@@ -209,9 +222,12 @@ print_milter(struct buf *out, const struct config_milter *milter)
     print_text(
         out, "reply_to",
         config_value_word_name(config_words_reply_to, (int)milter->reply_to));
+    print_list(out, "deliverable", milter->deliverable,
+               milter->deliverable_count);
     print_text(out, "null_sender",
                config_value_word_name(config_words_null_sender,
                                       (int)milter->null_sender));
+    print_rewriting(out, milter);
     for (size_t i = 0; i < milter->exempt_count; i++) {
         const struct config_exempt *exempt = &milter->exempts[i];
 

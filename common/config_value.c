@@ -14,6 +14,7 @@
 
 #include "common/address.h"
 #include "common/buf.h"
+#include "common/utf8.h"
 #include "common/util.h"
 
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
@@ -22,6 +23,7 @@
 #define SERVER_MAX      255       /* bytes of a server's name */
 #define NAME_LEN_MAX    64        /* bytes of a credential's name */
 #define ACCOUNT_MAX     64        /* bytes of a user's or group's name */
+#define TEMPLATE_MAX    256       /* bytes of a name_template */
 #define LOOKUP_MAX      (1 << 20) /* bytes that one passwd or group entry takes */
 
 const struct config_word config_words_provider[] = {
@@ -68,6 +70,19 @@ const struct config_word config_words_null_sender[] = {
     {"keep", CONFIG_NULL_SENDER_KEEP},
     {"rewrite", CONFIG_NULL_SENDER_REWRITE},
     {"discard", CONFIG_NULL_SENDER_DISCARD},
+    {NULL, 0},
+};
+
+const struct config_word config_words_name_template_for[] = {
+    {"nameless", CONFIG_NAME_TEMPLATE_FOR_NAMELESS},
+    {"all", CONFIG_NAME_TEMPLATE_FOR_ALL},
+    {NULL, 0},
+};
+
+const struct config_word config_words_dkim[] = {
+    {"strip", CONFIG_DKIM_STRIP},
+    {"keep", CONFIG_DKIM_KEEP},
+    {"rename", CONFIG_DKIM_RENAME},
     {NULL, 0},
 };
 
@@ -674,6 +689,26 @@ config_value_entry(const char *text, struct err *err)
         return err_set(err, ERR_CONFIG,
                        "must be \"user@example.com\", or \"@example.com\" for "
                        "everybody there");
+    return 0;
+}
+
+int
+config_value_name_template(const char *text, struct err *err)
+{
+    const char *percent = text;
+
+    if (strlen(text) > TEMPLATE_MAX || !is_printable(text) ||
+        !utf8_is_valid(text, strlen(text)))
+        return err_set(err, ERR_CONFIG,
+                       "must be a text of at most %d bytes in UTF-8",
+                       TEMPLATE_MAX);
+    while ((percent = strchr(percent, '%')) != NULL) {
+        if (percent[1] == '\0' || strchr("nad%", percent[1]) == NULL)
+            return err_set(err, ERR_CONFIG,
+                           "must have after each %% one of n (name), a "
+                           "(address), d (domain) and %%");
+        percent += 2;
+    }
     return 0;
 }
 

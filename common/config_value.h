@@ -27,6 +27,8 @@ extern const struct config_word config_words_assertion[];
 extern const struct config_word config_words_not_permitted[];
 extern const struct config_word config_words_reply_to[];
 extern const struct config_word config_words_null_sender[];
+extern const struct config_word config_words_name_template_for[];
+extern const struct config_word config_words_dkim[];
 
 /* The number of `text`; the error lists the words. */
 int config_value_word(const struct config_word *words, const char *text,
@@ -79,6 +81,9 @@ enum config_ref_kind config_value_ref_kind(const char *text);
 int config_value_address(const char *text, struct err *err);
 /* `user@domain` or `@domain` */
 int config_value_entry(const char *text, struct err *err);
+
+/* Text for a display name, with %n, %a, %d and %% only; may be empty. */
+int config_value_name_template(const char *text, struct err *err);
 
 /* Any printable text: a user's, group's or login name. */
 int config_value_login(const char *text, struct err *err);

@@ -365,11 +365,26 @@ static struct row rows[] = {
              "    not_permitted = \"rewrite\"\n"
              "    reply_to = \"always\"\n"
              "    null_sender = \"keep\"\n"
+             "    name_template = \"\"\n"
+             "    name_template_for = \"nameless\"\n"
+             "    dkim = \"strip\"\n"
+             "    hop_limit = 30\n"
              "}\n"},
+    {.name = "a name_template with what stands for nothing",
+     .text = MILTER("name_template = \"%n of %x\""),
+     .line = 4,
+     .want = "name_template must have after each % one of n (name)"},
+    {.name = "a hop_limit that lets nothing through",
+     .text = MILTER("hop_limit = 0"),
+     .line = 4,
+     .want = "hop_limit must be a number from 1 to 1000"},
     {.name = "everything of the milter",
      .text = BASE "milter { socket = \"fd:3\" socket_mode = 0600 "
                   "socket_group = \"\" not_permitted = \"reject\" "
                   "reply_to = never null_sender = \"discard\"\n"
+                  "name_template = \"%n (%d) 100%%\" "
+                  "name_template_for = all dkim = rename hop_limit = 9 "
+                  "deliverable = {\"@a.example\", \"b@c.example\"}\n"
                   "exempt { recipient = \"@local.example\" }\n"
                   "exempt { client = \"10.1.0.0/16\" recipient = \"a@b.c\" }\n"
                   "route { client = \"2001:db8::/32\" login = \"scan ner\" "
@@ -382,7 +397,12 @@ static struct row rows[] = {
              "    socket_group = \"\"\n"
              "    not_permitted = \"reject\"\n"
              "    reply_to = \"never\"\n"
+             "    deliverable = {\"@a.example\", \"b@c.example\"}\n"
              "    null_sender = \"discard\"\n"
+             "    name_template = \"%n (%d) 100%%\"\n"
+             "    name_template_for = \"all\"\n"
+             "    dkim = \"rename\"\n"
+             "    hop_limit = 9\n"
              "    exempt {\n"
              "        recipient = \"@local.example\"\n"
              "    }\n"

@@ -206,6 +206,14 @@ static const struct row rows[] = {
     {config_value_entry, "a@b@c", false},
     {config_value_entry, "", false},
 
+    {config_value_name_template, "", true},
+    {config_value_name_template, "%n (%a, %d) 100%%", true},
+    {config_value_name_template, "B\xc3\xbcro", true},
+    {config_value_name_template, "B\xfcro", false},
+    {config_value_name_template, "100%", false},
+    {config_value_name_template, "%u", false},
+    {config_value_name_template, "a\nb", false},
+
     {config_value_login, "scanner", true},
     {config_value_login, "DOMAIN\\scanner 3", true},
     {config_value_login, "", false},
