@@ -9,10 +9,11 @@
 #include <sys/queue.h>
 
 #include "common/log.h"
-#include "common/secret.h"
 #include "token-daemon/backoff.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/hardening.h"
+#include "token-daemon/provider.h"
+#include "token-daemon/refresh_token.h"
 
 #define SKEW_WORTH_A_LINE_S 60
 #define SPREAD_FIRST        9 /* tenths of the time to the second fetch */
@@ -48,10 +49,8 @@ struct keeper {
     size_t secret_index;
     uint64_t requests;
     int64_t not_after; /* s since 1970; 0: no certificate */
-    /* What a person's sign-in left us; NULL: none needed, or none yet. */
-    char *refresh_token;
-    int64_t refresh_obtained_wall;
-    int64_t refresh_expires_wall; /* 0: not known */
+    /* What a person's sign-in left us; no text: none needed, or none yet. */
+    struct refresh_token refresh;
 };
 
 /* What is said of a token that a reload has taken away. */
@@ -199,18 +198,24 @@ add_waiter(struct keeper *keeper, const struct token_wish *wish,
 
 /* ---- Durable state ------------------------------------------------------ */
 
+/* How long its refresh token may rest, s; 0: there is none. */
+static int64_t
+pause_of(const struct keeper *keeper)
+{
+    return refresh_token_pause(&keeper->refresh,
+                               provider_refresh_idle_s(keeper->credential));
+}
+
 /* Fill in what is to be stored; texts are borrowed, so never clear it. */
 static void
 make_record(const struct keeper *keeper, struct token_record *out)
 {
     int64_t wall = wall_of(keeper);
+    int64_t pause = pause_of(keeper);
     struct token_snapshot snapshot;
 
     token_snapshot(&keeper->token, now_of(keeper), wall, &snapshot);
     *out = (struct token_record){
-        .refresh_token = keeper->refresh_token,
-        .refresh_token_obtained_wall = keeper->refresh_obtained_wall,
-        .refresh_token_expires_wall = keeper->refresh_expires_wall,
         .user = keeper->user,
         .not_before_wall = snapshot.not_before_wall,
         .due_wall = snapshot.due_wall,
@@ -220,12 +225,15 @@ make_record(const struct keeper *keeper, struct token_record *out)
         .expires_wall = snapshot.expires_wall,
         .lifetime_s = snapshot.lifetime_s,
     };
+    refresh_token_save(&keeper->refresh, out);
     (void)snprintf(out->reason, sizeof(out->reason), "%s", snapshot.reason);
     if (keeper->held.access != NULL) {
         out->access_token = keeper->held.access;
         out->lifetime_s = keeper->held.lifetime;
         out->expires_wall = wall + keeper->held.lifetime;
         out->due_wall = wall + keeper->held.lifetime / 2;
+        if (pause > 0 && wall + pause < out->due_wall)
+            out->due_wall = wall + pause;
         out->failures = 0;
         out->reason[0] = '\0';
     } else if (snapshot.text == NULL) {
@@ -359,6 +367,7 @@ use(struct keeper *keeper, const struct oauth_token *issued)
         .serial = ++keeper->shared->serial,
         .lifetime_s = issued->lifetime,
         .refresh_in_s = issued->refresh_in,
+        .pause_s = pause_of(keeper),
     };
 
     if (token_succeed(token, &issue, &keeper->shared->policy, now_of(keeper),
@@ -408,14 +417,11 @@ on_saved(bool is_durable, void *arg)
 static void
 take_refresh_token(struct keeper *keeper, struct oauth_token *token)
 {
-    if (token->refresh == NULL)
-        return;
-    secret_free(&keeper->refresh_token);
-    keeper->refresh_token = token->refresh;
-    token->refresh = NULL;
-    keeper->refresh_obtained_wall = wall_of(keeper);
-    keeper->refresh_expires_wall = 0;
-    hardening_lock(keeper->refresh_token, strlen(keeper->refresh_token));
+    bool is_newer = token->refresh != NULL;
+
+    refresh_token_renew(&keeper->refresh, token, wall_of(keeper));
+    if (is_newer)
+        hardening_lock(keeper->refresh.text, strlen(keeper->refresh.text));
 }
 
 static void
@@ -493,7 +499,7 @@ begin_fetch(struct keeper *keeper)
                                      .credential = keeper->credential,
                                      .user = keeper->user,
                                      .first_secret = keeper->secret_index,
-                                     .refresh_token = keeper->refresh_token,
+                                     .refresh_token = keeper->refresh.text,
                                  },
                                  on_acquired, keeper);
     if (keeper->acquire == NULL) {
@@ -540,7 +546,7 @@ wait_for_login(struct keeper *keeper)
     const struct err err = {ERR_REAUTH, "nobody has signed in for it yet"};
 
     if (!grant_needs_login(keeper->credential->grant) ||
-        keeper->refresh_token != NULL || keeper->token.state == TOKEN_FETCHING)
+        keeper->refresh.text != NULL || keeper->token.state == TOKEN_FETCHING)
         return;
     token_block(&keeper->token,
                 &(struct token_failure){
@@ -592,7 +598,7 @@ keeper_free(struct keeper **keeper)
         k->shared->env.timer_free(k->timer);
     oauth_token_clear(&k->held);
     token_clear(&k->token);
-    secret_free(&k->refresh_token);
+    refresh_token_clear(&k->refresh);
     free(k->name);
     free(k->user);
     free(k);
@@ -726,7 +732,7 @@ keeper_plan(struct keeper *keeper, int64_t delay_ms)
 }
 
 void
-keeper_restore(struct keeper *keeper, const struct token_record *record)
+keeper_restore(struct keeper *keeper, struct token_record *record)
 {
     struct token_snapshot snapshot = {
         .text = record->access_token,
@@ -739,10 +745,9 @@ keeper_restore(struct keeper *keeper, const struct token_record *record)
     };
     struct err err = {ERR_NONE, ""};
 
-    if (keeper->refresh_token == NULL && record->refresh_token != NULL) {
-        keeper->refresh_token = secret_dup(record->refresh_token);
-        keeper->refresh_obtained_wall = record->refresh_token_obtained_wall;
-        keeper->refresh_expires_wall = record->refresh_token_expires_wall;
+    if (keeper->refresh.text == NULL && record->refresh_token != NULL) {
+        refresh_token_restore(&keeper->refresh, record);
+        hardening_lock(keeper->refresh.text, strlen(keeper->refresh.text));
         if (keeper->token.due_at == TOKEN_NEVER)
             token_reset(&keeper->token, now_of(keeper));
     }
@@ -845,9 +850,10 @@ keeper_describe(const struct keeper *keeper, struct refresher_info *out)
         .not_after = keeper->not_after,
         .has_skew = keeper->has_skew,
         .skew_s = keeper->skew_s,
-        .has_refresh_token = keeper->refresh_token != NULL,
-        .refresh_obtained_wall = keeper->refresh_obtained_wall,
-        .refresh_expires_wall = keeper->refresh_expires_wall,
+        .has_refresh_token = keeper->refresh.text != NULL,
+        .refresh_obtained_wall = keeper->refresh.obtained_wall,
+        .refresh_expires_wall = refresh_token_ends(
+            &keeper->refresh, provider_refresh_idle_s(credential)),
         .now = now_of(keeper),
     };
     if (keeper->token.serial > 0 &&
@@ -881,7 +887,7 @@ keeper_sign_out(struct keeper *keeper)
 
     env->cancel(&keeper->acquire);
     oauth_token_clear(&keeper->held);
-    secret_free(&keeper->refresh_token);
+    refresh_token_clear(&keeper->refresh);
     token_reset(&keeper->token, now_of(keeper));
     wait_for_login(keeper);
     if (env->unstore != NULL)

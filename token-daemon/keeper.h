@@ -64,8 +64,9 @@ void keeper_adopt(struct keeper *keeper,
  */
 void keeper_plan(struct keeper *keeper, int64_t delay_ms);
 
-/* Go on where another process left off. Ignored when there is a token. */
-void keeper_restore(struct keeper *keeper, const struct token_record *record);
+/* Go on where another process left off; takes the refresh token. What is there
+ * already stays. */
+void keeper_restore(struct keeper *keeper, struct token_record *record);
 
 /* Store what is held, for a state that was made anew. */
 void keeper_save(struct keeper *keeper);

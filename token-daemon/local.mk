@@ -73,6 +73,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/lookups.c %D%/lookups.h \
 	%D%/peer_identity.c %D%/peer_identity.h \
 	%D%/peers.c %D%/peers.h \
+	%D%/refresh_token.c %D%/refresh_token.h \
 	%D%/refresher.c %D%/refresher.h \
 	%D%/refusals.c %D%/refusals.h \
 	%D%/repeats.c %D%/repeats.h \

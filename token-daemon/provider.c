@@ -16,6 +16,7 @@
 #define SCOPE_MAX   4096 /* bytes */
 #define TENANT_MAX  253  /* bytes: a domain's length */
 #define MAX_SERVERS 4
+#define DAY_S       (INT64_C(24) * 60 * 60)
 
 /* % is the tenant */
 #define ENTRA_ENDPOINTS(host)                                    \
@@ -28,9 +29,10 @@
  * offline_access brings the refresh token; the others bring an id_token that
  * says who has signed in.
  */
-#define ENTRA_LOGIN                                       \
-    .login_extra = "offline_access openid profile email", \
-    .prompt = "select_account", .has_refresh_scope = true
+#define ENTRA_LOGIN                                        \
+    .login_extra = "offline_access openid profile email",  \
+    .prompt = "select_account", .has_refresh_scope = true, \
+    .refresh_idle_s = 90 * DAY_S
 
 struct preset {
     const char *token_url; /* % stands for the tenant; NULL: must be set */
@@ -43,6 +45,7 @@ struct preset {
     const char *prompt;      /* NULL: by the scope */
     const char *access;
     bool has_refresh_scope;
+    int64_t refresh_idle_s; /* that ends a refresh token; 0: not known */
     const char *servers[MAX_SERVERS]; /* in lower case; NULL at the end */
 };
 
@@ -90,6 +93,7 @@ static const struct preset presets[] = {
             .login_extra = "openid email",
             .prompt = "consent",
             .access = "offline",
+            .refresh_idle_s = 180 * DAY_S,
             .servers = {"smtp.gmail.com"},
         },
     [CONFIG_PROVIDER_CUSTOM] = {.token_url = NULL},
@@ -419,6 +423,12 @@ provider_is_known_server(const char *name)
         if (preset_has_server(&presets[i], name))
             return true;
     return false;
+}
+
+int64_t
+provider_refresh_idle_s(const struct config_credential *credential)
+{
+    return presets[credential->provider].refresh_idle_s;
 }
 
 int

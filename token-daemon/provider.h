@@ -9,6 +9,7 @@
 #define TOKEN_DAEMON_PROVIDER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/config.h"
 #include "common/err.h"
@@ -65,6 +66,12 @@ void provider_settings_clear(struct provider_settings *settings);
  */
 bool provider_has_server(const struct config_credential *credential,
                          const char *name);
+
+/*
+ * After how many seconds without a use a refresh token of this provider ends;
+ * 0: not known. What a provider says of one token is a limit beside it.
+ */
+int64_t provider_refresh_idle_s(const struct config_credential *credential);
 
 /* Is it a submission server of any preset? */
 bool provider_is_known_server(const char *name);

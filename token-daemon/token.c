@@ -112,7 +112,8 @@ token_begin(struct token *token, const struct token_policy *policy, int64_t now)
 /*
  * How long until the next fetch? Half of the life, or what the provider asked
  * for, but early enough for the most demanding server. An issuer that caches
- * answers the same text: then half of what remains, and not too soon.
+ * answers the same text: then half of what remains, and not too soon. What the
+ * token is asked with may have to be used sooner than that.
  */
 static int64_t
 refresh_delay(const struct token_issue *issue, bool is_same_text,
@@ -128,6 +129,9 @@ refresh_delay(const struct token_issue *issue, bool is_same_text,
         delay = issue->refresh_in_s * 1000;
     if (left > margin)
         delay = min_of(delay, left - margin);
+    if (issue->pause_s > 0)
+        delay = min_of(
+            delay, max_of(issue->pause_s * 1000, policy->refetch_interval_ms));
     delay -= (int64_t)((double)delay * JITTER_SHARE * jitter);
     if (is_same_text)
         delay = min_of(max_of(delay, policy->refetch_interval_ms), left);

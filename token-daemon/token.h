@@ -91,6 +91,7 @@ struct token_issue {
                          gets a higher one than all before */
     int64_t lifetime_s;   /* of what remains; > 0 */
     int64_t refresh_in_s; /* 0: not said */
+    int64_t pause_s; /* the next fetch is to come sooner; 0: no such limit */
 };
 
 /*

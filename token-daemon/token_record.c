@@ -91,6 +91,8 @@ fill(json_t *root, const struct token_record *record, struct err *err)
                  TOKEN_RECORD_TEXT_MAX, err) < 0 ||
         set_number(root, "refresh_token_obtained",
                    record->refresh_token_obtained_wall, TIME_MAX, err) < 0 ||
+        set_number(root, "refresh_token_used", record->refresh_token_used_wall,
+                   TIME_MAX, err) < 0 ||
         set_number(root, "refresh_token_expires",
                    record->refresh_token_expires_wall, TIME_MAX, err) < 0 ||
         set_text(root, "scope", record->scope, TOKEN_RECORD_NAME_MAX, err) <
@@ -211,6 +213,8 @@ take(const json_t *root, struct token_record *out, struct err *err)
                  &out->refresh_token, err) < 0 ||
         get_number(root, "refresh_token_obtained", TIME_MAX,
                    &out->refresh_token_obtained_wall, err) < 0 ||
+        get_number(root, "refresh_token_used", TIME_MAX,
+                   &out->refresh_token_used_wall, err) < 0 ||
         get_number(root, "refresh_token_expires", TIME_MAX,
                    &out->refresh_token_expires_wall, err) < 0 ||
         get_text(root, "scope", TOKEN_RECORD_NAME_MAX, &out->scope, err) < 0 ||

@@ -30,7 +30,8 @@ struct token_record {
     int64_t lifetime_s;   /* that it was issued with */
     char *refresh_token;
     int64_t refresh_token_obtained_wall;
-    int64_t refresh_token_expires_wall; /* 0: not known */
+    int64_t refresh_token_used_wall;    /* the last time; 0: not known */
+    int64_t refresh_token_expires_wall; /* said by the provider; 0: nothing */
     char *scope;
     char *user;
     /* Throttling and back-off. */

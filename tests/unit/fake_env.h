@@ -71,6 +71,8 @@ struct fake_answer {
     const char *text; /* of the token; NULL: it failed */
     int64_t life_s;
     int64_t refresh_in_s;
+    const char *refresh_token; /* NULL: none came */
+    int64_t refresh_life_s;    /* of the refresh token; 0: not said */
     size_t secret_index;
     enum problem problem; /* of a failure; NONE: UNAVAILABLE */
     const char *hint;

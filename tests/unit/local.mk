@@ -85,6 +85,7 @@ TOKEND_TESTS = \
 	%D%/test_pkce \
 	%D%/test_provider \
 	%D%/test_redirect \
+	%D%/test_refresh_token \
 	%D%/test_refresher \
 	%D%/test_repeats \
 	%D%/test_retry_after \
@@ -171,6 +172,9 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_pkce_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_provider_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_redirect_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_refresh_token_SOURCES = %D%/test_refresh_token.c $(FAKE_ENV)
+%C%_test_refresh_token_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_refresh_token_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_refresher_SOURCES = %D%/test_refresher.c $(FAKE_ENV)
 %C%_test_refresher_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_refresher_LDADD = $(TOKEND_TEST_LIBS)

@@ -404,6 +404,31 @@ check_bad(void **state)
     free(text);
 }
 
+static void
+what_is_known_of_idle_refresh_tokens(void **state)
+{
+    static const struct {
+        enum config_provider provider;
+        int64_t want_days;
+    } idle_rows[] = {
+        {CONFIG_PROVIDER_MICROSOFT, 90},
+        {CONFIG_PROVIDER_MICROSOFT_GCC_HIGH, 90},
+        {CONFIG_PROVIDER_MICROSOFT_DOD, 90},
+        {CONFIG_PROVIDER_MICROSOFT_CHINA, 90},
+        {CONFIG_PROVIDER_GOOGLE, 180},
+        {CONFIG_PROVIDER_CUSTOM, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(idle_rows); i++) {
+        struct config_credential credential = {
+            .name = name, .provider = idle_rows[i].provider};
+
+        assert_int_equal(provider_refresh_idle_s(&credential),
+                         idle_rows[i].want_days * 24 * 60 * 60);
+    }
+}
+
 int
 main(void)
 {
@@ -414,6 +439,7 @@ main(void)
         cmocka_unit_test(custom_has_no_scope_of_its_own),
         cmocka_unit_test(a_person_may_sign_in_at_a_shared_tenant),
         cmocka_unit_test(a_machine_needs_no_tenant),
+        cmocka_unit_test(what_is_known_of_idle_refresh_tokens),
         cmocka_unit_test(a_document_fills_in_only_what_is_open),
     };
     struct CMUnitTest tests[ARRAY_LEN(preset_rows) + ARRAY_LEN(bad_rows) +

@@ -188,6 +188,7 @@ what_is_encoded_comes_back(void **state)
         .lifetime_s = 3599,
         .refresh_token = secret_dup("0.AXoA\"\\ \xc3\xa9"),
         .refresh_token_obtained_wall = 1690000000,
+        .refresh_token_used_wall = 1690000009,
         .refresh_token_expires_wall = 253402300799,
         .scope = secret_dup("https://outlook.office.com/SMTP.Send x"),
         .user = secret_dup("a@b.c"),
@@ -211,6 +212,8 @@ what_is_encoded_comes_back(void **state)
     assert_string_equal(back.refresh_token, record.refresh_token);
     assert_int_equal(back.refresh_token_obtained_wall,
                      record.refresh_token_obtained_wall);
+    assert_int_equal(back.refresh_token_used_wall,
+                     record.refresh_token_used_wall);
     assert_int_equal(back.refresh_token_expires_wall,
                      record.refresh_token_expires_wall);
     assert_string_equal(back.scope, record.scope);
