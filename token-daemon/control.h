@@ -1,5 +1,5 @@
 /*
- * control - the verbs of xoauth2ctl: one JSON object in, one out.
+ * control - the verbs of xoauth2ctl: one JSON object in, one or more out.
  *
  *     {"version": 1, "verb": "status"}
  *     {"version": 1, "verb": "token", "mailbox": "a@b", "min": 300}
@@ -7,30 +7,35 @@
  *     {"version": 1, "verb": "invalidate", "mailbox": "a@b"}
  *     {"version": 1, "verb": "login", "mailbox": "a@b", "refresh_token": "..."}
  *     {"version": 1, "verb": "logout", "mailbox": "a@b"}
+ *     {"version": 1, "verb": "audit", "count": 100}
  *     {"version": 1, "verb": "reload"}
+ *  -> {"version": 1, "event": "prompt", ...}
  *  -> {"version": 1, "ok": true, "result": {...}}
  *  -> {"version": 1, "ok": false, "error": {"code": "...", "text": "..."}}
  *
- * Every request is answered exactly once; what waits for a token later.
- * Knows nothing of sockets. Only `token`, `refresh` and `login` ever answer a
- * secret: the token.
+ * Every request is answered by exactly one line with "ok", its last; verbs that
+ * take long may tell events before that, and take further lines. Knows nothing
+ * of sockets. Only `token` ever answers a secret.
  */
 #ifndef TOKEN_DAEMON_CONTROL_H
 #define TOKEN_DAEMON_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/err.h"
 #include "common/sendas.h"
 #include "token-daemon/lookups.h"
 #include "token-daemon/refresher.h"
+#include "token-daemon/store.h"
 
 #define CONTROL_VERSION     1
 #define CONTROL_REQUEST_MAX 65536 /* bytes, with the newline */
 
 struct control;
-struct control_pending;
+struct control_exchange;
 
 struct control_env {
     struct refresher *refresher; /* borrowed: for the control's life */
@@ -41,7 +46,25 @@ struct control_env {
     int (*reload)(void *arg, struct err *err);
     size_t (*clients)(void *arg); /* open lookup connections */
     int64_t (*wall)(void *arg);
+    /* Add a row to the audit trail; never fails. */
+    void (*audit)(void *arg, const struct store_audit *entry);
+    /*
+     * Read the last `count` rows; see writer_read_audit(). Errors: ERR_RETRY.
+     * forget_audit() stops calls with this `done_arg`.
+     */
+    int (*read_audit)(void *arg, size_t count,
+                      void (*done)(const struct store_audit *rows, size_t count,
+                                   const struct err *err, void *done_arg),
+                      void *done_arg, struct err *err);
+    void (*forget_audit)(void *arg, const void *done_arg);
     void *arg;
+};
+
+/* Who asks. */
+struct control_peer {
+    uid_t uid;
+    pid_t pid;
+    bool may_change; /* false: only what changes nothing and shows no secret */
 };
 
 /* Owned; NULL when out of memory. */
@@ -49,18 +72,30 @@ struct control *control_new(const struct control_env *env)
     __attribute__((warn_unused_result));
 void control_free(struct control **control);
 
-/* One line without its newline; borrowed: during the call. NULL: no memory. */
-typedef void (*control_reply_fn)(const char *line, void *arg);
+/*
+ * One line without its newline; borrowed: during the call. NULL: no memory,
+ * which is always the last. After the last one the exchange is gone.
+ */
+typedef void control_reply_fn(const char *line, bool is_last, void *arg);
 
 /*
- * Answer one line. NULL when it was answered during the call; else a handle
- * for control_forget(), valid until the answer.
+ * Answer one line. NULL when the last line of the answer came during the call;
+ * else a handle, valid until the last line comes. Wipe `line` if it may hold a
+ * secret.
  */
-struct control_pending *control_ask(struct control *control, const char *line,
-                                    size_t len, control_reply_fn reply,
-                                    void *arg);
+struct control_exchange *control_ask(struct control *control,
+                                     const struct control_peer *peer,
+                                     const char *line, size_t len,
+                                     control_reply_fn *reply, void *arg);
 
-/* The asker is gone: do not answer. Sets *pending to NULL; takes NULL. */
-void control_forget(struct control_pending **pending);
+/* Does it take further lines? If not they wait until it has ended. */
+bool control_takes_lines(const struct control_exchange *exchange);
+
+/* A further line for it; what is no JSON object is told as an event. */
+void control_feed(struct control_exchange *exchange, const char *line,
+                  size_t len);
+
+/* The asker is gone: stop. Sets *exchange to NULL; takes NULL. */
+void control_forget(struct control_exchange **exchange);
 
 #endif

@@ -27,7 +27,8 @@ struct client {
     TAILQ_ENTRY(client) link;
     struct control_server *server;
     struct bufferevent *bev;
-    struct control_pending *pending;
+    struct control_exchange *pending;
+    struct control_peer peer;
     bool is_answering; /* inside answer_lines() */
     bool is_paused;    /* nothing is read until it can be answered */
     bool has_ended;    /* the client sends no more */
@@ -65,17 +66,28 @@ static void answer_lines(struct client *client);
 
 /* control_reply_fn */
 static void
-on_reply(const char *line, void *arg)
+on_reply(const char *line, bool is_last, void *arg)
 {
     struct client *client = arg;
 
-    client->pending = NULL;
+    if (is_last)
+        client->pending = NULL;
     write_line(client, line);
-    if (!client->is_answering)
+    if (is_last && !client->is_answering)
         answer_lines(client);
 }
 
-/* Answer the first line of the input. False when there is none. */
+/* Can a further line be taken now? */
+static bool
+is_ready(const struct client *client)
+{
+    return !client->is_closing &&
+           (client->pending == NULL || control_takes_lines(client->pending)) &&
+           evbuffer_get_length(bufferevent_get_output(client->bev)) <=
+               OUTPUT_MAX;
+}
+
+/* Take the first line of the input. False when there is none. */
 static bool
 answer_next(struct client *client)
 {
@@ -88,8 +100,12 @@ answer_next(struct client *client)
             client->is_closing = true;
         return false;
     }
-    client->pending =
-        control_ask(client->server->control, line, len, on_reply, client);
+    if (client->pending != NULL)
+        control_feed(client->pending, line, len);
+    else
+        client->pending = control_ask(client->server->control, &client->peer,
+                                      line, len, on_reply, client);
+    explicit_bzero(line, len); /* it may be a secret */
     free(line);
     return true;
 }
@@ -101,9 +117,7 @@ answer_next(struct client *client)
 static void
 pause_reading(struct client *client)
 {
-    bool should_pause =
-        client->is_closing || client->pending != NULL ||
-        evbuffer_get_length(bufferevent_get_output(client->bev)) > OUTPUT_MAX;
+    bool should_pause = !is_ready(client);
 
     if (client->has_ended || should_pause == client->is_paused)
         return;
@@ -114,6 +128,17 @@ pause_reading(struct client *client)
         client->is_closing = true;
 }
 
+/* Who waits for an answer may be silent meanwhile. */
+static void
+set_patience(struct client *client)
+{
+    static const struct timeval idle = {IDLE_S, 0};
+    static const struct timeval write_timeout = {WRITE_TIMEOUT_S, 0};
+
+    (void)bufferevent_set_timeouts(
+        client->bev, client->pending != NULL ? NULL : &idle, &write_timeout);
+}
+
 /* May free the client. */
 static void
 answer_lines(struct client *client)
@@ -121,11 +146,11 @@ answer_lines(struct client *client)
     struct evbuffer *output = bufferevent_get_output(client->bev);
 
     client->is_answering = true;
-    while (client->pending == NULL && !client->is_closing &&
-           evbuffer_get_length(output) <= OUTPUT_MAX && answer_next(client))
+    while (is_ready(client) && answer_next(client))
         ;
     client->is_answering = false;
     pause_reading(client);
+    set_patience(client);
     if ((client->is_closing ||
          (client->has_ended && client->pending == NULL)) &&
         evbuffer_get_length(output) == 0)
@@ -147,6 +172,9 @@ on_event(struct bufferevent *bev, short what, void *arg)
     (void)bev;
     if ((what & BEV_EVENT_EOF) != 0) {
         client->has_ended = true;
+        /* Nobody is left to go on with it. */
+        if (client->pending != NULL && control_takes_lines(client->pending))
+            control_forget(&client->pending);
         answer_lines(client);
         return;
     }
@@ -156,8 +184,6 @@ on_event(struct bufferevent *bev, short what, void *arg)
 static struct client *
 client_new(struct control_server *server, int fd)
 {
-    static const struct timeval idle = {IDLE_S, 0};
-    static const struct timeval write_timeout = {WRITE_TIMEOUT_S, 0};
     struct client *client = calloc(1, sizeof(*client));
 
     if (client == NULL)
@@ -173,7 +199,7 @@ client_new(struct control_server *server, int fd)
     server->client_count++;
     bufferevent_setcb(client->bev, on_readable, on_readable, on_event, client);
     bufferevent_setwatermark(client->bev, EV_READ, 0, CONTROL_REQUEST_MAX);
-    (void)bufferevent_set_timeouts(client->bev, &idle, &write_timeout);
+    set_patience(client);
     return client;
 }
 
@@ -231,7 +257,12 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
         client_free(client);
         return;
     }
-    if (may_control(&identity))
+    client->peer = (struct control_peer){
+        .uid = identity.uid,
+        .pid = identity.pid,
+        .may_change = may_control(&identity),
+    };
+    if (client->peer.may_change)
         return;
     log_warning(
         "control refused; add the user to the group " CONTROL_SERVER_GROUP

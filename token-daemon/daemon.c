@@ -208,6 +208,25 @@ env_clients(void *arg)
     return lookup_server_clients(daemon->lookup_server);
 }
 
+static void
+env_audit(void *arg, const struct store_audit *entry)
+{
+    const struct daemon *daemon = arg;
+
+    state_audit(daemon->state, entry);
+}
+
+static int
+env_read_audit(void *arg, size_t count,
+               void (*done)(const struct store_audit *rows, size_t count,
+                            const struct err *err, void *done_arg),
+               void *done_arg, struct err *err)
+{
+    const struct daemon *daemon = arg;
+
+    return state_read_audit(daemon->state, count, done, done_arg, err);
+}
+
 /* ---- What those who look on are told ------------------------------------ */
 
 static bool
@@ -561,6 +580,9 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         .reload = reload,
         .clients = env_clients,
         .wall = env_wall,
+        .audit = env_audit,
+        .read_audit = env_read_audit,
+        .forget_audit = env_unsave,
         .arg = daemon,
     });
     if (daemon->lookup_server == NULL || daemon->control == NULL)

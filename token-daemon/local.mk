@@ -62,7 +62,11 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 # What decides when, who waits, and who may ask.
 %C%_libtokend_la_SOURCES += \
 	%D%/control.c %D%/control.h \
+	%D%/control_audit.c \
+	%D%/control_exchange.c %D%/control_exchange.h \
 	%D%/control_server.c %D%/control_server.h \
+	%D%/control_status.c \
+	%D%/control_token.c \
 	%D%/ctl_format.c %D%/ctl_format.h \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/delivery_status.c %D%/delivery_status.h \

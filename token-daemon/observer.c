@@ -202,10 +202,11 @@ show_health(struct buf *out, void *arg)
 
 /* control_reply_fn */
 static void
-on_status(const char *line, void *arg)
+on_status(const char *line, bool is_last, void *arg)
 {
     struct buf *out = arg;
 
+    (void)is_last; /* it has no other */
     if (line == NULL)
         out->failed = true;
     else
@@ -220,8 +221,8 @@ show_status(struct buf *out, void *arg)
     const struct observer *observer = arg;
 
     _Static_assert(CONTROL_VERSION == 1, "the request has the version");
-    (void)control_ask(observer->control, request, sizeof(request) - 1,
-                      on_status, out);
+    (void)control_ask(observer->control, &(struct control_peer){0}, request,
+                      sizeof(request) - 1, on_status, out);
 }
 
 static int64_t

@@ -335,15 +335,20 @@ state_unstore(struct state *state, const char *name)
 }
 
 void
-state_audit(struct state *state, const char *who, const char *what,
-            const char *detail)
+state_audit(struct state *state, const struct store_audit *entry)
+{
+    if (state != NULL && state->writer != NULL)
+        writer_audit(state->writer, entry);
+}
+
+int
+state_read_audit(struct state *state, size_t count, writer_audit_fn *done,
+                 void *done_arg, struct err *err)
 {
     if (state == NULL || state->writer == NULL)
-        return;
-    writer_audit(state->writer, &(struct store_audit){.at = clock_wall(),
-                                                      .who = who,
-                                                      .what = what,
-                                                      .detail = detail});
+        return err_set(err, ERR_RETRY,
+                       "the state can't be used at present; see the log");
+    return writer_read_audit(state->writer, count, done, done_arg, err);
 }
 
 bool

@@ -48,9 +48,13 @@ int state_save(struct state *state, const char *name,
 void state_unsave(struct state *state, const void *done_arg);
 void state_unstore(struct state *state, const char *name);
 
-/* Who did what; see store_audit. */
-void state_audit(struct state *state, const char *who, const char *what,
-                 const char *detail);
+/* Who did what; see store_audit. Copies. */
+void state_audit(struct state *state, const struct store_audit *entry);
+
+/* Read the trail; see writer_read_audit(). ERR_RETRY: there is no state. */
+int state_read_audit(struct state *state, size_t count, writer_audit_fn *done,
+                     void *done_arg, struct err *err)
+    __attribute__((warn_unused_result));
 
 /* How the disk does. False: there is no writer yet. */
 bool state_status(struct state *state, struct writer_status *out);

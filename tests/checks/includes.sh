@@ -72,7 +72,7 @@ rank()
     main) echo 8 ;;
     daemon | observer) echo 7 ;; # who looks on sees all
     lookup_server | control_server) echo 6 ;;
-    control) echo 5 ;;
+    control | control_*) echo 5 ;;
     lookups) echo 4 ;;
     refusals | state) echo 3 ;;
     refresher | keeper) echo 2 ;;

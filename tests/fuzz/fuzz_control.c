@@ -101,6 +101,26 @@ no_clients(void *arg)
     return 0;
 }
 
+static void
+audit(void *arg, const struct store_audit *entry)
+{
+    (void)arg;
+    check(strlen(entry->who) > 0 && strlen(entry->what) > 0);
+}
+
+static int
+no_audit(void *arg, size_t rows,
+         void (*done)(const struct store_audit *rows, size_t count,
+                      const struct err *err, void *done_arg),
+         void *done_arg, struct err *err)
+{
+    (void)arg;
+    (void)done;
+    (void)done_arg;
+    check(rows > 0 && rows <= STORE_AUDIT_ROWS);
+    return err_set(err, ERR_RETRY, "no state");
+}
+
 static struct config *
 make_config(void)
 {
@@ -159,6 +179,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
         .reload = reload,
         .clients = no_clients,
         .wall = no_time,
+        .audit = audit,
+        .read_audit = no_audit,
     });
     check(control != NULL);
     return 0;
@@ -167,12 +189,12 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 /* ---- One line ------------------------------------------------------------ */
 
 static void
-on_reply(const char *line, void *arg)
+on_reply(const char *line, bool is_last, void *arg)
 {
     unsigned *count = arg;
     json_t *body;
 
-    check(line != NULL && strchr(line, '\n') == NULL);
+    check(is_last && line != NULL && strchr(line, '\n') == NULL);
     body = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
     check(json_is_object(body));
     check(json_integer_value(json_object_get(body, "version")) ==
@@ -186,8 +208,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     unsigned count = 0;
-    struct control_pending *pending =
-        control_ask(control, (const char *)data, size, on_reply, &count);
+    struct control_peer peer = {.may_change = true};
+    struct control_exchange *pending =
+        control_ask(control, &peer, (const char *)data, size, on_reply, &count);
 
     check(count == (pending == NULL ? 1 : 0));
     control_forget(&pending);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,12 @@ static struct row rows[] = {
     {"a verb that is a number", REQUEST("\"verb\":1"), 0, "unknown-verb"},
     {"an unknown verb", REQUEST("\"verb\":\"stat\""), 0, "unknown-verb"},
     {"a verb in capitals", REQUEST("\"verb\":\"STATUS\""), 0, "unknown-verb"},
+    {"no row of the audit trail", REQUEST("\"verb\":\"audit\",\"count\":0"), 0,
+     BAD_REQUEST},
+    {"more rows than are kept", REQUEST("\"verb\":\"audit\",\"count\":10001"),
+     0, BAD_REQUEST},
+    {"rows as a string", REQUEST("\"verb\":\"audit\",\"count\":\"9\""), 0,
+     BAD_REQUEST},
     {"token of nobody", TOKEN_LINE(""), 0, BAD_REQUEST},
     {"token of a number", TOKEN_LINE(",\"mailbox\":1"), 0, BAD_REQUEST},
     {"token of an unknown mailbox", TOKEN_OF("who@else.example"), 0, UNKNOWN},
@@ -105,7 +112,7 @@ static struct row rows[] = {
 struct reply {
     unsigned count;
     json_t *body;
-    struct control_pending *pending;
+    struct control_exchange *pending;
 };
 
 struct world {
@@ -115,7 +122,17 @@ struct world {
     struct lookups *lookups;
     struct control *control;
     struct sendas *policy;
+    struct control_peer peer;
     struct reply reply; /* to the last request */
+    struct {
+        unsigned count;
+        char row[256];     /* the last: who|what|detail */
+        const char *error; /* NULL: it can be read */
+        size_t wanted;
+        void (*done)(const struct store_audit *rows, size_t count,
+                     const struct err *err, void *done_arg);
+        void *done_arg;
+    } audit;
     unsigned reloads;
     const char *reload_error; /* NULL: a reload works */
 };
@@ -154,6 +171,45 @@ wall_of(void *arg)
     return FAKE_ENV_WALL + fake_env_now(world->env) / 1000;
 }
 
+/* ---- The audit trail ---- */
+
+static void
+audit(void *arg, const struct store_audit *entry)
+{
+    struct world *world = arg;
+
+    world->audit.count++;
+    assert_int_equal(entry->at, wall_of(world));
+    (void)snprintf(world->audit.row, sizeof(world->audit.row), "%s|%s|%s",
+                   entry->who, entry->what, entry->detail);
+}
+
+static int
+read_audit(void *arg, size_t count,
+           void (*done)(const struct store_audit *rows, size_t count,
+                        const struct err *err, void *done_arg),
+           void *done_arg, struct err *err)
+{
+    struct world *world = arg;
+
+    if (world->audit.error != NULL)
+        return err_set(err, ERR_RETRY, "%s", world->audit.error);
+    assert_null(world->audit.done);
+    world->audit.wanted = count;
+    world->audit.done = done;
+    world->audit.done_arg = done_arg;
+    return 0;
+}
+
+static void
+forget_audit(void *arg, const void *done_arg)
+{
+    struct world *world = arg;
+
+    assert_ptr_equal(world->audit.done_arg, done_arg);
+    world->audit.done = NULL;
+}
+
 static void
 configure(struct world *world, const char *text)
 {
@@ -176,6 +232,7 @@ set_up(void **state)
 
     assert_non_null(world);
     world->row = *state;
+    world->peer.may_change = true;
     world->env = fake_env_new();
     fake_env_forbid(world->env, TOKEN);
     world->refresher = refresher_new(fake_env_refresher(world->env));
@@ -191,6 +248,9 @@ set_up(void **state)
         .reload = reload,
         .clients = clients_of,
         .wall = wall_of,
+        .audit = audit,
+        .read_audit = read_audit,
+        .forget_audit = forget_audit,
         .arg = world,
     });
     assert_non_null(world->control);
@@ -222,10 +282,11 @@ tear_down(void **state)
 }
 
 static void
-on_reply(const char *line, void *arg)
+on_reply(const char *line, bool is_last, void *arg)
 {
     struct reply *reply = arg;
 
+    assert_true(is_last);
     reply->count++;
     reply->pending = NULL;
     assert_non_null(line);
@@ -240,14 +301,15 @@ on_reply(const char *line, void *arg)
 static void
 ask(struct world *world, const char *line, size_t len)
 {
-    struct control_pending *pending;
+    struct control_exchange *pending;
     /* Not NUL-terminated, so that the sanitizer sees a byte too many. */
     char *copy = malloc(len > 0 ? len : 1);
 
     assert_non_null(copy);
     memcpy(copy, line, len);
     drop_reply(&world->reply);
-    pending = control_ask(world->control, copy, len, on_reply, &world->reply);
+    pending = control_ask(world->control, &world->peer, copy, len, on_reply,
+                          &world->reply);
     free(copy);
     if (pending != NULL)
         world->reply.pending = pending;
@@ -624,6 +686,110 @@ a_text_that_is_no_utf8_is_told_all_the_same(void **state)
         "j\xc3\xb6rg");
 }
 
+/* ---- Who may, and who did ------------------------------------------------ */
+
+static void
+who_may_only_look_changes_nothing_and_gets_no_token(void **state)
+{
+    static const char *const refused[] = {
+        TOKEN_OF(RELAY),
+        REQUEST("\"verb\":\"refresh\",\"mailbox\":\"" RELAY "\""),
+        REQUEST("\"verb\":\"invalidate\",\"mailbox\":\"" RELAY "\""),
+        REQUEST("\"verb\":\"login\",\"mailbox\":\"" RELAY
+                "\",\"refresh_token\":\"r\""),
+        REQUEST("\"verb\":\"logout\",\"mailbox\":\"" RELAY "\""),
+        REQUEST("\"verb\":\"reload\""),
+    };
+    struct world *world = *state;
+
+    get_first(world);
+    world->peer = (struct control_peer){.uid = 4242, .pid = 7};
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        ask_text(world, refused[i]);
+        assert_error(world, "not-allowed");
+        assert_int_equal(world->audit.count, i + 1);
+    }
+    assert_string_equal(world->audit.row, "uid 4242|reload|not-allowed");
+    assert_int_equal(world->reloads, 0);
+    ask_text(world, STATUS);
+    assert_non_null(result_of(world));
+    assert_int_equal(world->audit.count, ARRAY_LEN(refused));
+}
+
+static void
+what_is_done_is_in_the_audit_trail(void **state)
+{
+    struct world *world = *state;
+
+    get_first(world);
+    ask_text(world, TOKEN_OF(RELAY));
+    assert_string_equal(world->audit.row, "root|token|" RELAY ": done");
+    ask_text(world, TOKEN_OF("who@else.example"));
+    assert_string_equal(world->audit.row,
+                        "root|token|who@else.example: unknown-mailbox");
+    ask_text(world, REQUEST("\"verb\":\"reload\""));
+    assert_string_equal(world->audit.row, "root|reload|done");
+    fake_env_advance(world->env, INT64_C(3000) * 1000);
+    ask_text(world, TOKEN_LINE(",\"mailbox\":\"" RELAY "\",\"min\":601"));
+    assert_non_null(world->reply.pending);
+    drop_reply(&world->reply);
+    assert_string_equal(world->audit.row, "root|token|" RELAY ": given up");
+    assert_int_equal(world->audit.count, 4);
+}
+
+static void
+the_audit_trail_is_told(void **state)
+{
+    static const struct store_audit rows_read[] = {
+        {.id = 1, .at = 10, .who = "anna", .what = "reload", .detail = "done"},
+        {.id = 0, .at = 11, .who = "b\xff", .what = "token", .detail = ""},
+    };
+    struct world *world = *state;
+    const json_t *list;
+
+    ask_text(world, REQUEST("\"verb\":\"audit\",\"count\":2"));
+    assert_int_equal(world->audit.wanted, 2);
+    world->audit.done(rows_read, 2, NULL, world->audit.done_arg);
+    list = json_object_get(result_of(world), "entries");
+    assert_int_equal(json_array_size(list), 2);
+    assert_string_equal(text_of(json_array_get(list, 0), "who"), "anna");
+    assert_string_equal(text_of(json_array_get(list, 0), "what"), "reload");
+    assert_int_equal(number_of(json_array_get(list, 0), "at"), 10);
+    assert_true(
+        json_is_true(json_object_get(json_array_get(list, 0), "is_durable")));
+    assert_string_equal(text_of(json_array_get(list, 1), "who"), "b?");
+    assert_true(
+        json_is_false(json_object_get(json_array_get(list, 1), "is_durable")));
+    assert_int_equal(world->audit.count, 0);
+}
+
+static void
+an_audit_trail_that_cannot_be_read_says_so(void **state)
+{
+    struct world *world = *state;
+    struct err err = {ERR_RETRY, "the disk is gone"};
+
+    world->audit.error = "no state";
+    ask_text(world, REQUEST("\"verb\":\"audit\""));
+    assert_error(world, "state-unreadable");
+    world->audit.error = NULL;
+    ask_text(world, REQUEST("\"verb\":\"audit\""));
+    assert_int_equal(world->audit.wanted, 100);
+    world->audit.done(NULL, 0, &err, world->audit.done_arg);
+    assert_error(world, "state-unreadable");
+}
+
+static void
+who_asked_for_the_audit_trail_may_go_away(void **state)
+{
+    struct world *world = *state;
+
+    ask_text(world, REQUEST("\"verb\":\"audit\""));
+    assert_non_null(world->reply.pending);
+    drop_reply(&world->reply);
+    assert_null(world->audit.done);
+}
+
 #define WORLD_TEST(test) \
     cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
@@ -646,6 +812,11 @@ main(void)
         WORLD_TEST(who_waits_is_told_when_the_credential_goes),
         WORLD_TEST(a_reload_that_fails_says_why),
         WORLD_TEST(a_text_that_is_no_utf8_is_told_all_the_same),
+        WORLD_TEST(who_may_only_look_changes_nothing_and_gets_no_token),
+        WORLD_TEST(what_is_done_is_in_the_audit_trail),
+        WORLD_TEST(the_audit_trail_is_told),
+        WORLD_TEST(an_audit_trail_that_cannot_be_read_says_so),
+        WORLD_TEST(who_asked_for_the_audit_trail_may_go_away),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];
 
