@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 
 #include "common/log.h"
 #include "common/util.h"
+#include "milter/describe.h"
 #include "milter/message.h"
 #include "milter/rewrite.h"
 
@@ -329,46 +331,6 @@ apply_edits(SMFICTX *ctx, const struct session *session,
     return true;
 }
 
-/* Which rule decided: `mailbox`, `route at line 12`, `default_mailbox`. */
-static void
-describe_rule(const struct rewrite_plan *plan, struct buf *out)
-{
-    const struct sendas_decision *decision = &plan->decision;
-
-    if (plan->action == REWRITE_KEPT) {
-        buf_append_str(out, sendas_rule_name(decision->rule));
-    } else if (decision->rule_line > 0) {
-        buf_append_str(out,
-                       plan->action == REWRITE_EXEMPT ? "exempt" : "route");
-        buf_append_str(out, " at line ");
-        buf_append_int(out, decision->rule_line);
-    } else if (plan->action == REWRITE_REWRITTEN) {
-        buf_append_str(out, "default_mailbox");
-    }
-}
-
-/* What is said of a message: a fixed sentence for each action. */
-static const char *
-describe_action(const struct rewrite_plan *plan, bool is_audit)
-{
-    switch (plan->action) {
-    case REWRITE_EXEMPT:
-        return "message exempt";
-    case REWRITE_KEPT:
-        return is_audit && plan->edit_count > 0 ? "message would be changed"
-                                                : "message kept";
-    case REWRITE_REWRITTEN:
-        return is_audit ? "message would be rewritten" : "message rewritten";
-    case REWRITE_REJECTED:
-        return "message rejected";
-    case REWRITE_DISCARDED:
-        return is_audit ? "message would be discarded" : "message discarded";
-    case REWRITE_PASSED:
-        return "message not permitted, but not to be refused";
-    }
-    return "";
-}
-
 static const char *
 or_null_path(const char *sender)
 {
@@ -405,9 +367,10 @@ static sfsistat
 reject(SMFICTX *ctx, const struct rewrite_plan *plan)
 {
     char code[] = "550";
-    char status[] = "5.7.1";
+    char status[8];
     struct buf text;
 
+    (void)snprintf(status, sizeof(status), "%s", rewrite_refusal_status(plan));
     buf_init(&text, REFUSAL_MAX);
     rewrite_refusal(plan, &text);
     if (!buf_failed(&text))
@@ -447,7 +410,7 @@ carry_out(SMFICTX *ctx, const struct session *session,
     log_message(queue_id, message, plan, is_audit);
     if (is_audit)
         return SMFIS_CONTINUE;
-    if (plan->action == REWRITE_REJECTED)
+    if (plan->action == REWRITE_REJECTED || plan->action == REWRITE_LOOPING)
         return reject(ctx, plan);
     return plan->action == REWRITE_DISCARDED ? SMFIS_DISCARD : SMFIS_CONTINUE;
 }

@@ -5,14 +5,19 @@ dist_man_MANS += %D%/sendas-milter.8
 noinst_LTLIBRARIES += %D%/libsendas-milter.la
 %C%_libsendas_milter_la_SOURCES = \
 	%D%/activity.c %D%/activity.h \
+	%D%/answers.c %D%/answers.h \
 	%D%/callbacks.c %D%/callbacks.h \
+	%D%/describe.c %D%/describe.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/message.c %D%/message.h \
+	%D%/name_template.c %D%/name_template.h \
 	%D%/new_field.c %D%/new_field.h \
 	%D%/policy.c %D%/policy.h \
 	%D%/reload.c %D%/reload.h \
 	%D%/rewrite.c %D%/rewrite.h \
-	%D%/signals.c %D%/signals.h
+	%D%/signals.c %D%/signals.h \
+	%D%/signatures.c %D%/signatures.h \
+	%D%/work.c %D%/work.h
 %C%_libsendas_milter_la_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
 %C%_libsendas_milter_la_LIBADD = common/libconfig.la common/libservice.la \
 	common/libcommon.la $(MILTER_LIBS)

@@ -152,6 +152,8 @@ message_add_field(struct message *message, const char *name, const char *value)
     if (!rewrite_name_find(name, &field.name))
         return;
     message->counts[field.name]++;
+    if (field.name == REWRITE_RECEIVED)
+        return;
     /* Once one is not kept, no later one is: the first ones have to be there */
     if (message->counts[field.name] > MESSAGE_FIELDS_MAX ||
         len >= MESSAGE_BYTES_MAX - message->bytes[field.name]) {

@@ -11,6 +11,7 @@
 #include "common/encoded_word.h"
 #include "common/from_field.h"
 #include "common/utf8.h"
+#include "milter/name_template.h"
 
 #define LINE_MAX_BYTES 78 /* what lines are folded to */
 #define FROM_LABEL     5  /* bytes of `From:` */
@@ -104,20 +105,25 @@ is_all_blank(const char *text, size_t len)
     return true;
 }
 
-/* Append what a reader sees of a name; what can't be decoded is left out. */
-static void
+/*
+ * Append what a reader sees of a name. What can't be decoded is left out; false
+ * when there is such a thing.
+ */
+static bool
 append_readable(struct buf *out, const char *text, size_t len)
 {
     struct encoded_word word;
+    bool is_whole = true;
     size_t done = 0;
 
     while (encoded_word_find(text, len, done, &word)) {
         if (done == 0 || !is_all_blank(text + done, word.at - done))
             append_unquoted(out, text + done, word.at - done);
-        (void)encoded_word_decode_utf8(&word, out);
+        is_whole = encoded_word_decode_utf8(&word, out) && is_whole;
         done = word.at + word.len;
     }
     append_unquoted(out, text + done, len - done);
+    return is_whole;
 }
 
 /* With an @ in it, nothing may look like the end of the name or like a list. */
@@ -131,22 +137,33 @@ blank_out_marks(struct buf *name)
             name->data[i] = ' ';
 }
 
-/* The name as clean UTF-8 text. */
+/* Append text as a clean name in UTF-8. */
 static void
+append_clean_name(struct buf *out, const char *text, size_t len)
+{
+    struct buf marked;
+
+    buf_init(&marked, TEXT_MAX);
+    append_any(&marked, text, len);
+    blank_out_marks(&marked);
+    append_any(out, buf_str(&marked), marked.len);
+    out->failed |= buf_failed(&marked);
+    buf_clear(&marked);
+}
+
+/* The name as clean UTF-8 text. False when not all of it can be read. */
+static bool
 read_name(struct buf *out, const char *text, size_t len)
 {
     struct buf readable;
-    struct buf marked;
+    bool is_whole;
 
     buf_init(&readable, TEXT_MAX);
-    buf_init(&marked, TEXT_MAX);
-    append_readable(&readable, text, len);
-    append_any(&marked, buf_str(&readable), readable.len);
-    blank_out_marks(&marked);
-    append_any(out, buf_str(&marked), marked.len);
-    out->failed |= buf_failed(&readable) || buf_failed(&marked);
-    buf_clear(&marked);
+    is_whole = append_readable(&readable, text, len);
+    append_clean_name(out, buf_str(&readable), readable.len);
+    out->failed |= buf_failed(&readable);
     buf_clear(&readable);
+    return is_whole;
 }
 
 static bool
@@ -258,23 +275,44 @@ keep_phrase(struct buf *out, struct new_field_text name, const char *mailbox)
     append_mailbox(out, mailbox);
 }
 
-/* A name made of what can be read, cut to what fits, then the new address. */
+/* A name in clean text, cut to what fits, then the new address. */
 static void
-make_phrase(struct buf *out, struct new_field_text name, const char *mailbox,
-            bool is_smtputf8)
+make_phrase(struct buf *out, const struct buf *name,
+            const struct new_field_rules *rules)
 {
     /* Beside the name: `From:`, a fold, and the address in brackets. */
-    size_t others = FROM_LABEL + 2 + strlen(mailbox) + 2;
+    size_t others = FROM_LABEL + 2 + strlen(rules->mailbox) + 2;
+
+    if (name->len > 0)
+        append_name(out, name->data, name->len, NEW_FIELD_MAX - others,
+                    rules->is_smtputf8);
+    append_mailbox(out, rules->mailbox);
+    out->failed |= buf_failed(name);
+}
+
+/*
+ * The name that the template makes. False when the old one is to stay: it can't
+ * be read, or the template is not for it.
+ */
+static bool
+fill_template(struct buf *out, struct new_field_text old,
+              const struct new_field_rules *rules)
+{
+    bool is_used = false;
+    struct buf name;
     struct buf text;
 
+    buf_init(&name, TEXT_MAX);
     buf_init(&text, TEXT_MAX);
-    read_name(&text, name.text, name.len);
-    if (text.len > 0)
-        append_name(out, text.data, text.len, NEW_FIELD_MAX - others,
-                    is_smtputf8);
-    append_mailbox(out, mailbox);
-    out->failed |= buf_failed(&text);
+    if (read_name(&name, old.text, old.len) &&
+        (name.len == 0 || rules->is_template_for_all))
+        is_used = name_template_expand(&text, rules->name_template,
+                                       buf_str(&name), rules->old_address);
+    append_clean_name(out, buf_str(&text), text.len);
+    out->failed |= buf_failed(&name) || buf_failed(&text);
     buf_clear(&text);
+    buf_clear(&name);
+    return is_used;
 }
 
 /*
@@ -302,45 +340,63 @@ is_accepted(struct buf *value, const char *mailbox)
     return false;
 }
 
-static void
-compose_from(struct buf *value, struct new_field_text old, const char *mailbox,
-             bool is_smtputf8)
+/* Keep as much of the old bytes as possible. False: nothing was right. */
+static bool
+keep_bytes(struct buf *value, struct new_field_text old,
+           const struct from_field *field, const struct new_field_rules *rules)
 {
-    struct new_field_text name;
-    struct from_field field;
+    struct new_field_text name = find_name(old, field);
 
-    from_field_parse(old.text, old.len, &field);
-    name = find_name(old, &field);
-    if (field.may_splice && (field.has_brackets || name.len == 0) &&
-        may_stay(old.text, old.len, is_smtputf8)) {
-        splice(value, old, &field, mailbox);
-        if (is_accepted(value, mailbox))
-            return;
+    if (field->may_splice && (field->has_brackets || name.len == 0) &&
+        may_stay(old.text, old.len, rules->is_smtputf8)) {
+        splice(value, old, field, rules->mailbox);
+        if (is_accepted(value, rules->mailbox))
+            return true;
     }
     /* What was within a comment must not become one: it would be lost. */
     if (from_field_is_phrase(name.text, name.len) &&
-        (field.has_brackets || memchr(name.text, '(', name.len) == NULL) &&
-        may_stay(name.text, name.len, is_smtputf8)) {
-        keep_phrase(value, name, mailbox);
-        if (is_accepted(value, mailbox))
-            return;
+        (field->has_brackets || memchr(name.text, '(', name.len) == NULL) &&
+        may_stay(name.text, name.len, rules->is_smtputf8)) {
+        keep_phrase(value, name, rules->mailbox);
+        return is_accepted(value, rules->mailbox);
     }
-    make_phrase(value, name, mailbox, is_smtputf8);
-    if (!is_accepted(value, mailbox))
-        append_mailbox(value, mailbox);
+    return false;
+}
+
+static void
+compose_from(struct buf *value, struct new_field_text old,
+             const struct new_field_rules *rules)
+{
+    struct new_field_text name;
+    struct from_field field;
+    struct buf text;
+
+    from_field_parse(old.text, old.len, &field);
+    name = find_name(old, &field);
+    buf_init(&text, TEXT_MAX);
+    if (rules->name_template == NULL || !fill_template(&text, name, rules)) {
+        if (keep_bytes(value, old, &field, rules))
+            goto out;
+        (void)read_name(&text, name.text, name.len); /* as far as it goes */
+    }
+    make_phrase(value, &text, rules);
+    if (!is_accepted(value, rules->mailbox))
+        append_mailbox(value, rules->mailbox);
+out:
+    value->failed |= buf_failed(&text);
+    buf_clear(&text);
 }
 
 void
-new_field_from(struct buf *out, struct new_field_text old, const char *mailbox,
-               bool is_smtputf8)
+new_field_from(struct buf *out, struct new_field_text old,
+               const struct new_field_rules *rules)
 {
     struct buf value;
 
+    if (old.text == NULL)
+        old = (struct new_field_text){"", 0};
     buf_init(&value, TEXT_MAX);
-    if (old.text != NULL)
-        compose_from(&value, old, mailbox, is_smtputf8);
-    else
-        append_mailbox(&value, mailbox);
+    compose_from(&value, old, rules);
     buf_append(out, buf_str(&value), value.len);
     out->failed |= buf_failed(&value);
     buf_clear(&value);

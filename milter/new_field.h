@@ -21,17 +21,29 @@ struct new_field_text {
     size_t len;
 };
 
+/* What From: becomes. All strings are borrowed. */
+struct new_field_rules {
+    const char *mailbox; /* the new address */
+    bool is_smtputf8;
+    const char *name_template; /* see name_template.h; NULL: none */
+    bool is_template_for_all;  /* else for senders without a name */
+    const char *old_address;   /* for the template; "": not known */
+};
+
 /*
- * Append From: with `mailbox` as its only address and the display name of the
+ * Append From: with the mailbox as its only address and the display name of the
  * `old` value. Where the old value is well formed its bytes stay, and only the
  * address is replaced. Otherwise the name is what can be read of it, quoted or
  * encoded. A name that is too long is cut between two characters. Bytes that
  * are not ASCII stay only when `is_smtputf8` and when they are UTF-8; else they
  * are read as UTF-8 or, when they are not, as ISO 8859-1, and encoded (RFC
  * 2047).
+ *
+ * The template makes a name in place of none, or of all; but a name in a
+ * charset that we can't read stays as it is.
  */
 void new_field_from(struct buf *out, struct new_field_text old,
-                    const char *mailbox, bool is_smtputf8);
+                    const struct new_field_rules *rules);
 
 /*
  * Append X-Original-From: with the `count` old values in a row, ", " between

@@ -27,7 +27,17 @@ enum rewrite_name {
     REWRITE_TRACE, /* X-Original-From */
     REWRITE_AUTO_SUBMITTED,
     REWRITE_DKIM_SIGNATURE,
-    REWRITE_NAMES, /* how many there are */
+    REWRITE_ARC_SEAL,
+    REWRITE_ARC_MESSAGE_SIGNATURE,
+    REWRITE_ARC_AUTHENTICATION_RESULTS,
+    REWRITE_RECEIVED, /* counted only */
+    REWRITE_NAMES,    /* how many there are */
+    /* Names that are only written. */
+    REWRITE_ORIGINAL_DKIM_SIGNATURE = REWRITE_NAMES,
+    REWRITE_ORIGINAL_ARC_SEAL,
+    REWRITE_ORIGINAL_ARC_MESSAGE_SIGNATURE,
+    REWRITE_ORIGINAL_ARC_AUTHENTICATION_RESULTS,
+    REWRITE_WRITTEN, /* how many there are of both */
 };
 
 /*
@@ -82,6 +92,7 @@ enum rewrite_action {
     REWRITE_REJECTED,  /* refuse it; there are no edits */
     REWRITE_DISCARDED, /* take it and drop it; there are no edits */
     REWRITE_PASSED,    /* should be refused, but nobody may refuse this one */
+    REWRITE_LOOPING,   /* refuse it: it goes round; there are no edits */
 };
 
 const char *rewrite_action_text(enum rewrite_action action);
@@ -108,18 +119,14 @@ int rewrite_plan(const struct sendas *policy,
     __attribute__((warn_unused_result));
 
 /*
- * Append what a REJECTED message's sender is told: printable ASCII in one line,
- * without a %, which milters would have to double.
+ * What a REJECTED or LOOPING message's sender is told: a status for the reply
+ * 550, and a text that is appended: printable ASCII in one line, without a %,
+ * which milters would have to double.
  */
+const char *rewrite_refusal_status(const struct rewrite_plan *plan);
 void rewrite_refusal(const struct rewrite_plan *plan, struct buf *out);
 
 /* Free what it owns and zero it. Twice is fine. */
 void rewrite_plan_clear(struct rewrite_plan *plan);
-
-/*
- * Does this look like an address that an answer can reach: a public domain, and
- * not a `noreply`? (What `reply_to = deliverable` asks.)
- */
-bool rewrite_is_deliverable(const char *address);
 
 #endif

@@ -50,6 +50,8 @@ check_from(const struct buf *value, bool is_utf8)
 {
     struct from_field field;
     struct new_field_text again = {value->data, value->len};
+    const struct new_field_rules rules = {.mailbox = MAILBOX,
+                                          .is_smtputf8 = is_utf8};
     struct buf second;
 
     assert(!buf_failed(value));
@@ -60,7 +62,7 @@ check_from(const struct buf *value, bool is_utf8)
     assert(strcmp(field.address, MAILBOX) == 0);
 
     buf_init(&second, 2000);
-    new_field_from(&second, again, MAILBOX, is_utf8);
+    new_field_from(&second, again, &rules);
     assert(second.len == value->len);
     assert(memcmp(second.data, value->data, value->len) == 0);
     buf_clear(&second);
@@ -91,6 +93,7 @@ check_parse(const char *text, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    struct new_field_rules rules = {0};
     struct new_field_text old;
     struct buf value;
     struct buf trace;
@@ -107,7 +110,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     check_parse(old.text, old.len);
     buf_init(&value, 2000);
-    new_field_from(&value, old, MAILBOX, is_utf8);
+    rules.mailbox = MAILBOX;
+    rules.is_smtputf8 = is_utf8;
+    new_field_from(&value, old, &rules);
     check_from(&value, is_utf8);
     buf_init(&trace, 2000);
     new_field_trace(&trace, &old, 1);

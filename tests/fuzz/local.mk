@@ -68,7 +68,8 @@ endif
 noinst_PROGRAMS += %D%/fuzz_from_field
 %C%_fuzz_from_field_SOURCES = %D%/fuzz_from_field.c \
 	common/address.c common/buf.c common/encoded_word.c \
-	common/from_field.c common/secret.c common/utf8.c milter/new_field.c
+	common/from_field.c common/secret.c common/utf8.c \
+	milter/name_template.c milter/new_field.c
 %C%_fuzz_from_field_CFLAGS = $(FUZZ_CFLAGS)
 
 # relay.conf. Begin with the examples:

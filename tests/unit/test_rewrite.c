@@ -291,6 +291,125 @@ static struct row rows[] = {
      .header = "From: s@printers.local\n",
      .want = "From: " RELAY "\nX-Original-From: s@printers.local\n", REWRITTEN},
 
+/* Names by a template. */
+#define TEMPLATE(text) .settings = "name_template = \"" text "\""
+#define TEMPLATE_ALL(text) \
+    .settings = "name_template = \"" text "\" name_template_for = \"all\""
+    {"a template for who has no name", TEMPLATE("%n of %d (100%%)"),
+     .header = "From: scan@inside.example\nReply-To: x@y.example\n",
+     .want = "From: \"scan of inside.example (100%)\" <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: scan@inside.example\n",
+     REWRITTEN},
+    {"a template with the address", TEMPLATE("%a"),
+     .header = "From: <scan@inside.example>\nReply-To: x@y.example\n",
+     .want = "From: \"scan@inside.example\" <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: <scan@inside.example>\n",
+     REWRITTEN},
+    {"a template that would hide an address", TEMPLATE("%n <%a>, x"),
+     .header = "From: scan@inside.example\nReply-To: x@y.example\n",
+     .want = "From: \"scan scan@inside.example x\" <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: scan@inside.example\n",
+     REWRITTEN},
+    {"a template that is not ASCII", TEMPLATE("B\xc3\xbcro %d"),
+     .header = "From: \"\" <scan@inside.example>\nReply-To: x@y.example\n",
+     .want = "From: =?utf-8?q?B=C3=BCro_inside=2Eexample?= <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: \"\" <scan@inside.example>\n",
+     REWRITTEN},
+    {"the same with SMTPUTF8", TEMPLATE("B\xc3\xbcro %n"),
+     .parameter = "SMTPUTF8",
+     .header = "From: scan@inside.example\nReply-To: x@y.example\n",
+     .want = "From: \"B\xc3\xbcro scan\" <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: scan@inside.example\n",
+     REWRITTEN},
+    {"a template does not touch a name", TEMPLATE("%n via relay"),
+     .header = "From: \"Scan, 3rd\"  <s@inside.example>\n"
+               "Reply-To: x@y.example\n",
+     .want = "From: \"Scan, 3rd\"  <" RELAY ">\nReply-To: x@y.example\n"
+             "X-Original-From: \"Scan, 3rd\" <s@inside.example>\n",
+     REWRITTEN},
+    {"nor one that only stands in a comment", TEMPLATE("%n via relay"),
+     .header = "From: root (Cron Daemon)\nReply-To: x@y.example\n",
+     .want = "From: Cron Daemon <" RELAY ">\nReply-To: x@y.example\n"
+             "X-Original-From: root (Cron Daemon)\n",
+     REWRITTEN},
+    {"a template for all", TEMPLATE_ALL("%n via relay"),
+     .header = "From: \"Scan, 3rd\" <s@inside.example>\n"
+               "Reply-To: x@y.example\n",
+     .want = "From: \"Scan, 3rd via relay\" <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: \"Scan, 3rd\" <s@inside.example>\n",
+     REWRITTEN},
+    {"a template for all, and a name that is encoded",
+     TEMPLATE_ALL("%n via relay"),
+     .header = "From: =?utf-8?q?M=C3=BCller?= <s@inside.example>\n"
+               "Reply-To: x@y.example\n",
+     .want = "From: =?utf-8?q?M=C3=BCller_via_relay?= <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: =?utf-8?q?M=C3=BCller?= <s@inside.example>\n",
+     REWRITTEN},
+    {"a template for all, and a name that can't be read",
+     TEMPLATE_ALL("%n via relay"),
+     .header = "From: =?iso-2022-jp?b?GyRCPHUbKEI=?= <s@inside.example>\n"
+               "Reply-To: x@y.example\n",
+     .want = "From: =?iso-2022-jp?b?GyRCPHUbKEI=?= <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: =?iso-2022-jp?b?GyRCPHUbKEI=?= "
+             "<s@inside.example>\n",
+     REWRITTEN},
+    {"a template for all leaves a permitted sender alone",
+     TEMPLATE_ALL("%n via relay"), KEPT("<" RELAY ">", "From: " RELAY "\n")},
+    {"a template, and From is missing", TEMPLATE("%n via relay"),
+     .header = "Reply-To: x@y.example\n",
+     .want = "Reply-To: x@y.example\nFrom: scan via relay <" RELAY ">\n",
+     REWRITTEN},
+    {"a template, and nothing is known", TEMPLATE("%n via %d"), .sender = "<>",
+     .header = "From: <>\nReply-To: x@y.example\n",
+     .want = "From: <" RELAY ">\nReply-To: x@y.example\n"
+             "X-Original-From: <>\n",
+     .want_sender = "=", REWRITTEN},
+    {"a template that asks for nothing", TEMPLATE("Scanner"), .sender = "<>",
+     .header = "From: <>\nReply-To: x@y.example\n",
+     .want = "From: Scanner <" RELAY ">\nReply-To: x@y.example\n"
+             "X-Original-From: <>\n",
+     .want_sender = "=", REWRITTEN},
+    {"a template that would make an encoded word", TEMPLATE("=?utf-8?q?x?="),
+     .header = "From: scan@inside.example\nReply-To: x@y.example\n",
+     .want = "From: =?utf-8?b?PT91dGYtOD9xP3g/PQ==?= <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: scan@inside.example\n",
+     REWRITTEN},
+
+    /* Whom answers can reach. */
+    {"reply_to = deliverable, and a noreply in a public domain",
+     .settings = "reply_to = \"deliverable\"",
+     .header = "From: NoReply@fabrikam.com\n",
+     .want = "From: " RELAY "\nX-Original-From: NoReply@fabrikam.com\n",
+     REWRITTEN},
+    {"reply_to = deliverable with a list, and it is listed",
+     .settings = "reply_to = \"deliverable\" deliverable = "
+                 "{\"@fabrikam.com\", \"scan@printers.local\"}",
+     .header = "From: A <Scan@Printers.LOCAL>, b@fabrikam.com, c@x.org\n",
+     .want = "From: A <" RELAY ">\n"
+             "X-Original-From: A <Scan@Printers.LOCAL>, b@fabrikam.com, "
+             "c@x.org\n"
+             "Reply-To: Scan@Printers.LOCAL,\n b@fabrikam.com\n",
+     REWRITTEN},
+    {"reply_to = deliverable with a list, and another mailbox has it",
+     .settings = "reply_to = \"deliverable\" deliverable = \"@x.org\"",
+     .sender = "<>", .header = "From: erp@contoso.com\n",
+     .want = "From: " RELAY "\nX-Original-From: erp@contoso.com\n"
+             "Reply-To: erp@contoso.com\n",
+     .want_sender = "=", REWRITTEN},
+    {"reply_to = deliverable with a list, and it is not listed",
+     .settings = "reply_to = \"deliverable\" deliverable = \"@x.org\"",
+     .header = "From: s@fabrikam.com\n",
+     .want = "From: " RELAY "\nX-Original-From: s@fabrikam.com\n", REWRITTEN},
+
     /* Sender and Resent-*. */
     {"a Sender that is the old From",
      .header = "Sender: s@inside.example\nFrom: s@inside.example\n",
@@ -337,6 +456,70 @@ static struct row rows[] = {
                "From: " RELAY "\nSender: evil@e.example\n",
      .want = "DKIM-Signature: h=from:to; b=x\nFrom: " RELAY "\n",
      .want_sender = "=", .action = REWRITE_KEPT},
+    {"dkim = keep", .settings = "dkim = \"keep\"",
+     .header = "DKIM-Signature: h=from; b=x\nARC-Seal: i=1\n"
+               "ARC-Message-Signature: i=1; h=from; b=y\n"
+               "From: s@inside.example\nReply-To: x@y.example\n",
+     .want = "DKIM-Signature: h=from; b=x\nARC-Seal: i=1\n"
+             "ARC-Message-Signature: i=1; h=from; b=y\n"
+             "From: " RELAY "\nReply-To: x@y.example\n"
+             "X-Original-From: s@inside.example\n",
+     REWRITTEN},
+    {"dkim = rename", .settings = "dkim = \"rename\"",
+     .header = "DKIM-Signature: a; h=from;\n\tb=x\n"
+               "DKIM-Signature: h=to; b=y\nDKIM-SIGNATURE:h=from:to; b=z\n"
+               "From: s@inside.example\nReply-To: x@y.example\n",
+     .want = "DKIM-Signature: h=to; b=y\n"
+             "From: " RELAY "\nReply-To: x@y.example\n"
+             "X-Original-From: s@inside.example\n"
+             "X-Original-DKIM-Signature: a; h=from;\n\tb=x\n"
+             "X-Original-DKIM-Signature:h=from:to; b=z\n",
+     REWRITTEN},
+    {"dkim = rename, and one that is no text", .settings = "dkim = \"rename\"",
+     .header = "DKIM-Signature: h=from; b=\001\nDKIM-Signature: h=from; b=y\n"
+               "From: s@inside.example\nReply-To: x@y.example\n",
+     .want = "From: " RELAY "\nReply-To: x@y.example\n"
+             "X-Original-From: s@inside.example\n"
+             "X-Original-DKIM-Signature: h=from; b=y\n",
+     REWRITTEN},
+    {"ARC sets go together",
+     .header = "ARC-Seal: i=2; cv=pass; b=x\n"
+               "ARC-Message-Signature: i=2; h=to:subject; b=x\n"
+               "ARC-Authentication-Results: i=2; x.example; spf=pass\n"
+               "ARC-Seal: i=1; cv=none; b=x\n"
+               "ARC-Message-Signature: i=1; h=from:to; b=x\n"
+               "ARC-Authentication-Results: i=1; y.example; spf=pass\n"
+               "From: s@inside.example\nReply-To: x@y.example\n",
+     .want = "From: " RELAY "\nReply-To: x@y.example\n"
+             "X-Original-From: s@inside.example\n",
+     REWRITTEN},
+    {"ARC sets that cover nothing of it stay",
+     .header = "ARC-Seal: i=1; cv=none; b=x\n"
+               "ARC-Message-Signature: i=1; h=to:subject; b=x\n"
+               "ARC-Authentication-Results: i=1; y.example; spf=pass\n"
+               "From: s@inside.example\nReply-To: x@y.example\n",
+     .want = "ARC-Seal: i=1; cv=none; b=x\n"
+             "ARC-Message-Signature: i=1; h=to:subject; b=x\n"
+             "ARC-Authentication-Results: i=1; y.example; spf=pass\n"
+             "From: " RELAY "\nReply-To: x@y.example\n"
+             "X-Original-From: s@inside.example\n",
+     REWRITTEN},
+    {"ARC sets of a message that stays",
+     KEPT("<" RELAY ">",
+          "ARC-Seal: i=1\nARC-Message-Signature: i=1; h=from; b=x\n"
+          "From: " RELAY "\n")},
+    {"ARC sets are renamed", .settings = "dkim = \"rename\"",
+     .header = "ARC-Seal: i=1; b=x\n"
+               "ARC-Message-Signature: i=1; h=from:to; b=x\n"
+               "ARC-Authentication-Results: i=1; y.example; spf=pass\n"
+               "From: s@inside.example\nReply-To: x@y.example\n",
+     .want = "From: " RELAY "\nReply-To: x@y.example\n"
+             "X-Original-From: s@inside.example\n"
+             "X-Original-ARC-Seal: i=1; b=x\n"
+             "X-Original-ARC-Message-Signature: i=1; h=from:to; b=x\n"
+             "X-Original-ARC-Authentication-Results: i=1; y.example; "
+             "spf=pass\n",
+     REWRITTEN},
 
     /* X-Original-From. */
     {"traces from outside",
@@ -379,6 +562,28 @@ static struct row rows[] = {
     {"null_sender = discard and a sender",
      .settings = "null_sender = \"discard\"",
      KEPT("<" RELAY ">", "From: " RELAY "\n")},
+
+/* Loops. */
+#define HOPS "Received: a\nReceived: b\nReceived: c\n"
+    {"as many hops as there may be", .settings = "hop_limit = 3",
+     KEPT("<" RELAY ">", HOPS "From: " RELAY "\n")},
+    {"a loop", .settings = "hop_limit = 2", .sender = "<" RELAY ">",
+     .header = HOPS "From: " RELAY "\n", .want_sender = "=",
+     .action = REWRITE_LOOPING},
+    {"a loop of what is not permitted", .settings = "hop_limit = 2",
+     .header = HOPS "From: s@inside.example\n", .want_sender = "=",
+     .action = REWRITE_LOOPING},
+    {"a loop of what is exempt",
+     .settings = "hop_limit = 2 exempt { recipient = \"@example.com\" }",
+     .header = HOPS "From: s@inside.example\n", .want_sender = "=",
+     .action = REWRITE_EXEMPT},
+    {"a bounce in a loop is not refused, and gets no sender",
+     .settings = "hop_limit = 2 null_sender = \"rewrite\"", .sender = "<>",
+     .header = HOPS "From: " RELAY "\n", .want_sender = "=",
+     .action = REWRITE_KEPT},
+    {"a notice of Postfix itself in a loop is not refused",
+     .settings = "hop_limit = 2", .sender = "double-bounce@gw.inside.example",
+     .header = HOPS "From: " RELAY "\n", .action = REWRITE_KEPT},
 
     /* Routes, exemptions, refusals. */
     {"a route by From",
