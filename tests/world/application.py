@@ -1,10 +1,12 @@
-"""One app registration: its secrets, its certificates, and what proves it.
+"""One app registration: its secrets, its certificates, whom it trusts, and
+what proves it.
 
 Client authentication is RFC 6749, section 2.3, and RFC 7523; the errors are
 those of Entra ID.
 """
 
 import dataclasses
+import re
 import threading
 import time
 
@@ -27,8 +29,23 @@ class Secret:
     is_expired: bool = False
 
 
+@dataclasses.dataclass
+class FederatedCredential:
+    """Another issuer, whose tokens for that subject prove the application."""
+
+    issuer: str
+    subject: str
+    public_key: object = dataclasses.field(repr=False)
+    audience: str = "api://AzureADTokenExchange"
+
+
 class Application:
-    """An app registration of one tenant. Thread-safe."""
+    """An app registration of one tenant. Thread-safe.
+
+    is_public      no secret is wanted from it, nor taken
+    redirect_uris  where a browser may be sent; of http://localhost any port
+    federated      FederatedCredentials
+    """
 
     def __init__(self, client_id, tenant, secrets=(), certificates=(),
                  roles=("SMTP.SendAsApp",)):
@@ -38,6 +55,9 @@ class Application:
         self.secrets = list(secrets)
         self.certificates = list(certificates)
         self.is_disabled = False
+        self.is_public = False
+        self.redirect_uris = ["http://localhost/"]
+        self.federated = []
         self._used_assertions = set()
         self._lock = threading.Lock()
 
@@ -53,6 +73,10 @@ class Application:
         """
         if self.is_disabled:
             raise EntraError(7000112, self.client_id)
+        if self.is_public:
+            if "client_assertion" in form or "client_secret" in form:
+                raise EntraError(700025)
+            return "public"
         if "client_assertion" in form:
             if form.get("client_assertion_type") != ASSERTION_TYPE:
                 raise EntraError(900144, detail="client_assertion_type")
@@ -69,11 +93,40 @@ class Application:
                 return secret.label
         raise EntraError(7000215, self.client_id)
 
+    def may_redirect_to(self, uri):
+        """Is that one of its redirect URIs? Of localhost any port is."""
+        plain = re.sub(r"\Ahttp://localhost:[0-9]{1,5}(?=/)",
+                       "http://localhost", uri)
+        return plain in self.redirect_uris
+
+    def _check_federated(self, assertion):
+        """RFC 7523 with a token of another issuer; any number of times."""
+        claims = jwt.decode(assertion, options={"verify_signature": False})
+        trusted = [item for item in self.federated
+                   if item.issuer == claims.get("iss")]
+        if not trusted:
+            raise EntraError(700211)
+        trusted = [item for item in trusted
+                   if item.subject == claims.get("sub")]
+        if not trusted:
+            raise EntraError(700213)
+        try:
+            jwt.decode(assertion, trusted[0].public_key, algorithms=["RS256"],
+                       audience=trusted[0].audience)
+        except jwt.InvalidAudienceError as error:
+            raise EntraError(700212) from error
+        except jwt.InvalidTokenError as error:
+            raise EntraError(700027, detail="bad signature") from error
+        return "federated:" + trusted[0].subject
+
     def _check_assertion(self, assertion, audiences):
         try:
             header = jwt.get_unverified_header(assertion)
         except jwt.InvalidTokenError as error:
             raise EntraError(700027, detail="malformed") from error
+        if self.federated and not any(
+                field in header for field in _THUMBPRINT_FIELD.values()):
+            return self._check_federated(assertion)
         certificate = self._find_certificate(header)
         try:
             claims = jwt.decode(

@@ -66,10 +66,55 @@ _ERRORS = {
     50076: (400, "interaction_required",
             "You must use multi-factor authentication to access the "
             "resource."),
+    700025: (401, "invalid_client",
+             "Client is public so neither 'client_assertion' nor "
+             "'client_secret' should be presented."),
+    50011: (400, "invalid_request",
+            "The redirect URI specified in the request does not match the "
+            "redirect URIs configured for the application '{client_id}'."),
+    9002325: (400, "invalid_request",
+              "Proof Key for Code Exchange is required for cross-origin "
+              "authorization code redemption."),
+    54005: (400, "invalid_grant",
+            "OAuth2 Authorization code was already redeemed, please retry with "
+            "a new valid code or use an existing refresh token."),
+    501481: (400, "invalid_grant",
+             "The Code_Verifier does not match the code_challenge supplied in "
+             "the authorization request."),
+    70016: (400, "authorization_pending",
+            "OAuth 2.0 device flow error. Authorization is pending. Continue "
+            "polling."),
+    70017: (400, "slow_down",
+            "The device polls too often. Poll at a longer interval."),
+    70018: (400, "bad_verification_code",
+            "Invalid verification code."),
+    70019: (400, "expired_token",
+            "Verification code expired."),
+    70020: (400, "authorization_declined",
+            "The end user denied the authorization request."),
+    700211: (401, "invalid_client",
+             "No matching federated identity record found for presented "
+             "assertion issuer."),
+    700213: (401, "invalid_client",
+             "No matching federated identity record found for presented "
+             "assertion subject."),
+    700212: (401, "invalid_client",
+             "No matching federated identity record found for presented "
+             "assertion audience."),
 }
 
 
-class EntraError(Exception):
+class Refusal(Exception):
+    """What a provider refuses a request with: `status`, and body()."""
+
+    status = 400
+
+    def body(self):
+        """The answer's body, JSON."""
+        raise NotImplementedError
+
+
+class EntraError(Refusal):
     """A refusal: HTTP status, AADSTS number and the JSON body."""
 
     def __init__(self, code, client_id="", detail=""):

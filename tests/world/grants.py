@@ -8,6 +8,7 @@ import dataclasses
 import uuid
 
 from .entra_error import EntraError
+from .sign_in import MAIL_SCOPE
 
 # Resources for which this tenant gives tokens, and the suffix that a scope of
 # an app-only request must have.
@@ -54,18 +55,55 @@ def refresh_token(endpoint, application, form):
     if token not in endpoint.refresh_tokens:
         raise EntraError(70008)
     endpoint.refresh_tokens.remove(token)
-    successor = f"0.refresh~{uuid.uuid4().hex}"
-    endpoint.refresh_tokens.add(successor)
+    account = endpoint.sign_in.accounts.pop(token, "")
+    return _delegated(endpoint, application, account)
+
+
+def authorization_code(endpoint, application, form):
+    """RFC 6749, section 4.1.3, with RFC 7636."""
+    grant = endpoint.sign_in.redeem_code(application, form)
+    return _signed_in(endpoint, application, grant)
+
+
+def device_code(endpoint, application, form):
+    """RFC 8628, section 3.4."""
+    grant = endpoint.sign_in.redeem_device_code(application, form)
+    return _signed_in(endpoint, application, grant)
+
+
+def _signed_in(endpoint, application, grant):
+    """The first tokens after a sign-in: what was asked for by scope."""
+    scopes = grant.scope.split()
+    terms = _delegated(endpoint, application, grant.account,
+                       "offline_access" in scopes)
+    terms.fields["scope"] = MAIL_SCOPE
+    if "openid" in scopes:
+        terms.fields["id_token"] = endpoint.issuer.id_token(
+            application.client_id, grant.account, grant.nonce)
+    return terms
+
+
+def _delegated(endpoint, application, account, is_offline=True):
+    """A token with which an application acts for who signed in, and the next
+    refresh token."""
+    fields = {}
+    if is_offline:
+        successor = f"0.refresh~{uuid.uuid4().hex}"
+        endpoint.refresh_tokens.add(successor)
+        endpoint.sign_in.accounts[successor] = account
+        fields["refresh_token"] = successor
     return TokenTerms({
         "aud": "https://outlook.office.com", "appid": application.client_id,
         "tid": application.tenant, "ver": "1.0", "scp": "SMTP.Send",
         "oid": "9d6f0000-0000-4000-8000-00000000c0c0",
         "sub": "9d6f0000-0000-4000-8000-00000000c0c0",
-        "roles": application.roles,
-    }, {"refresh_token": successor})
+        "upn": account, "roles": application.roles,
+    }, fields)
 
 
 GRANTS = {
+    "authorization_code": authorization_code,
     "client_credentials": client_credentials,
+    "urn:ietf:params:oauth:grant-type:device_code": device_code,
     "refresh_token": refresh_token,
 }

@@ -64,6 +64,16 @@ class Issuer:
             body["padding"] = "x" * (missing * 3 // 4)
         return self._sign(body)
 
+    def id_token(self, client_id, account, nonce=None, lifetime=3600):
+        """Who has signed in: OpenID Connect Core 1.0, section 2."""
+        now = int(time.time())
+        body = {"iss": self.name, "aud": client_id, "iat": now, "nbf": now,
+                "exp": now + lifetime, "sub": str(uuid.uuid4()),
+                "preferred_username": account, "ver": "2.0"}
+        if nonce is not None:
+            body["nonce"] = nonce
+        return self._sign(body)
+
     def verify(self, token, audiences):
         """The claims of a token that is good for one of `audiences`."""
         if fingerprint(token) in self._revoked:

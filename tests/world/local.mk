@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	%D%/exec_with_sockets.py \
 	%D%/fault.py \
 	%D%/foreign_server.py \
+	%D%/google.py \
 	%D%/grants.py \
 	%D%/hook.py \
 	%D%/https_server.py \
@@ -16,6 +17,7 @@ EXTRA_DIST += \
 	%D%/leaks.py \
 	%D%/listener.py \
 	%D%/log_file.py \
+	%D%/machine_identity.py \
 	%D%/milter.py \
 	%D%/notify.py \
 	%D%/plan.py \
@@ -24,11 +26,14 @@ EXTRA_DIST += \
 	%D%/postfix_config.py \
 	%D%/postfix_lines.py \
 	%D%/process.py \
+	%D%/proxy.py \
 	%D%/relay.py \
 	%D%/relay_conf.py \
 	%D%/sender_check.py \
+	%D%/sign_in.py \
 	%D%/smtp_service.py \
 	%D%/socketmap.py \
+	%D%/soft_token.py \
 	%D%/status_page.py \
 	%D%/submission_server.py \
 	%D%/token_endpoint.py \

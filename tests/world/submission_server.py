@@ -24,7 +24,8 @@ from .sender_check import Mailbox, SenderRefused, check
 from .smtp_service import SmtpProtocol, SmtpService
 from .wait import Journal
 
-AUDIENCES = ("https://outlook.office365.com", "https://outlook.office.com")
+AUDIENCES = ("https://outlook.office365.com", "https://outlook.office.com",
+             "https://mail.google.com/")
 ROLE = "SMTP.SendAsApp"
 MAX_CONNECTIONS = 3  # per mailbox
 
@@ -205,6 +206,9 @@ class SubmissionServer(SmtpService):
             return str(error), self._unsuccessful()
         if ROLE not in claims.get("roles", []):
             return "no role", self._unsuccessful()
+        # Google's are for one user each.
+        if claims.get("email", attempt.user).lower() != attempt.user.lower():
+            return "another user's token", self._unsuccessful()
         if claims["exp"] - time.time() < self.min_token_lifetime:
             return "expires soon", EXPIRES_SOON
         return "ok", "235 2.7.0 Authentication successful"

@@ -1,7 +1,7 @@
 """An identity provider's token endpoint over HTTPS.
 
 Answers at Entra's path for each tenant, /TENANT/oauth2/v2.0/token, and at
-/token as Google does. Keeps what it was asked in `requests`; can be told to
+/token as Google does; people sign in beside it (sign_in.py). Keeps what it was asked in `requests`; can be told to
 fail (fail(), delay, clock_skew, caching, refuse_connections()).
 """
 
@@ -12,15 +12,18 @@ import threading
 import time
 import urllib.parse
 
-from .entra_error import EntraError
+from .entra_error import EntraError, Refusal
 from .fault import wall_clock
+from .google import JWT_BEARER, jwt_bearer
 from .grants import GRANTS
 from .https_server import RESET, Answer, HttpsServer
 from .issuer import DEFAULT_SIZE, fingerprint
 from .plan import Plan
+from .sign_in import SignIn
 from .wait import Journal
 
-_ENTRA_PATH = re.compile(r"/([^/]+)/oauth2/v2\.0/token\Z")
+_ENTRA_PATH = re.compile(
+    r"/([^/]+)/oauth2/v2\.0/(token|authorize|devicecode)\Z")
 _GOOGLE_PATH = "/token"
 _NO_STORE = {"Content-Type": "application/json; charset=utf-8",
              "Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
@@ -74,6 +77,8 @@ class TokenEndpoint:
         self.caching = False
         self.tokens = []  # every token that was ever issued
         self.refresh_tokens = set()  # those that would be taken now
+        self.sign_in = SignIn()
+        self.service_accounts = {}  # Google's, by their addresses
         self._scheme = "http" if certificate is None else "https"
         self._applications = {}
         self._faults = Plan()
@@ -98,9 +103,9 @@ class TokenEndpoint:
         self._applications[application.client_id] = application
         return application
 
-    def url(self, tenant):
-        """Entra's v2.0 token URL of a tenant."""
-        return f"{self._base()}/{tenant}/oauth2/v2.0/token"
+    def url(self, tenant, name="token"):
+        """Entra's v2.0 URL of a tenant: token, authorize or devicecode."""
+        return f"{self._base()}/{tenant}/oauth2/v2.0/{name}"
 
     @property
     def google_url(self):
@@ -169,7 +174,7 @@ class TokenEndpoint:
                 return Answer(fault.status, fault.headers(now), fault.body)
         try:
             return self._token_answer(request, entry)
-        except EntraError as refusal:
+        except Refusal as refusal:
             return self._refuse(refusal, entry)
 
     def _refuse(self, refusal, entry):
@@ -179,13 +184,23 @@ class TokenEndpoint:
     def _token_answer(self, request, entry):
         path = urllib.parse.urlsplit(request.path).path
         entra = _ENTRA_PATH.match(path)
-        if request.method != "POST" or (entra is None and
-                                        path != _GOOGLE_PATH):
+        name = "token" if path == _GOOGLE_PATH else entra and entra.group(2)
+        if name is None or \
+                request.method != ("GET" if name == "authorize" else "POST"):
             entry.outcome = "not-found"
             return Answer(404, {"Content-Type": "text/plain"}, b"not found\n")
-        form = entry.form = _parse_form(request)
-        application = self._find_application(form, entra, entry)
+        form = entry.form = _parse_query(request) if name == "authorize" \
+            else _parse_form(request)
         entry.grant = form.get("grant_type", "")
+        if entry.grant == JWT_BEARER and path == _GOOGLE_PATH:
+            account, terms = jwt_bearer(self, form, self._audiences(path))
+            entry.client_id = account.address
+            return self._issue(account.address, terms, entry)
+        application = self._find_application(form, entra, entry)
+        if name == "authorize":
+            return self._authorize(application, form, entry)
+        if name == "devicecode":
+            return self._give_device_code(application, form, entry)
         if not entry.grant:
             raise EntraError(900144, detail="grant_type")
         if entry.grant not in GRANTS:
@@ -193,7 +208,20 @@ class TokenEndpoint:
         entry.credential = application.authenticate(
             form, self._audiences(path))
         terms = GRANTS[entry.grant](self, application, form)
-        return self._issue(application, terms, entry)
+        return self._issue(application.client_id, terms, entry)
+
+    def _authorize(self, application, form, entry):
+        """The browser is sent back at once, by who is in front of it."""
+        location = self.sign_in.authorize(application, form)
+        entry.outcome = "redirected"
+        return Answer(302, {"Location": location, "Cache-Control": "no-store"},
+                      b"")
+
+    def _give_device_code(self, application, form, entry):
+        fields = self.sign_in.give_device_code(
+            application, form, self._base() + "/devicelogin")
+        entry.outcome = "device-code"
+        return Answer(200, dict(_NO_STORE), json.dumps(fields).encode("ascii"))
 
     def _audiences(self, path):
         """This endpoint's URL by each of its names."""
@@ -215,8 +243,8 @@ class TokenEndpoint:
             raise EntraError(700016, entry.client_id)
         return application
 
-    def _issue(self, application, terms, entry):
-        token, expires_at = self._cached_or_new(application, terms)
+    def _issue(self, client_id, terms, entry):
+        token, expires_at = self._cached_or_new(client_id, terms)
         entry.fingerprint = fingerprint(token)
         entry.outcome = "issued"
         expires_in = max(1, int(expires_at - time.time() + 0.5))
@@ -228,8 +256,8 @@ class TokenEndpoint:
         return Answer(200, dict(_NO_STORE),
                       json.dumps(fields).encode("ascii"))
 
-    def _cached_or_new(self, application, terms):
-        key = (application.client_id, terms.claims["aud"],
+    def _cached_or_new(self, client_id, terms):
+        key = (client_id, terms.claims["aud"],
                terms.claims["sub"])
         now = time.time()
         if self.caching:
@@ -249,9 +277,21 @@ def _parse_form(request):
     if kind != "application/x-www-form-urlencoded":
         raise EntraError(900144, detail="grant_type")
     try:
+        return _parse_pairs(request.body.decode("ascii"))
+    except ValueError as error:
+        raise EntraError(900144, detail="grant_type") from error
+
+
+def _parse_query(request):
+    """The same of a URL's query."""
+    return _parse_pairs(urllib.parse.urlsplit(request.path).query)
+
+
+def _parse_pairs(text):
+    try:
         pairs = urllib.parse.parse_qsl(
-            request.body.decode("ascii"), keep_blank_values=True,
-            strict_parsing=True, errors="strict")
+            text, keep_blank_values=True, strict_parsing=True,
+            errors="strict")
     except ValueError as error:
         raise EntraError(900144, detail="grant_type") from error
     form = dict(pairs)
