@@ -106,7 +106,14 @@ sbin_PROGRAMS += %D%/xoauth2-tokend
 
 bin_PROGRAMS += %D%/xoauth2ctl
 %C%_xoauth2ctl_SOURCES = %D%/xoauth2ctl.c \
-	%D%/ctl_format.c %D%/ctl_format.h
+	%D%/ctl.c %D%/ctl.h \
+	%D%/ctl_audit.c \
+	%D%/ctl_client.c %D%/ctl_client.h \
+	%D%/ctl_format.c %D%/ctl_format.h \
+	%D%/ctl_login.c \
+	%D%/ctl_secret_file.c %D%/ctl_secret_file.h \
+	%D%/ctl_status.c \
+	%D%/ctl_token.c
 %C%_xoauth2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 %C%_xoauth2ctl_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
 %C%_xoauth2ctl_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
