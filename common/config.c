@@ -21,6 +21,7 @@
 
 #include "common/config_credential.h"
 #include "common/config_link.h"
+#include "common/config_rotation.h"
 #include "common/config_scan.h"
 #include "common/config_section.h"
 #include "common/config_value.h"
@@ -75,6 +76,7 @@ WORD_CHECK(grant)
 WORD_CHECK(assertion)
 WORD_CHECK(not_permitted)
 WORD_CHECK(reply_to)
+WORD_CHECK(rotate)
 WORD_CHECK(null_sender)
 WORD_CHECK(name_template_for)
 WORD_CHECK(dkim)
@@ -179,6 +181,37 @@ check_identity(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
     return keep_text(cfg, opt, &reason, value, result);
 }
 
+static int
+check_span(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    struct err reason = {ERR_NONE, ""};
+    int64_t span;
+
+    if (config_rotation_span(value, &span, &reason) < 0)
+        return config_section_fail_option(cfg, opt->name, &reason);
+    return keep_text(cfg, opt, &reason, value, result);
+}
+
+static int
+check_key_id(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    struct err reason = {ERR_NONE, ""};
+
+    if (config_rotation_id(value, &reason) < 0)
+        return config_section_fail_option(cfg, opt->name, &reason);
+    return keep_text(cfg, opt, &reason, value, result);
+}
+
+static int
+check_graph_url(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    struct err reason = {ERR_NONE, ""};
+
+    if (config_rotation_url(value, &reason) < 0)
+        return config_section_fail_option(cfg, opt->name, &reason);
+    return keep_text(cfg, opt, &reason, value, result);
+}
+
 /* ---- credential ---- */
 
 static cfg_opt_t credential_options[] = {
@@ -204,6 +237,14 @@ static cfg_opt_t credential_options[] = {
     CFG_STR_CB("ca_file", NULL, CFGF_NONE, check_path),
     CFG_STR_CB("proxy", NULL, CFGF_NONE, check_proxy),
     CFG_STR_LIST_CB("servers", NULL, CFGF_NONE, check_server),
+    CFG_STR_CB("rotate", "none", CFGF_NONE, check_rotate),
+    CFG_STR_CB("rotate_every", "30d", CFGF_NONE, check_span),
+    CFG_STR_CB("rotate_settle", "2m", CFGF_NONE, check_span),
+    CFG_STR_CB("rotate_grace", "2d", CFGF_NONE, check_span),
+    CFG_STR_CB("rotate_lifetime", "90d", CFGF_NONE, check_span),
+    CFG_STR_CB("rotate_object_id", NULL, CFGF_NONE, check_key_id),
+    CFG_STR_LIST_CB("rotate_remove", NULL, CFGF_NONE, check_key_id),
+    CFG_STR_CB("graph_url", NULL, CFGF_NONE, check_graph_url),
     CFG_END(),
 };
 
@@ -316,6 +357,34 @@ take_texts(cfg_t *section, struct config_credential *credential)
 }
 
 static int
+take_rotation(cfg_t *section, struct config_rotation *rotation)
+{
+    const struct {
+        const char *name;
+        int64_t *out;
+    } spans[] = {
+        {"rotate_every", &rotation->every_s},
+        {"rotate_settle", &rotation->settle_s},
+        {"rotate_grace", &rotation->grace_s},
+        {"rotate_lifetime", &rotation->lifetime_s},
+    };
+    struct err reason = {ERR_NONE, ""};
+
+    rotation->kind = (enum config_rotate)config_section_word(
+        section, "rotate", config_words_rotate);
+    for (size_t i = 0; i < ARRAY_LEN(spans); i++)
+        if (config_rotation_span(cfg_getstr(section, spans[i].name),
+                                 spans[i].out, &reason) < 0)
+            return config_section_fail(section, reason.text);
+    if (config_section_text(section, "rotate_object_id", &rotation->object_id) <
+            0 ||
+        config_section_text(section, "graph_url", &rotation->graph_url) < 0)
+        return -1;
+    return config_section_list(section, "rotate_remove", &rotation->remove,
+                               &rotation->remove_count);
+}
+
+static int
 end_credential(cfg_t *cfg, cfg_opt_t *opt)
 {
     struct config_loader *loader = config_loader_of(cfg);
@@ -345,6 +414,7 @@ end_credential(cfg_t *cfg, cfg_opt_t *opt)
         take_identity(section, credential) < 0 ||
         take_client_secrets(section, credential) < 0 ||
         take_servers(section, credential) < 0 ||
+        take_rotation(section, &credential->rotation) < 0 ||
         check_credential(section, credential) < 0)
         return -1;
     return cfg_free_value(opt);

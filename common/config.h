@@ -65,6 +65,24 @@ enum config_identity {
     CONFIG_IDENTITY_MSI_RES_ID,
 };
 
+/* Does the credential renew itself, and where? */
+enum config_rotate {
+    CONFIG_ROTATE_NONE,
+    CONFIG_ROTATE_GRAPH, /* at Microsoft Graph */
+};
+
+struct config_rotation {
+    enum config_rotate kind;
+    int64_t every_s;    /* from one rotation to the next */
+    int64_t settle_s;   /* that the new one must work before it is used */
+    int64_t grace_s;    /* until the old one is removed */
+    int64_t lifetime_s; /* that the new one is made for */
+    char *object_id;    /* of the app registration; NULL: by client_id */
+    char **remove;      /* key ids that may be removed, not made by us */
+    size_t remove_count;
+    char *graph_url; /* NULL: the provider's */
+};
+
 enum config_assertion {
     CONFIG_ASSERTION_PS256, /* header x5t#S256 */
     CONFIG_ASSERTION_RS256, /* header x5t */
@@ -103,6 +121,7 @@ struct config_credential {
     char *proxy;
     char **servers; /* names that it may log in to, beside `relay` sections */
     size_t server_count; /* 0: the preset's */
+    struct config_rotation rotation;
 };
 
 struct config_mailbox {

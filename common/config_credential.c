@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <strings.h>
 
+#include "common/config_rotation.h"
 #include "common/config_value.h"
 #include "common/util.h"
 
@@ -249,7 +250,8 @@ config_credential_check(const struct config_credential *credential,
         check_uses(credential, err) < 0 || check_client(credential, err) < 0 ||
         check_tenant(credential, err) < 0 ||
         check_endpoints(credential, err) < 0 ||
-        check_certificate(credential, err) < 0)
+        check_certificate(credential, err) < 0 ||
+        config_rotation_check(credential, err) < 0)
         return -1;
     return 0;
 }

@@ -44,6 +44,9 @@ clear_credential(struct config_credential *credential)
     free(credential->ca_file);
     free(credential->proxy);
     free_list(credential->servers, credential->server_count);
+    free(credential->rotation.object_id);
+    free(credential->rotation.graph_url);
+    free_list(credential->rotation.remove, credential->rotation.remove_count);
 }
 
 static void

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/config_rotation.h"
 #include "common/config_value.h"
 
 /* A string as it stands in the file. */
@@ -106,6 +107,33 @@ print_identity(struct buf *out, const struct config_credential *credential)
 }
 
 static void
+print_span(struct buf *out, const char *name, int64_t span_s)
+{
+    buf_append_str(out, "    ");
+    buf_append_str(out, name);
+    buf_append_str(out, " = \"");
+    config_rotation_print_span(span_s, out);
+    buf_append_str(out, "\"\n");
+}
+
+static void
+print_rotation(struct buf *out, const struct config_rotation *rotation)
+{
+    print_text(
+        out, "rotate",
+        config_value_word_name(config_words_rotate, (int)rotation->kind));
+    if (rotation->kind == CONFIG_ROTATE_NONE)
+        return;
+    print_span(out, "rotate_every", rotation->every_s);
+    print_span(out, "rotate_settle", rotation->settle_s);
+    print_span(out, "rotate_grace", rotation->grace_s);
+    print_span(out, "rotate_lifetime", rotation->lifetime_s);
+    print_text(out, "rotate_object_id", rotation->object_id);
+    print_list(out, "rotate_remove", rotation->remove, rotation->remove_count);
+    print_text(out, "graph_url", rotation->graph_url);
+}
+
+static void
 print_credential(struct buf *out, const struct config_credential *credential)
 {
     begin_section(out, "credential", credential->name);
@@ -146,6 +174,7 @@ print_credential(struct buf *out, const struct config_credential *credential)
     print_text(out, "ca_file", credential->ca_file);
     print_text(out, "proxy", credential->proxy);
     print_list(out, "servers", credential->servers, credential->server_count);
+    print_rotation(out, &credential->rotation);
     buf_append_str(out, "}\n");
 }
 

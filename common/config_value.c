@@ -59,6 +59,12 @@ const struct config_word config_words_not_permitted[] = {
     {NULL, 0},
 };
 
+const struct config_word config_words_rotate[] = {
+    {"none", CONFIG_ROTATE_NONE},
+    {"graph", CONFIG_ROTATE_GRAPH},
+    {NULL, 0},
+};
+
 const struct config_word config_words_reply_to[] = {
     {"always", CONFIG_REPLY_TO_ALWAYS},
     {"deliverable", CONFIG_REPLY_TO_DELIVERABLE},

@@ -25,6 +25,7 @@ extern const struct config_word config_words_provider[];
 extern const struct config_word config_words_grant[];
 extern const struct config_word config_words_assertion[];
 extern const struct config_word config_words_not_permitted[];
+extern const struct config_word config_words_rotate[];
 extern const struct config_word config_words_reply_to[];
 extern const struct config_word config_words_null_sender[];
 extern const struct config_word config_words_name_template_for[];

@@ -39,6 +39,7 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 	%D%/config_free.c \
 	%D%/config_link.c %D%/config_link.h \
 	%D%/config_print.c \
+	%D%/config_rotation.c %D%/config_rotation.h \
 	%D%/config_scan.c %D%/config_scan.h \
 	%D%/config_secrets.c \
 	%D%/config_section.c %D%/config_section.h \

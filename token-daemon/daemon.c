@@ -271,6 +271,19 @@ loaded_clear(struct loaded *loaded)
     config_unref(&loaded->config);
 }
 
+/* What relay.conf may say that nothing here does yet: never accepted mutely. */
+static int
+refuse_reserved(const struct config *config, struct err *err)
+{
+    for (size_t i = 0; i < config->credential_count; i++)
+        if (config->credentials[i].rotation.kind != CONFIG_ROTATE_NONE)
+            return err_set(err, ERR_CONFIG,
+                           "credential \"%s\": rotate: this version renews "
+                           "nothing by itself; take the option out",
+                           config->credentials[i].name);
+    return 0;
+}
+
 /* Read, check, and build the policy. */
 static int
 load(const char *path, struct loaded *out, struct err *err)
@@ -279,7 +292,8 @@ load(const char *path, struct loaded *out, struct err *err)
 
     if (loaded.config == NULL)
         return -1;
-    if (config_check_secrets(loaded.config, err) == 0)
+    if (refuse_reserved(loaded.config, err) == 0 &&
+        config_check_secrets(loaded.config, err) == 0)
         loaded.policy = sendas_new(loaded.config, err);
     if (loaded.policy == NULL) {
         loaded_clear(&loaded);

@@ -73,6 +73,7 @@ static struct row rows[] = {
              "    grant = \"client_credentials\"\n"
              "    client_secret = {\"file:/x\"}\n"
              "    assertion_algorithm = \"PS256\"\n"
+             "    rotate = \"none\"\n"
              "}\n"},
     {.name = "everything of a credential",
      .text =
@@ -96,6 +97,7 @@ static struct row rows[] = {
              "    ca_file = \"/ca\"\n"
              "    proxy = \"http://p:3128\"\n"
              "    servers = {\"smtp.example.com\", \"b\"}\n"
+             "    rotate = \"none\"\n"
              "}\n"},
     {.name = "client_id is missing",
      .text = WITH("tenant = \"t\" " SECRET),
@@ -128,6 +130,79 @@ static struct row rows[] = {
      .text = WITH("tenant = \"consumers\" client_id = \"i\" "
                   "grant = \"device_code\""),
      .want = "    grant = \"device_code\"\n"},
+    /* ---- credentials that renew themselves ---- */
+    {.name = "nothing renews itself unless it is told",
+     .text = WITH(GOOD SECRET),
+     .want = "    rotate = \"none\"\n"},
+    {.name = "the times of a rotation have defaults",
+     .text = WITH(GOOD SECRET " rotate = \"graph\""),
+     .want = "    rotate = \"graph\"\n    rotate_every = \"30d\"\n"
+             "    rotate_settle = \"2m\"\n    rotate_grace = \"2d\"\n"
+             "    rotate_lifetime = \"90d\"\n"},
+    {.name = "a span is printed in the largest unit that says it whole",
+     .text = WITH(GOOD SECRET " rotate = \"graph\" rotate_grace = \"90m\" "
+                              "rotate_settle = \"3600s\""),
+     .want = "    rotate_settle = \"1h\"\n    rotate_grace = \"90m\"\n"},
+    {.name = "a span without unit",
+     .text = WITH(GOOD SECRET " rotate_every = \"30\""),
+     .line = 4,
+     .want = "rotate_every must be a span of time"},
+    {.name = "a span of nothing",
+     .text = WITH(GOOD SECRET " rotate_every = \"0d\""),
+     .line = 4,
+     .want = "rotate_every must be a span of time"},
+    {.name = "a span that is too long",
+     .text = WITH(GOOD SECRET " rotate_lifetime = \"999999999d\""),
+     .line = 4,
+     .want = "of at most 3650d"},
+    {.name = "a certificate's registration, and what may be removed",
+     .text =
+         WITH(GOOD "certificate = \"file:/c\" private_key = \"file:/k\""
+                   " rotate = \"graph\" rotate_object_id = "
+                   "\"00001111-aaaa-2222-bbbb-3333cccc4444\" rotate_remove = "
+                   "{\"aaaa1111-aaaa-2222-bbbb-3333cccc4444\"}"),
+     .want = "    rotate_remove = {\"aaaa1111-aaaa-2222-bbbb-3333cccc4444\"}"},
+    {.name = "an object's id that is none",
+     .text = WITH(GOOD SECRET " rotate = \"graph\" rotate_object_id = "
+                              "\"00001111-aaaa-2222-bbbb-3333cccc444g\""),
+     .line = 4,
+     .want = "rotate_object_id must be an id such as"},
+    {.name = "a Graph with a query",
+     .text = WITH(GOOD SECRET " rotate = \"graph\" "
+                              "graph_url = \"https://g/?x\""),
+     .line = 4,
+     .want = "graph_url must be a URL without query"},
+    {.name = "options of a rotation that there is not",
+     .text = WITH(GOOD SECRET " graph_url = \"https://g\""),
+     .line = 5,
+     .want = "graph_url means nothing without rotate = \"graph\""},
+    {.name = "Google's secrets are not renewed at Microsoft",
+     .text = WITH("provider = \"google\" client_id = \"i\" " SECRET
+                  " rotate = \"graph\""),
+     .line = 5,
+     .want = "rotate = \"graph\" is for the microsoft providers"},
+    {.name = "a public client has nothing to renew",
+     .text = WITH(GOOD "grant = \"device_code\" rotate = \"graph\""),
+     .line = 5,
+     .want = "rotate = \"graph\" is for grant \"client_credentials\""},
+    {.name = "no key is made in a token",
+     .text = WITH(GOOD "certificate = \"file:/c\" private_key = "
+                       "\"pkcs11:token=t\" rotate = \"graph\""),
+     .line = 5,
+     .want = "can not make a key in a token"},
+    {.name = "a custom provider's Graph must be named",
+     .text = WITH("provider = \"custom\" client_id = \"i\" token_url = "
+                  "\"https://h/t\" " SECRET " rotate = \"graph\""),
+     .line = 5,
+     .want = "graph_url is missing"},
+    {.name = "rotations that would overlap",
+     .text = WITH(GOOD SECRET " rotate = \"graph\" rotate_every = \"2d\""),
+     .line = 5,
+     .want = "rotate_settle and rotate_grace together must be shorter"},
+    {.name = "what would expire while it is used",
+     .text = WITH(GOOD SECRET " rotate = \"graph\" rotate_every = \"89d\""),
+     .line = 5,
+     .want = "rotate_lifetime must be at least"},
     /* ---- which option goes with which grant ---- */
     {.name = "a public client, for people who sign in",
      .text = WITH(GOOD "grant = \"authorization_code\" redirect_port = 8400"),
