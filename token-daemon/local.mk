@@ -21,6 +21,8 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/grant_refresh_token.c \
 	%D%/grant_service_account.c \
 	%D%/grant_workload_identity.c \
+	%D%/graph_record.c %D%/graph_record.h \
+	%D%/graph_rotation.c %D%/graph_rotation.h \
 	%D%/hardening.c %D%/hardening.h \
 	%D%/http.c %D%/http.h \
 	%D%/id_token.c %D%/id_token.h \
