@@ -26,10 +26,12 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/hardening.c %D%/hardening.h \
 	%D%/http.c %D%/http.h \
 	%D%/id_token.c %D%/id_token.h \
+	%D%/key_maker.c %D%/key_maker.h \
 	%D%/key_pkcs11.c %D%/key_pkcs11.h \
 	%D%/login_flow.c %D%/login_flow.h \
 	%D%/machine_identity.c %D%/machine_identity.h \
 	%D%/oauth_response.c %D%/oauth_response.h \
+	%D%/own_certificate.c %D%/own_certificate.h \
 	%D%/pkce.c %D%/pkce.h \
 	%D%/problem.c %D%/problem.h \
 	%D%/proof.c %D%/proof.h \

@@ -76,6 +76,7 @@ TOKEND_TESTS = \
 	%D%/test_http \
 	%D%/test_id_token \
 	%D%/test_login_flow \
+	%D%/test_key_maker \
 	%D%/test_lookup_key \
 	%D%/test_lookup_server \
 	%D%/test_lookups \
@@ -156,6 +157,8 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 	%D%/scripted_server.c %D%/scripted_server.h
 %C%_test_login_flow_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_login_flow_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_key_maker_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_key_maker_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_lookup_key_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_lookup_server_SOURCES = %D%/test_lookup_server.c $(FAKE_ENV) \
 	%D%/scratch.c %D%/scratch.h %D%/wire_client.c %D%/wire_client.h
