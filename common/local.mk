@@ -30,6 +30,19 @@ else
 endif
 EXTRA_DIST += %D%/service_systemd.c %D%/service_none.c
 
+# What goes on, for who looks on. Who links it adds libconfig.la and
+# libcommon.la after it.
+noinst_LTLIBRARIES += %D%/libstatus.la
+%C%_libstatus_la_SOURCES = \
+	%D%/exposition.c %D%/exposition.h \
+	%D%/histogram.c %D%/histogram.h \
+	%D%/html.c %D%/html.h \
+	%D%/status_listener.c %D%/status_listener.h \
+	%D%/status_page.c %D%/status_page.h \
+	%D%/unix_listener.c %D%/unix_listener.h
+%C%_libstatus_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
+%C%_libstatus_la_LIBADD = $(EVENT_LIBS)
+
 noinst_LTLIBRARIES += %D%/libconfig.la
 %C%_libconfig_la_CFLAGS = $(AM_CFLAGS) $(CONFUSE_CFLAGS)
 %C%_libconfig_la_LIBADD = %D%/libcommon.la $(CONFUSE_LIBS)

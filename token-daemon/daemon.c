@@ -24,6 +24,8 @@
 #include "common/log.h"
 #include "common/sendas.h"
 #include "common/service.h"
+#include "common/status_listener.h"
+#include "common/unix_listener.h"
 #include "common/util.h"
 #include "token-daemon/acquire.h"
 #include "token-daemon/control.h"
@@ -37,8 +39,6 @@
 #include "token-daemon/refresher.h"
 #include "token-daemon/signer.h"
 #include "token-daemon/state.h"
-#include "token-daemon/tcp_listener.h"
-#include "token-daemon/unix_listener.h"
 
 #define LISTENERS_MAX     16
 #define LOOKUP_MODE       0666 /* peer credentials decide */
@@ -67,10 +67,9 @@ struct daemon {
     struct lookup_server *lookup_server;
     struct control *control;
     struct control_server *control_server;
-    /* Those of lookups, then control's and that of the status page. */
-    struct unix_listener listeners[LISTENERS_MAX + 2];
+    struct unix_listener listeners[LISTENERS_MAX + 1]; /* the last: control's */
     size_t listener_count;
-    int page_fd; /* the status page's TCP socket; -1: none */
+    struct status_listener page_listener;
     struct event *signals[4];
     struct event *watchdog;
 };
@@ -636,28 +635,20 @@ open_page(struct daemon *daemon, struct unix_listener_inherited *inherited,
           struct err *err)
 {
     const char *metrics = daemon->in_force.config->tokend.metrics;
-    struct unix_listener *listener;
     char line[512];
 
     if (metrics == NULL)
         return 0;
-    if (strncmp(metrics, "unix:", 5) != 0) {
-        daemon->page_fd = tcp_listener_open(metrics, inherited, err);
-        if (daemon->page_fd < 0)
-            return -1;
-        return observer_serve(daemon->observer, daemon->page_fd, err);
-    }
-    install_line(metrics + 5, line, sizeof(line));
-    listener = open_listener(
-        daemon,
-        &(struct unix_listener_wish){.path = metrics + 5,
-                                     .mode = CONTROL_SERVER_MODE,
-                                     .group = CONTROL_SERVER_GROUP,
-                                     .install_line = line},
-        inherited, err);
-    if (listener == NULL)
+    install_line(strchr(metrics, ':') + 1, line, sizeof(line));
+    if (status_listener_open(
+            &daemon->page_listener,
+            &(struct unix_listener_wish){.path = metrics,
+                                         .mode = CONTROL_SERVER_MODE,
+                                         .group = CONTROL_SERVER_GROUP,
+                                         .install_line = line},
+            inherited, err) < 0)
         return -1;
-    return observer_serve(daemon->observer, listener->fd, err);
+    return observer_serve(daemon->observer, daemon->page_listener.fd, err);
 }
 
 static int
@@ -738,7 +729,7 @@ daemon_new(const char *config_path, struct err *err)
         err_set(err, ERR_SYSTEM, "out of memory");
         return NULL;
     }
-    daemon->page_fd = -1;
+    daemon->page_listener.fd = -1;
     daemon->config_path = strdup(config_path);
     if (daemon->config_path == NULL) {
         err_set(err, ERR_SYSTEM, "out of memory");
@@ -771,8 +762,7 @@ daemon_free(struct daemon **daemon)
     refresher_free(&d->refresher);
     state_free(&d->state);
     observer_free(&d->observer);
-    if (d->page_fd >= 0)
-        (void)close(d->page_fd);
+    status_listener_close(&d->page_listener);
     signer_free(&d->signer);
     discovery_free(&d->discovery);
     http_free(&d->http);

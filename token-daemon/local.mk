@@ -46,7 +46,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	$(CURL_CFLAGS) $(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS) \
 	$(SQLITE_CFLAGS)
 %C%_libtokend_la_LIBADD = \
-	$(CURL_LIBS) $(CRYPTO_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) \
+	common/libstatus.la $(CURL_LIBS) $(CRYPTO_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS) \
 	$(SQLITE_LIBS) -lpthread
 
 # What outlives a restart.
@@ -86,8 +86,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/refusals.c %D%/refusals.h \
 	%D%/repeats.c %D%/repeats.h \
 	%D%/suspects.c %D%/suspects.h \
-	%D%/token.c %D%/token.h \
-	%D%/unix_listener.c %D%/unix_listener.h
+	%D%/token.c %D%/token.h
 
 # What is counted, and who is told.
 %C%_libtokend_la_SOURCES += \
@@ -97,8 +96,6 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/metrics.c %D%/metrics.h \
 	%D%/observer.c %D%/observer.h \
 	%D%/status_html.c %D%/status_html.h \
-	%D%/status_page.c %D%/status_page.h \
-	%D%/tcp_listener.c %D%/tcp_listener.h \
 	%D%/troubles.c %D%/troubles.h
 
 sbin_PROGRAMS += %D%/xoauth2-tokend

@@ -1,7 +1,5 @@
 /*
  * metrics - what is counted, and how Prometheus reads it.
- *
- * The format: https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 #include <config.h>
 
@@ -11,6 +9,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "common/exposition.h"
+#include "common/histogram.h"
 #include "common/strmap.h"
 #include "common/util.h"
 
@@ -18,14 +18,11 @@
 #define STATUSES (SOCKETMAP_PERM + 1)
 
 /* How long tokens were waited for; the last bucket is the patience of a
- * lookup. What takes longer is in +Inf only. */
-static const struct {
-    int64_t limit_ms;
-    const char *limit; /* s */
-} buckets[] = {
-    {1, "0.001"},  {5, "0.005"},  {10, "0.01"},  {50, "0.05"},
-    {100, "0.1"},  {250, "0.25"}, {500, "0.5"},  {1000, "1"},
-    {2500, "2.5"}, {5000, "5"},   {10000, "10"}, {15000, "15"},
+ * lookup. */
+static const struct histogram_limit wait_limits[] = {
+    {1000, "0.001"},  {5000, "0.005"},  {10000, "0.01"},  {50000, "0.05"},
+    {100000, "0.1"},  {250000, "0.25"}, {500000, "0.5"},  {1000000, "1"},
+    {2500000, "2.5"}, {5000000, "5"},   {10000000, "10"}, {15000000, "15"},
 };
 
 /* What is counted of one credential. */
@@ -42,8 +39,7 @@ struct metrics {
     struct counters_list credentials;
     struct strmap *by_name;
     uint64_t lookups[LOOKUPS][STATUSES];
-    uint64_t waits[ARRAY_LEN(buckets) + 1]; /* not summed up; last: +Inf */
-    uint64_t wait_sum_ms;
+    struct histogram waits;
     uint64_t reloads[2]; /* failed, done */
     bool has_reload_failed;
 };
@@ -69,6 +65,7 @@ metrics_new(void)
     if (metrics == NULL)
         return NULL;
     SLIST_INIT(&metrics->credentials);
+    histogram_init(&metrics->waits, wait_limits, ARRAY_LEN(wait_limits));
     metrics->by_name = strmap_new();
     if (metrics->by_name == NULL)
         metrics_free(&metrics);
@@ -157,14 +154,7 @@ metrics_lookup(struct metrics *metrics, enum metrics_lookup name,
 void
 metrics_token_wait(struct metrics *metrics, int64_t waited_ms)
 {
-    size_t i = 0;
-
-    if (waited_ms < 0)
-        waited_ms = 0;
-    while (i < ARRAY_LEN(buckets) && waited_ms > buckets[i].limit_ms)
-        i++;
-    metrics->waits[i]++;
-    metrics->wait_sum_ms += (uint64_t)waited_ms;
+    histogram_add(&metrics->waits, waited_ms * 1000);
 }
 
 void
@@ -242,93 +232,6 @@ metrics_is_healthy(const struct metrics_gauges *gauges, struct buf *out)
 
 /* ---- The text ------------------------------------------------------------ */
 
-/* A label's name with its value, or NULL for none. */
-struct label {
-    const char *name;
-    const char *value;
-};
-
-static void
-head(struct buf *out, const char *name, const char *type, const char *help)
-{
-    buf_append_str(out, "# HELP ");
-    buf_append_str(out, name);
-    buf_append_char(out, ' ');
-    buf_append_str(out, help); /* ours: no line feed, no backslash */
-    buf_append_str(out, "\n# TYPE ");
-    buf_append_str(out, name);
-    buf_append_char(out, ' ');
-    buf_append_str(out, type);
-    buf_append_char(out, '\n');
-}
-
-static void
-append_label_value(struct buf *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text == '\n') {
-            buf_append_str(out, "\\n");
-            continue;
-        }
-        if (*text == '\\' || *text == '"')
-            buf_append_char(out, '\\');
-        buf_append_char(out, *text);
-    }
-}
-
-/* Everything of a sample's line but its value and its end. */
-static void
-begin_sample(struct buf *out, const char *name, struct label a, struct label b)
-{
-    const struct label labels[] = {a, b};
-    char open = '{';
-
-    buf_append_str(out, name);
-    for (size_t i = 0; i < ARRAY_LEN(labels); i++) {
-        if (labels[i].name == NULL)
-            continue;
-        buf_append_char(out, open);
-        open = ',';
-        buf_append_str(out, labels[i].name);
-        buf_append_str(out, "=\"");
-        append_label_value(out, labels[i].value);
-        buf_append_char(out, '"');
-    }
-    buf_append_str(out, open == ',' ? "} " : " ");
-}
-
-static void
-sample(struct buf *out, const char *name, struct label a, struct label b,
-       int64_t value)
-{
-    begin_sample(out, name, a, b);
-    buf_append_int(out, value);
-    buf_append_char(out, '\n');
-}
-
-/* A metric that has one sample without labels. */
-static void
-single(struct buf *out, const char *name, const char *type, const char *help,
-       int64_t value)
-{
-    static const struct label none = {NULL, NULL};
-
-    head(out, name, type, help);
-    sample(out, name, none, none, value);
-}
-
-static struct label
-by(const char *name, const char *value)
-{
-    return (struct label){name, value};
-}
-
-static struct label
-by_nothing(void)
-{
-    return (struct label){NULL, NULL};
-}
-
 /* ---- ... of what happened ---- */
 
 static void
@@ -337,16 +240,18 @@ render_requests(const struct metrics *metrics, struct buf *out)
     static const char name[] = "xoauth2_token_requests_total";
     const struct counters *counters;
 
-    head(out, name, "counter",
-         "Token requests by credential and outcome: ok, or the word that the "
-         "log and the lookups give as the reason.");
+    exposition_head(
+        out, name, EXPOSITION_COUNTER,
+        "Token requests by credential and outcome: ok, or the word that the "
+        "log and the lookups give as the reason.");
     SLIST_FOREACH(counters, &metrics->credentials, link)
     {
         for (int i = 0; i < PROBLEM_COUNT; i++)
             if (i == PROBLEM_NONE || counters->requests[i] > 0)
-                sample(out, name, by("credential", counters->name),
-                       by("outcome", problem_word((enum problem)i)),
-                       (int64_t)counters->requests[i]);
+                exposition_sample(
+                    out, name, exposition_by("credential", counters->name),
+                    exposition_by("outcome", problem_word((enum problem)i)),
+                    (int64_t)counters->requests[i]);
     }
 }
 
@@ -357,14 +262,17 @@ render_rotations(const struct metrics *metrics, struct buf *out)
     static const char *const outcomes[] = {"failed", "done"};
     const struct counters *counters;
 
-    head(out, name, "counter",
-         "Rotations of a secret, certificate or key by credential and "
-         "outcome.");
+    exposition_head(
+        out, name, EXPOSITION_COUNTER,
+        "Rotations of a secret, certificate or key by credential and "
+        "outcome.");
     SLIST_FOREACH(counters, &metrics->credentials, link)
     {
         for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
-            sample(out, name, by("credential", counters->name),
-                   by("outcome", outcomes[i]), (int64_t)counters->rotations[i]);
+            exposition_sample(out, name,
+                              exposition_by("credential", counters->name),
+                              exposition_by("outcome", outcomes[i]),
+                              (int64_t)counters->rotations[i]);
     }
 }
 
@@ -387,42 +295,26 @@ render_lookups(const struct metrics *metrics, struct buf *out)
         [SOCKETMAP_PERM] = "perm",
     };
 
-    head(out, name, "counter",
-         "Lookups of mail servers by name and status of the answer.");
+    exposition_head(
+        out, name, EXPOSITION_COUNTER,
+        "Lookups of mail servers by name and status of the answer.");
     for (size_t i = 0; i < LOOKUPS; i++)
         for (size_t j = 0; j < STATUSES; j++)
             if (j == SOCKETMAP_OK || metrics->lookups[i][j] > 0)
-                sample(out, name, by("name", names[i]),
-                       by("status", statuses[j]),
-                       (int64_t)metrics->lookups[i][j]);
+                exposition_sample(out, name, exposition_by("name", names[i]),
+                                  exposition_by("status", statuses[j]),
+                                  (int64_t)metrics->lookups[i][j]);
 }
 
 static void
 render_waits(const struct metrics *metrics, struct buf *out)
 {
     static const char name[] = "xoauth2_token_lookup_seconds";
-    uint64_t sum = metrics->wait_sum_ms;
-    int64_t count = 0;
 
-    head(out, name, "histogram",
-         "Time until a token lookup was answered; nearly all wait for "
-         "nothing.");
-    for (size_t i = 0; i <= ARRAY_LEN(buckets); i++) {
-        const char *limit = i < ARRAY_LEN(buckets) ? buckets[i].limit : "+Inf";
-
-        count += (int64_t)metrics->waits[i];
-        sample(out, "xoauth2_token_lookup_seconds_bucket", by("le", limit),
-               by_nothing(), count);
-    }
-    begin_sample(out, "xoauth2_token_lookup_seconds_sum", by_nothing(),
-                 by_nothing());
-    buf_append_int(out, (int64_t)(sum / 1000));
-    buf_append_char(out, '.');
-    for (uint64_t digit = 100; digit > 0; digit /= 10)
-        buf_append_int(out, (int64_t)(sum / digit % 10));
-    buf_append_char(out, '\n');
-    sample(out, "xoauth2_token_lookup_seconds_count", by_nothing(),
-           by_nothing(), count);
+    exposition_head(out, name, EXPOSITION_HISTOGRAM,
+                    "Time until a token lookup was answered; nearly all wait "
+                    "for nothing.");
+    exposition_histogram(out, name, EXPOSITION_BY_NOTHING, &metrics->waits);
 }
 
 static void
@@ -430,16 +322,17 @@ render_reloads(const struct metrics *metrics, struct buf *out)
 {
     static const char name[] = "xoauth2_config_reloads_total";
 
-    head(out, name, "counter",
-         "Times that the configuration was read again, by outcome.");
-    sample(out, name, by("outcome", "failed"), by_nothing(),
-           (int64_t)metrics->reloads[0]);
-    sample(out, name, by("outcome", "done"), by_nothing(),
-           (int64_t)metrics->reloads[1]);
-    single(out, "xoauth2_config_last_reload_successful", "gauge",
-           "Whether the configuration in force is the one in the file, as far "
-           "as the daemon was told to read it.",
-           !metrics->has_reload_failed);
+    exposition_head(out, name, EXPOSITION_COUNTER,
+                    "Times that the configuration was read again, by outcome.");
+    exposition_sample(out, name, exposition_by("outcome", "failed"),
+                      EXPOSITION_BY_NOTHING, (int64_t)metrics->reloads[0]);
+    exposition_sample(out, name, exposition_by("outcome", "done"),
+                      EXPOSITION_BY_NOTHING, (int64_t)metrics->reloads[1]);
+    exposition_single(
+        out, "xoauth2_config_last_reload_successful", EXPOSITION_GAUGE,
+        "Whether the configuration in force is the one in the file, as far "
+        "as the daemon was told to read it.",
+        !metrics->has_reload_failed);
 }
 
 /* ---- ... of credentials ---- */
@@ -453,11 +346,13 @@ each(const struct metrics_gauges *gauges, const char *name, const char *help,
 {
     int64_t value = 0;
 
-    head(out, name, "gauge", help);
+    exposition_head(out, name, EXPOSITION_GAUGE, help);
     for (size_t i = 0; i < gauges->credential_count; i++)
         if (get(&gauges->credentials[i], &value))
-            sample(out, name, by("credential", gauges->credentials[i].name),
-                   by_nothing(), value);
+            exposition_sample(
+                out, name,
+                exposition_by("credential", gauges->credentials[i].name),
+                EXPOSITION_BY_NOTHING, value);
 }
 
 static bool
@@ -528,21 +423,24 @@ render_failing(const struct metrics_gauges *gauges, struct buf *out)
 {
     static const char name[] = "xoauth2_tokens_failing";
 
-    head(out, name, "gauge",
-         "Tokens whose last request failed, by the reason; those that still "
-         "live are served all the same.");
+    exposition_head(
+        out, name, EXPOSITION_GAUGE,
+        "Tokens whose last request failed, by the reason; those that still "
+        "live are served all the same.");
     for (size_t i = 0; i < gauges->credential_count; i++) {
         const struct metrics_credential *credential = &gauges->credentials[i];
 
         for (int j = PROBLEM_NONE + 1; j < PROBLEM_COUNT; j++)
             if (credential->failing[j] > 0)
-                sample(out, name, by("credential", credential->name),
-                       by("reason", problem_word((enum problem)j)),
-                       (int64_t)credential->failing[j]);
+                exposition_sample(
+                    out, name, exposition_by("credential", credential->name),
+                    exposition_by("reason", problem_word((enum problem)j)),
+                    (int64_t)credential->failing[j]);
         if (credential->failing_otherwise > 0)
-            sample(out, name, by("credential", credential->name),
-                   by("reason", "other"),
-                   (int64_t)credential->failing_otherwise);
+            exposition_sample(out, name,
+                              exposition_by("credential", credential->name),
+                              exposition_by("reason", "other"),
+                              (int64_t)credential->failing_otherwise);
     }
 }
 
@@ -581,19 +479,24 @@ render_mailboxes(const struct metrics_gauges *gauges, struct buf *out)
     static const char name[] = "xoauth2_mailboxes";
     static const char denied[] = "xoauth2_mailbox_denied";
 
-    head(out, name, "gauge",
-         "Mailboxes by state: ok; refused: waits for another token; denied: "
-         "the server refuses the newest token, too.");
-    sample(out, name, by("state", "ok"), by_nothing(),
-           (int64_t)gauges->mailboxes_ok);
-    sample(out, name, by("state", "refused"), by_nothing(),
-           (int64_t)gauges->mailboxes_refused);
-    sample(out, name, by("state", "denied"), by_nothing(),
-           (int64_t)gauges->mailboxes_denied);
-    head(out, denied, "gauge",
-         "1 for each mailbox that is denied; the first hundred are named.");
+    exposition_head(
+        out, name, EXPOSITION_GAUGE,
+        "Mailboxes by state: ok; refused: waits for another token; denied: "
+        "the server refuses the newest token, too.");
+    exposition_sample(out, name, exposition_by("state", "ok"),
+                      EXPOSITION_BY_NOTHING, (int64_t)gauges->mailboxes_ok);
+    exposition_sample(out, name, exposition_by("state", "refused"),
+                      EXPOSITION_BY_NOTHING,
+                      (int64_t)gauges->mailboxes_refused);
+    exposition_sample(out, name, exposition_by("state", "denied"),
+                      EXPOSITION_BY_NOTHING, (int64_t)gauges->mailboxes_denied);
+    exposition_head(
+        out, denied, EXPOSITION_GAUGE,
+        "1 for each mailbox that is denied; the first hundred are named.");
     for (size_t i = 0; i < gauges->denied_count && i < METRICS_DENIED_MAX; i++)
-        sample(out, denied, by("mailbox", gauges->denied[i]), by_nothing(), 1);
+        exposition_sample(out, denied,
+                          exposition_by("mailbox", gauges->denied[i]),
+                          EXPOSITION_BY_NOTHING, 1);
 }
 
 static void
@@ -601,18 +504,19 @@ render_state(const struct metrics_gauges *gauges, struct buf *out)
 {
     if (!gauges->has_state)
         return;
-    single(out, "xoauth2_state_writable", "gauge",
-           "Whether the file with what outlives a restart can be written.",
-           gauges->is_state_writable);
-    single(out, "xoauth2_state_queued", "gauge",
-           "Records that are not on the disk yet.",
-           (int64_t)gauges->state_queued);
-    single(out, "xoauth2_state_commits_total", "counter",
-           "Transactions that are on the disk.",
-           (int64_t)gauges->state_commits);
-    single(out, "xoauth2_state_failures", "gauge",
-           "Failed attempts to write since the last that succeeded.",
-           (int64_t)gauges->state_failures);
+    exposition_single(
+        out, "xoauth2_state_writable", EXPOSITION_GAUGE,
+        "Whether the file with what outlives a restart can be written.",
+        gauges->is_state_writable);
+    exposition_single(out, "xoauth2_state_queued", EXPOSITION_GAUGE,
+                      "Records that are not on the disk yet.",
+                      (int64_t)gauges->state_queued);
+    exposition_single(out, "xoauth2_state_commits_total", EXPOSITION_COUNTER,
+                      "Transactions that are on the disk.",
+                      (int64_t)gauges->state_commits);
+    exposition_single(out, "xoauth2_state_failures", EXPOSITION_GAUGE,
+                      "Failed attempts to write since the last that succeeded.",
+                      (int64_t)gauges->state_failures);
 }
 
 static void
@@ -620,39 +524,45 @@ render_hook(const struct metrics_gauges *gauges, struct buf *out)
 {
     static const char name[] = "xoauth2_events_total";
 
-    head(out, name, "counter",
-         "Events for the on_event command by outcome; dropped: too many were "
-         "waiting for it.");
-    sample(out, name, by("outcome", "done"), by_nothing(),
-           (int64_t)gauges->hook_done);
-    sample(out, name, by("outcome", "failed"), by_nothing(),
-           (int64_t)gauges->hook_failed);
-    sample(out, name, by("outcome", "killed"), by_nothing(),
-           (int64_t)gauges->hook_killed);
-    sample(out, name, by("outcome", "dropped"), by_nothing(),
-           (int64_t)gauges->hook_dropped);
+    exposition_head(
+        out, name, EXPOSITION_COUNTER,
+        "Events for the on_event command by outcome; dropped: too many were "
+        "waiting for it.");
+    exposition_sample(out, name, exposition_by("outcome", "done"),
+                      EXPOSITION_BY_NOTHING, (int64_t)gauges->hook_done);
+    exposition_sample(out, name, exposition_by("outcome", "failed"),
+                      EXPOSITION_BY_NOTHING, (int64_t)gauges->hook_failed);
+    exposition_sample(out, name, exposition_by("outcome", "killed"),
+                      EXPOSITION_BY_NOTHING, (int64_t)gauges->hook_killed);
+    exposition_sample(out, name, exposition_by("outcome", "dropped"),
+                      EXPOSITION_BY_NOTHING, (int64_t)gauges->hook_dropped);
 }
 
 static void
 render_daemon(const struct metrics_gauges *gauges, struct buf *out)
 {
-    head(out, "xoauth2_build_info", "gauge", "1, with the version.");
-    sample(out, "xoauth2_build_info", by("version", PACKAGE_VERSION),
-           by_nothing(), 1);
-    single(out, "process_start_time_seconds", "gauge",
-           "When the daemon started, in seconds since 1970.",
-           gauges->started_wall);
-    single(out, "xoauth2_clients", "gauge",
-           "Connections of mail servers that are open.",
-           (int64_t)gauges->clients);
-    single(out, "xoauth2_waiters", "gauge",
-           "Lookups that wait for a token just now.", (int64_t)gauges->waiters);
-    single(out, "xoauth2_refusals_total", "counter",
-           "Reports that a server refused a token.", (int64_t)gauges->refusals);
-    single(out, "xoauth2_deferred_statuses_total", "counter",
-           "Permanent refusals that were made temporary, so that the message "
-           "waits.",
-           (int64_t)gauges->deferred);
+    exposition_head(out, "xoauth2_build_info", EXPOSITION_GAUGE,
+                    "1, with the version.");
+    exposition_sample(out, "xoauth2_build_info",
+                      exposition_by("version", PACKAGE_VERSION),
+                      EXPOSITION_BY_NOTHING, 1);
+    exposition_single(out, "process_start_time_seconds", EXPOSITION_GAUGE,
+                      "When the daemon started, in seconds since 1970.",
+                      gauges->started_wall);
+    exposition_single(out, "xoauth2_clients", EXPOSITION_GAUGE,
+                      "Connections of mail servers that are open.",
+                      (int64_t)gauges->clients);
+    exposition_single(out, "xoauth2_waiters", EXPOSITION_GAUGE,
+                      "Lookups that wait for a token just now.",
+                      (int64_t)gauges->waiters);
+    exposition_single(out, "xoauth2_refusals_total", EXPOSITION_COUNTER,
+                      "Reports that a server refused a token.",
+                      (int64_t)gauges->refusals);
+    exposition_single(
+        out, "xoauth2_deferred_statuses_total", EXPOSITION_COUNTER,
+        "Permanent refusals that were made temporary, so that the message "
+        "waits.",
+        (int64_t)gauges->deferred);
 }
 
 void

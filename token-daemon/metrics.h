@@ -3,8 +3,7 @@
  *
  * Pure: knows nothing of HTTP or clocks. What happens is counted here, one
  * increment each; what is at the moment (tokens, clients, ...) is gathered by
- * the caller when somebody asks. Rendered in the text exposition format,
- * version 0.0.4.
+ * the caller when somebody asks. Rendered as exposition.h has it.
  *
  * Bounded: labels are credentials that are configured, fixed words, and at most
  * METRICS_DENIED_MAX mailboxes; never a sender. Never a secret.
@@ -22,9 +21,8 @@
 #include "common/socketmap.h"
 #include "token-daemon/problem.h"
 
-#define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
-#define METRICS_DENIED_MAX   100                /* mailboxes that are named */
-#define METRICS_SIZE_MAX     ((size_t)64 << 20) /* bytes of an exposition */
+#define METRICS_DENIED_MAX 100                /* mailboxes that are named */
+#define METRICS_SIZE_MAX   ((size_t)64 << 20) /* bytes of an exposition */
 
 struct metrics;
 

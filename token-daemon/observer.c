@@ -9,10 +9,13 @@
 
 #include <jansson.h>
 
+#include "common/exposition.h"
 #include "common/log.h"
+#include "common/status_page.h"
+#include "common/util.h"
 #include "token-daemon/events.h"
 #include "token-daemon/hook.h"
-#include "token-daemon/status_page.h"
+#include "token-daemon/status_html.h"
 
 #define HOST_MAX      256
 #define STATE_LOOK_MS 5000
@@ -172,7 +175,7 @@ gather(const struct observer *observer, struct gathering *gathering)
 
 /* ---- What the page shows ------------------------------------------------- */
 
-static void
+static bool
 show_metrics(struct buf *out, void *arg)
 {
     const struct observer *observer = arg;
@@ -183,6 +186,7 @@ show_metrics(struct buf *out, void *arg)
     else
         metrics_render(observer->metrics, &gathering.gauges, out);
     gather_clear(&gathering);
+    return true;
 }
 
 static bool
@@ -215,23 +219,56 @@ on_status(const char *line, bool is_last, void *arg)
 
 /* What xoauth2ctl would get; `status` is answered at once. */
 static void
-show_status(struct buf *out, void *arg)
+append_status(const struct observer *observer, struct buf *out)
 {
     static const char request[] = "{\"version\":1,\"verb\":\"status\"}";
-    const struct observer *observer = arg;
 
     _Static_assert(CONTROL_VERSION == 1, "the request has the version");
     (void)control_ask(observer->control, &(struct control_peer){0}, request,
                       sizeof(request) - 1, on_status, out);
 }
 
+static bool
+show_status(struct buf *out, void *arg)
+{
+    append_status(arg, out);
+    buf_append_char(out, '\n');
+    return true;
+}
+
 static int64_t
-show_wall(void *arg)
+own_wall(void *arg)
 {
     const struct observer *observer = arg;
 
     return observer->env.wall(observer->env.arg);
 }
+
+/* The status as a page for a person. */
+static bool
+show_page(struct buf *out, void *arg)
+{
+    struct buf status;
+    json_t *root;
+
+    buf_init(&status, STATUS_PAGE_SIZE_MAX);
+    append_status(arg, &status);
+    root = json_loadb(buf_str(&status), status.len, 0, NULL);
+    if (root == NULL)
+        out->failed = true;
+    else
+        status_html_render(json_object_get(root, "result"), own_wall(arg), out);
+    json_decref(root);
+    buf_clear(&status);
+    return true;
+}
+
+static const struct status_page_route routes[] = {
+    {"/", STATUS_PAGE_HTML, show_page},
+    {"/status.json", STATUS_PAGE_JSON, show_status},
+    {"/metrics", EXPOSITION_CONTENT_TYPE, show_metrics},
+    {"/healthz", STATUS_PAGE_TEXT, show_health},
+};
 
 /* ---- Looking now and then ------------------------------------------------ */
 
@@ -371,7 +408,7 @@ observer_new(const struct observer_env *env)
     observer->hook = hook_new(env->base, HOOK_LIMIT_MS);
     observer->events =
         events_new(&(struct events_env){.boot_ms = own_boot_ms,
-                                        .wall = show_wall,
+                                        .wall = own_wall,
                                         .timer_new = own_timer_new,
                                         .timer_set = env->timer_set,
                                         .timer_free = env->timer_free,
@@ -432,15 +469,14 @@ observer_configure(struct observer *observer, const struct config *config,
 int
 observer_serve(struct observer *observer, int fd, struct err *err)
 {
-    observer->page = status_page_new(observer->env.base, fd,
-                                     &(struct status_page_env){
-                                         .metrics = show_metrics,
-                                         .health = show_health,
-                                         .status = show_status,
-                                         .wall = show_wall,
+    observer->page = status_page_new(observer->env.base,
+                                     &(struct status_page_settings){
+                                         .fd = fd,
+                                         .routes = routes,
+                                         .route_count = ARRAY_LEN(routes),
                                          .arg = observer,
-                                     },
-                                     STATUS_PAGE_LIFE_MS);
+                                         .life_ms = STATUS_PAGE_LIFE_MS,
+                                     });
     if (observer->page == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
     return 0;

@@ -12,29 +12,12 @@
 
 #include <jansson.h>
 
+#include "common/html.h"
 #include "common/strmap.h"
 #include "common/util.h"
 #include "token-daemon/ctl_format.h"
 
 #define DAY_S ((int64_t)24 * 60 * 60)
-
-static const char head[] =
-    "<!DOCTYPE html>\n"
-    "<html lang=\"en\">\n"
-    "<head>\n"
-    "<meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width\">\n"
-    "<meta http-equiv=\"refresh\" content=\"30\">\n"
-    "<style>\n"
-    "body { font: 15px/1.5 sans-serif; margin: 2em; "
-    "background: #fff }\n"
-    "table { border-collapse: collapse; margin: 1em 0 2em }\n"
-    "th, td { text-align: left; vertical-align: top; "
-    "padding: .3em 1em .3em 0; border-bottom: 1px solid #ddd }\n"
-    ".number { text-align: right }\n"
-    ".bad { background: #fdd; font-weight: bold }\n"
-    ".hint { display: block; opacity: .7 }\n"
-    "</style>\n";
 
 /* A credential's or a mailbox's token, by name. */
 struct tokens {
@@ -43,46 +26,12 @@ struct tokens {
     size_t count;
 };
 
-void
-status_html_escape(const char *text, struct buf *out)
-{
-    for (; *text != '\0'; text++) {
-        switch (*text) {
-        case '&':
-            buf_append_str(out, "&amp;");
-            break;
-        case '<':
-            buf_append_str(out, "&lt;");
-            break;
-        case '>':
-            buf_append_str(out, "&gt;");
-            break;
-        case '"':
-            buf_append_str(out, "&quot;");
-            break;
-        case '\'':
-            buf_append_str(out, "&#39;");
-            break;
-        default:
-            buf_append_char(out, *text);
-        }
-    }
-}
-
 static const char *
 text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
 
     return text != NULL ? text : "-";
-}
-
-static void
-cell(struct buf *out, const char *text)
-{
-    buf_append_str(out, "<td>");
-    status_html_escape(text, out);
-    buf_append_str(out, "</td>");
 }
 
 static void
@@ -102,7 +51,7 @@ days_cell(struct buf *out, const json_t *ends, int64_t wall)
     int64_t days;
 
     if (!json_is_integer(ends)) {
-        cell(out, "-");
+        html_cell("-", out);
         return;
     }
     days = ((int64_t)json_integer_value(ends) - wall) / DAY_S;
@@ -116,7 +65,7 @@ static void
 state_cell(struct buf *out, const char *state, bool is_good)
 {
     buf_append_str(out, is_good ? "<td>" : "<td class=\"bad\">");
-    status_html_escape(state, out);
+    html_escape(state, out);
     buf_append_str(out, "</td>");
 }
 
@@ -127,16 +76,16 @@ error_cell(struct buf *out, const json_t *error)
     const char *hint = json_string_value(json_object_get(error, "hint"));
 
     if (!json_is_object(error)) {
-        cell(out, "-");
+        html_cell("-", out);
         return;
     }
     buf_append_str(out, "<td>");
-    status_html_escape(text_of(error, "reason"), out);
+    html_escape(text_of(error, "reason"), out);
     buf_append_str(out, ": ");
-    status_html_escape(text_of(error, "text"), out);
+    html_escape(text_of(error, "text"), out);
     if (hint != NULL) {
         buf_append_str(out, "<span class=\"hint\">");
-        status_html_escape(hint, out);
+        html_escape(hint, out);
         buf_append_str(out, "</span>");
     }
     buf_append_str(out, "</td>");
@@ -228,11 +177,11 @@ append_row(const json_t *mailbox, const json_t *token, int64_t wall,
     bool has_token = json_is_true(json_object_get(token, "has_token"));
 
     buf_append_str(out, "<tr>");
-    cell(out, text_of(mailbox, "address"));
-    cell(out, text_of(mailbox, "credential"));
+    html_cell(text_of(mailbox, "address"), out);
+    html_cell(text_of(mailbox, "credential"), out);
     state_cell(out, is_ok && !has_token ? "no token" : state,
                is_ok && has_token);
-    cell(out, text_of(token, "state"));
+    html_cell(text_of(token, "state"), out);
     span_cell(out, json_object_get(token, "token_left_s"));
     days_cell(out, json_object_get(token, "certificate_not_after"), wall);
     error_cell(out, json_object_get(token, "error"));
@@ -264,25 +213,14 @@ append_rows(const json_t *mailboxes, const struct tokens *tokens,
 }
 
 static void
-append_time(struct buf *out, int64_t wall)
+format_time(int64_t wall, char *out, size_t size)
 {
     time_t when = (time_t)wall;
     struct tm tm;
-    char text[32] = "-";
 
+    (void)snprintf(out, size, "-");
     if (gmtime_r(&when, &tm) != NULL)
-        (void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm);
-    buf_append_str(out, text);
-}
-
-static void
-append_summary(size_t bad, size_t count, struct buf *out)
-{
-    buf_append_int(out, (int64_t)(count - bad));
-    buf_append_str(out, " of ");
-    buf_append_int(out, (int64_t)count);
-    buf_append_str(out,
-                   count == 1 ? " mailbox is well" : " mailboxes are well");
+        (void)strftime(out, size, "%Y-%m-%d %H:%M:%S UTC", &tm);
 }
 
 static void
@@ -299,9 +237,9 @@ append_daemon(const json_t *daemon, int64_t wall, struct buf *out)
     const json_t *started = json_object_get(daemon, "started");
 
     buf_append_str(out, "<p>xoauth2-tokend ");
-    status_html_escape(text_of(daemon, "version"), out);
+    html_escape(text_of(daemon, "version"), out);
     buf_append_str(out, ", ");
-    status_html_escape(text_of(daemon, "config"), out);
+    html_escape(text_of(daemon, "config"), out);
     if (json_is_integer(started)) {
         buf_append_str(out, ", up for ");
         ctl_format_span(wall - json_integer_value(started), out);
@@ -328,6 +266,8 @@ status_html_render(const json_t *result, int64_t wall, struct buf *out)
     size_t room = STATUS_HTML_ROWS_MAX;
     struct tokens tokens;
     struct buf rows;
+    char title[80];
+    char when[32];
     size_t bad;
 
     tokens_read(&tokens, json_object_get(result, "credentials"));
@@ -335,12 +275,9 @@ status_html_render(const json_t *result, int64_t wall, struct buf *out)
     bad = append_rows(mailboxes, &tokens, false, wall, &room, &rows);
     (void)append_rows(mailboxes, &tokens, true, wall, &room, &rows);
 
-    buf_append_str(out, head);
-    buf_append_str(out, "<title>");
-    append_summary(bad, count, out);
-    buf_append_str(out, "</title>\n</head>\n<body>\n<h1>");
-    append_summary(bad, count, out);
-    buf_append_str(out, "</h1>\n");
+    (void)snprintf(title, sizeof(title), "%zu of %zu %s well", count - bad,
+                   count, count == 1 ? "mailbox is" : "mailboxes are");
+    html_begin(title, out);
     buf_append_str(out, columns);
     buf_append_str(out, buf_str(&rows));
     buf_append_str(out, "</table>\n");
@@ -348,13 +285,8 @@ status_html_render(const json_t *result, int64_t wall, struct buf *out)
         buf_append_str(out, "<p>There are more; <code>xoauth2ctl status</code> "
                             "lists all of them.</p>\n");
     append_daemon(json_object_get(result, "daemon"), wall, out);
-    buf_append_str(out, "<p>");
-    append_time(out, wall);
-    buf_append_str(out, ", anew every 30 seconds. "
-                        "<a href=\"/status.json\">status.json</a> "
-                        "<a href=\"/metrics\">metrics</a> "
-                        "<a href=\"/healthz\">healthz</a></p>\n"
-                        "</body>\n</html>\n");
+    format_time(wall, when, sizeof(when));
+    html_end(when, out);
     if (buf_failed(&rows))
         out->failed = true;
     buf_clear(&rows);

@@ -24,7 +24,4 @@ struct json_t; /* of jansson */
 void status_html_render(const struct json_t *result, int64_t wall,
                         struct buf *out);
 
-/* Append `text` for use between tags and in quoted attributes. */
-void status_html_escape(const char *text, struct buf *out);
-
 #endif

@@ -239,7 +239,6 @@ OBSERVE_TESTS = \
 	%D%/test_hook \
 	%D%/test_metrics \
 	%D%/test_status_html \
-	%D%/test_status_page \
 	%D%/test_troubles
 
 check_PROGRAMS += $(OBSERVE_TESTS)
@@ -257,12 +256,28 @@ check_PROGRAMS += $(OBSERVE_TESTS)
 %C%_test_metrics_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_status_html_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_status_html_LDADD = $(TOKEND_TEST_LIBS)
-%C%_test_status_page_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
-%C%_test_status_page_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_troubles_LDADD = $(TOKEND_TEST_LIBS)
 endif
 
+# What is shown to who looks on.
 if NEED_CONFIG
+STATUS_TESTS = \
+	%D%/test_exposition \
+	%D%/test_html \
+	%D%/test_status_listener \
+	%D%/test_status_page
+
+check_PROGRAMS += $(STATUS_TESTS)
+STATUS_TEST_LIBS = common/libstatus.la common/libconfig.la \
+	common/libcommon.la $(EVENT_LIBS) $(CMOCKA_LIBS)
+%C%_test_exposition_LDADD = $(STATUS_TEST_LIBS)
+%C%_test_html_LDADD = $(STATUS_TEST_LIBS)
+%C%_test_status_listener_SOURCES = %D%/test_status_listener.c \
+	%D%/scratch.c %D%/scratch.h
+%C%_test_status_listener_LDADD = $(STATUS_TEST_LIBS)
+%C%_test_status_page_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+%C%_test_status_page_LDADD = $(STATUS_TEST_LIBS)
+
 CONFIG_TESTS = \
 	%D%/test_config \
 	%D%/test_config_alloc \

@@ -158,7 +158,7 @@ waits_fall_into_buckets_that_add_up(void **state)
         "xoauth2_token_lookup_seconds_bucket{le=\"15\"} 7",
         "xoauth2_token_lookup_seconds_bucket{le=\"+Inf\"} 8",
         "xoauth2_token_lookup_seconds_count 8",
-        "xoauth2_token_lookup_seconds_sum 30.205",
+        "xoauth2_token_lookup_seconds_sum 30.205000",
     };
     struct metrics *metrics = new_metrics();
     struct metrics_gauges gauges = {0};

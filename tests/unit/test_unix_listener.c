@@ -20,10 +20,10 @@
 
 #include <cmocka.h>
 
+#include "common/unix_listener.h"
 #include "common/util.h"
 #include "tests/unit/fake_env.h"
 #include "tests/unit/scratch.h"
-#include "token-daemon/unix_listener.h"
 
 #define INSTALL "install -d -o xoauth2 somewhere"
 #define FIRST   100 /* descriptors that a test passes on begin here */

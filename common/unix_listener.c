@@ -1,7 +1,7 @@
 /*
  * unix_listener - listening Unix sockets: inherited ones, or our own.
  */
-#include "token-daemon/unix_listener.h"
+#include "common/unix_listener.h"
 
 #include <errno.h>
 #include <fcntl.h>

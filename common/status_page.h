@@ -1,22 +1,24 @@
 /*
  * status_page - what goes on, read-only, over HTTP on this machine.
  *
+ * The daemons serve these paths:
+ *
  *     /             a page for a person
- *     /status.json  what `xoauth2ctl --json status` prints, in one line
+ *     /status.json  the same for programs
  *     /metrics      for Prometheus
  *     /healthz      200 or 503, and one line
  *
  * GET and HEAD only; no request has a body. Headers, connections and their
  * lives are bounded. Over TCP, requests for any name but this machine's own
  * loopback names are refused, so that no page in a browser can read it by a
- * name of its own that leads here. Knows nothing of what it shows.
+ * name of its own that leads here. Knows nothing of what it shows. Everything
+ * happens in the thread that runs the event loop.
  */
-#ifndef TOKEN_DAEMON_STATUS_PAGE_H
-#define TOKEN_DAEMON_STATUS_PAGE_H
+#ifndef COMMON_STATUS_PAGE_H
+#define COMMON_STATUS_PAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "common/buf.h"
 
@@ -26,28 +28,31 @@
 #define STATUS_PAGE_LIFE_MS         60000              /* of a connection */
 #define STATUS_PAGE_SIZE_MAX        ((size_t)64 << 20) /* bytes of an answer */
 
+#define STATUS_PAGE_HTML "text/html; charset=utf-8"
+#define STATUS_PAGE_JSON "application/json"
+#define STATUS_PAGE_TEXT "text/plain; charset=utf-8"
+
 struct event_base;
 struct status_page;
 
-struct status_page_env {
-    /* Append the exposition of metrics. */
-    void (*metrics)(struct buf *out, void *arg);
-    /* Append one line. Is all well? */
-    bool (*health)(struct buf *out, void *arg);
-    /* Append the control answer to `status`, one JSON object. */
-    void (*status)(struct buf *out, void *arg);
-    int64_t (*wall)(void *arg); /* s since 1970 */
-    void *arg;
+struct status_page_route {
+    const char *path; /* "/metrics" */
+    const char *type; /* its Content-Type */
+    /* Append the body. True: status 200; false: 503, as all is not well. */
+    bool (*write)(struct buf *out, void *arg);
 };
 
-/*
- * Serve the listening, non-blocking socket `fd` (borrowed: for the page's
- * life, as is `base`). `life_ms`: after so long a connection is closed. Owned;
- * NULL when out of memory.
- */
-struct status_page *status_page_new(struct event_base *base, int fd,
-                                    const struct status_page_env *env,
-                                    int life_ms)
+struct status_page_settings {
+    int fd; /* a listening, non-blocking socket; borrowed: for its life */
+    const struct status_page_route *routes; /* the same */
+    size_t route_count;
+    void *arg;   /* of write() */
+    int life_ms; /* after so long a connection is closed */
+};
+
+/* Serve; `base` is borrowed for its life. Owned; NULL when out of memory. */
+struct status_page *status_page_new(struct event_base *base,
+                                    const struct status_page_settings *settings)
     __attribute__((warn_unused_result));
 
 /* Close every connection. Takes NULL. */

@@ -6,7 +6,7 @@
  * them now and then: libevent takes its callbacks away from those that it has
  * done with.
  */
-#include "token-daemon/status_page.h"
+#include "common/status_page.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -22,13 +22,10 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
-#include <jansson.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/util.h"
-#include "token-daemon/metrics.h"
-#include "token-daemon/status_html.h"
 
 /* Also those that are refused: the answer then says which are not. */
 #define ALL_METHODS                                                        \
@@ -36,8 +33,7 @@
      EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |           \
      EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
 
-#define LOOK_MS    500
-#define PLAIN_TEXT "text/plain; charset=utf-8"
+#define LOOK_MS 500
 
 struct connection {
     TAILQ_ENTRY(connection) link;
@@ -47,8 +43,7 @@ struct connection {
 
 struct status_page {
     struct event_base *base;
-    struct status_page_env env;
-    int life_ms;
+    struct status_page_settings settings;
     bool is_tcp;
     struct evhttp *http;
     struct evconnlistener *listener; /* owned by http */
@@ -139,7 +134,7 @@ on_connection(struct event_base *base, void *arg)
     }
     look(page); /* the new one is not among them: it has no callbacks yet */
     bufferevent_incref(connection->bev);
-    connection->ends_at = clock_boot_ms() + page->life_ms;
+    connection->ends_at = clock_boot_ms() + page->settings.life_ms;
     TAILQ_INSERT_TAIL(&page->connections, connection, link);
     if (++page->count >= STATUS_PAGE_CONNECTIONS_MAX)
         (void)evconnlistener_disable(page->listener);
@@ -163,63 +158,20 @@ refuse(struct answer *answer, int status, const char *reason, const char *text)
 {
     answer->status = status;
     answer->reason = reason;
-    answer->type = PLAIN_TEXT;
+    answer->type = STATUS_PAGE_TEXT;
     buf_append_str(&answer->body, text);
 }
 
 static void
-answer_metrics(const struct status_page *page, struct answer *answer)
+refuse_path(const struct status_page *page, struct answer *answer)
 {
-    answer->type = METRICS_CONTENT_TYPE;
-    page->env.metrics(&answer->body, page->env.arg);
-}
-
-static void
-answer_health(const struct status_page *page, struct answer *answer)
-{
-    answer->type = PLAIN_TEXT;
-    if (page->env.health(&answer->body, page->env.arg))
-        return;
-    answer->status = HTTP_SERVUNAVAIL;
-    answer->reason = "Service Unavailable";
-}
-
-static void
-answer_status(const struct status_page *page, struct answer *answer)
-{
-    answer->type = "application/json";
-    page->env.status(&answer->body, page->env.arg);
+    refuse(answer, HTTP_NOTFOUND, "Not Found", "there are");
+    for (size_t i = 0; i < page->settings.route_count; i++) {
+        buf_append_str(&answer->body, i == 0 ? " " : ", ");
+        buf_append_str(&answer->body, page->settings.routes[i].path);
+    }
     buf_append_char(&answer->body, '\n');
 }
-
-static void
-answer_page(const struct status_page *page, struct answer *answer)
-{
-    struct buf status;
-    json_t *root;
-
-    answer->type = "text/html; charset=utf-8";
-    buf_init(&status, STATUS_PAGE_SIZE_MAX);
-    page->env.status(&status, page->env.arg);
-    root = json_loadb(buf_str(&status), status.len, 0, NULL);
-    if (root == NULL)
-        answer->body.failed = true;
-    else
-        status_html_render(json_object_get(root, "result"),
-                           page->env.wall(page->env.arg), &answer->body);
-    json_decref(root);
-    buf_clear(&status);
-}
-
-static const struct {
-    const char *path;
-    void (*answer)(const struct status_page *page, struct answer *answer);
-} pages[] = {
-    {"/", answer_page},
-    {"/status.json", answer_status},
-    {"/metrics", answer_metrics},
-    {"/healthz", answer_health},
-};
 
 static void
 find_answer(const struct status_page *page, struct evhttp_request *request,
@@ -238,17 +190,22 @@ find_answer(const struct status_page *page, struct evhttp_request *request,
     }
     if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
         refuse(answer, HTTP_BADMETHOD, "Method Not Allowed",
-               "nothing can be changed here; xoauth2ctl can\n");
+               "nothing can be changed here\n");
         return;
     }
-    for (size_t i = 0; path != NULL && i < ARRAY_LEN(pages); i++) {
-        if (strcmp(path, pages[i].path) != 0)
+    for (size_t i = 0; path != NULL && i < page->settings.route_count; i++) {
+        const struct status_page_route *route = &page->settings.routes[i];
+
+        if (strcmp(path, route->path) != 0)
             continue;
-        pages[i].answer(page, answer);
+        answer->type = route->type;
+        if (!route->write(&answer->body, page->settings.arg)) {
+            answer->status = HTTP_SERVUNAVAIL;
+            answer->reason = "Service Unavailable";
+        }
         return;
     }
-    refuse(answer, HTTP_NOTFOUND, "Not Found",
-           "there are /, /status.json, /metrics and /healthz\n");
+    refuse_path(page, answer);
 }
 
 /* Nothing is kept, and a browser does nothing else with it. */
@@ -331,13 +288,13 @@ on_accept_failed(struct evconnlistener *listener, void *arg)
 }
 
 static int
-listen_on(struct status_page *page, int fd)
+listen_on(struct status_page *page)
 {
     struct evhttp_bound_socket *bound;
 
     /* A backlog of 0: it listens already. */
-    page->listener = evconnlistener_new(page->base, NULL, NULL,
-                                        LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    page->listener = evconnlistener_new(
+        page->base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0, page->settings.fd);
     if (page->listener == NULL)
         return -1;
     bound = evhttp_bind_listener(page->http, page->listener);
@@ -351,8 +308,8 @@ listen_on(struct status_page *page, int fd)
 }
 
 struct status_page *
-status_page_new(struct event_base *base, int fd,
-                const struct status_page_env *env, int life_ms)
+status_page_new(struct event_base *base,
+                const struct status_page_settings *settings)
 {
     static const struct timeval interval = {0, LOOK_MS * 1000};
     struct status_page *page = calloc(1, sizeof(*page));
@@ -361,9 +318,8 @@ status_page_new(struct event_base *base, int fd,
         return NULL;
     TAILQ_INIT(&page->connections);
     page->base = base;
-    page->env = *env;
-    page->life_ms = life_ms;
-    page->is_tcp = is_tcp(fd);
+    page->settings = *settings;
+    page->is_tcp = is_tcp(settings->fd);
     page->look = event_new(base, -1, EV_PERSIST, on_look, page);
     page->http = evhttp_new(base);
     if (page->look == NULL || page->http == NULL ||
@@ -377,7 +333,7 @@ status_page_new(struct event_base *base, int fd,
     evhttp_set_timeout(page->http, STATUS_PAGE_IDLE_S);
     evhttp_set_bevcb(page->http, on_connection, page);
     evhttp_set_gencb(page->http, on_request, page);
-    if (listen_on(page, fd) < 0)
+    if (listen_on(page) < 0)
         status_page_free(&page);
     return page;
 }

@@ -6,8 +6,8 @@
  * restarts. A socket of our own replaces one that a dead process left behind,
  * never one that somebody serves, and is unlinked at the end.
  */
-#ifndef TOKEN_DAEMON_UNIX_LISTENER_H
-#define TOKEN_DAEMON_UNIX_LISTENER_H
+#ifndef COMMON_UNIX_LISTENER_H
+#define COMMON_UNIX_LISTENER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /*
- * tcp_listener - a listening socket of the loopback interface.
+ * status_listener - the listening socket of a status page.
  */
-#include "token-daemon/tcp_listener.h"
+#include "common/status_listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,8 @@
 
 #include "common/config.h"
 
-#define BACKLOG 64
+#define BACKLOG     64
+#define UNIX_PREFIX "unix:"
 
 /* The same address and port? */
 static bool
@@ -81,9 +82,10 @@ bind_own(const char *text, const struct sockaddr_storage *address,
     return fd;
 }
 
-int
-tcp_listener_open(const char *text, struct unix_listener_inherited *inherited,
-                  struct err *err)
+/* -1 with *err. */
+static int
+open_tcp(const char *text, struct unix_listener_inherited *inherited,
+         struct err *err)
 {
     struct sockaddr_storage address;
     socklen_t len;
@@ -105,4 +107,35 @@ tcp_listener_open(const char *text, struct unix_listener_inherited *inherited,
         return -1;
     }
     return fd;
+}
+
+int
+status_listener_open(struct status_listener *listener,
+                     const struct unix_listener_wish *wish,
+                     struct unix_listener_inherited *inherited, struct err *err)
+{
+    struct unix_listener_wish unix_wish = *wish;
+
+    *listener = (struct status_listener){.fd = -1};
+    if (strncmp(wish->path, UNIX_PREFIX, strlen(UNIX_PREFIX)) != 0) {
+        listener->fd = open_tcp(wish->path, inherited, err);
+        return listener->fd >= 0 ? 0 : -1;
+    }
+    unix_wish.path += strlen(UNIX_PREFIX);
+    if (unix_listener_open(&listener->unix_listener, &unix_wish, inherited,
+                           err) < 0)
+        return -1;
+    listener->is_unix = true;
+    listener->fd = listener->unix_listener.fd;
+    return 0;
+}
+
+void
+status_listener_close(struct status_listener *listener)
+{
+    if (listener->is_unix)
+        unix_listener_close(&listener->unix_listener);
+    else if (listener->fd >= 0)
+        (void)close(listener->fd);
+    *listener = (struct status_listener){.fd = -1};
 }
