@@ -151,6 +151,7 @@ begin_name(const struct trouble *trouble)
     case TROUBLES_DENIED:
         return "denied";
     case TROUBLES_STATE:
+    case TROUBLES_KINDS:
         break;
     }
     return "state-unwritable";
@@ -166,6 +167,7 @@ end_name(const struct trouble *trouble)
     case TROUBLES_DENIED:
         return "works-again";
     case TROUBLES_STATE:
+    case TROUBLES_KINDS:
         break;
     }
     return "state-writable";
@@ -422,9 +424,10 @@ static const struct {
         {"certificate-expiring", "a client certificate expires",
          "a client certificate has expired",
          "register a new one at the provider and run xoauth2ctl rotate"},
-    [EVENTS_LOGIN] = {"login-expiring", "the sign-in of a mailbox expires",
-                      "the sign-in of a mailbox has expired",
-                      "run xoauth2ctl login for it"},
+    [EVENTS_REFRESH_TOKEN] = {"refresh-token-expiring",
+                              "the sign-in of a mailbox expires",
+                              "the sign-in of a mailbox has expired",
+                              "run xoauth2ctl login for it"},
 };
 
 void
@@ -464,6 +467,12 @@ has_credential(const struct config *config, const char *name)
         if (strcasecmp(config->credentials[i].name, name) == 0)
             return true;
     return false;
+}
+
+void
+events_summarise(const struct events *events, struct troubles_summary *out)
+{
+    troubles_summarise(events->troubles, now_of(events), out);
 }
 
 /* A mailbox that is gone comes no more, and fades. */

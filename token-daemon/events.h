@@ -25,6 +25,7 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "token-daemon/problem.h"
+#include "token-daemon/troubles.h"
 
 #define EVENTS_VERSION 1
 
@@ -82,7 +83,7 @@ void events_rotated(struct events *events, const char *credential,
 enum events_expiring {
     EVENTS_SECRET,
     EVENTS_CERTIFICATE,
-    EVENTS_LOGIN, /* the refresh token of a mailbox */
+    EVENTS_REFRESH_TOKEN, /* of a mailbox */
 };
 
 /*
@@ -91,5 +92,9 @@ enum events_expiring {
  */
 void events_expires(struct events *events, enum events_expiring what,
                     const char *credential, const char *mailbox, int64_t ends);
+
+/* What is wrong at the moment. */
+void events_summarise(const struct events *events,
+                      struct troubles_summary *out);
 
 #endif

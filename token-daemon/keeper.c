@@ -36,6 +36,7 @@ struct keeper {
     char *name;
     char *user; /* NULL: app-only */
     struct token token;
+    int64_t asked_at; /* when the last request began; CLOCK_BOOTTIME, ms */
     struct acquire *acquire; /* in state FETCHING: this, or... */
     struct oauth_token held; /* ...what waits until it is durable */
     void *timer;             /* fires at token.due_at, or when held is used */
@@ -446,7 +447,8 @@ succeed(struct keeper *keeper, struct acquire_result *result)
 
 /* For those who look on. */
 static void
-tell_ended(const struct keeper *keeper, const struct acquire_result *result)
+tell_ended(const struct keeper *keeper, const struct acquire_result *result,
+           int64_t took_ms)
 {
     const struct refresher_env *env = &keeper->shared->env;
     bool has_failed = result->err.code != ERR_NONE;
@@ -463,6 +465,7 @@ tell_ended(const struct keeper *keeper, const struct acquire_result *result)
                    .hint = result->hint,
                    .alive_until = is_alive ? keeper->token.expires_at : 0,
                    .not_after = result->not_after,
+                   .took_ms = took_ms,
                });
 }
 
@@ -481,7 +484,7 @@ on_acquired(struct acquire_result *result, void *arg)
         fail(keeper, result);
         keeper_save(keeper);
     }
-    tell_ended(keeper, result);
+    tell_ended(keeper, result, now_of(keeper) - keeper->asked_at);
     schedule(keeper);
     answer_waiters(keeper);
 }
@@ -491,7 +494,8 @@ begin_fetch(struct keeper *keeper)
 {
     const struct refresher_env *env = &keeper->shared->env;
 
-    token_begin(&keeper->token, &keeper->shared->policy, now_of(keeper));
+    keeper->asked_at = now_of(keeper);
+    token_begin(&keeper->token, &keeper->shared->policy, keeper->asked_at);
     schedule(keeper);
     keeper->acquire = env->start(env->arg,
                                  &(struct acquire_request){
@@ -510,7 +514,7 @@ begin_fetch(struct keeper *keeper)
         };
 
         fail(keeper, &result);
-        tell_ended(keeper, &result);
+        tell_ended(keeper, &result, -1);
         schedule(keeper);
     }
 }
@@ -873,7 +877,7 @@ keeper_sign_in(struct keeper *keeper, struct oauth_token *token)
     if (token->access != NULL) {
         token_begin(&keeper->token, &keeper->shared->policy, now_of(keeper));
         use(keeper, token);
-        tell_ended(keeper, &(struct acquire_result){.err = {ERR_NONE, ""}});
+        tell_ended(keeper, &(struct acquire_result){.err = {ERR_NONE, ""}}, -1);
     }
     keeper_save(keeper);
     schedule(keeper);

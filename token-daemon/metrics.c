@@ -25,10 +25,18 @@ static const struct histogram_limit wait_limits[] = {
     {2500000, "2.5"}, {5000000, "5"},   {10000000, "10"}, {15000000, "15"},
 };
 
+/* How long a provider takes, who may be asked once for each secret. */
+static const struct histogram_limit request_limits[] = {
+    {50000, "0.05"},  {100000, "0.1"},  {250000, "0.25"}, {500000, "0.5"},
+    {1000000, "1"},   {2500000, "2.5"}, {5000000, "5"},   {10000000, "10"},
+    {20000000, "20"}, {40000000, "40"},
+};
+
 /* What is counted of one credential. */
 struct counters {
     SLIST_ENTRY(counters) link;
     uint64_t requests[PROBLEM_COUNT];
+    struct histogram request_times;
     uint64_t rotations[2]; /* failed, done */
     char name[];
 };
@@ -99,7 +107,10 @@ add(struct counters_list *list, struct strmap *map, const char *name,
 
     if (counters == NULL)
         return -1;
+    histogram_init(&counters->request_times, request_limits,
+                   ARRAY_LEN(request_limits));
     if (old != NULL) {
+        counters->request_times = old->request_times;
         memcpy(counters->requests, old->requests, sizeof(old->requests));
         memcpy(counters->rotations, old->rotations, sizeof(old->rotations));
     }
@@ -136,12 +147,15 @@ metrics_configure(struct metrics *metrics, const struct config *config,
 
 void
 metrics_request(struct metrics *metrics, const char *credential,
-                enum problem outcome)
+                enum problem outcome, int64_t took_ms)
 {
     struct counters *counters = find(metrics, credential);
 
-    if (counters != NULL)
-        counters->requests[outcome]++;
+    if (counters == NULL)
+        return;
+    counters->requests[outcome]++;
+    if (took_ms >= 0)
+        histogram_add(&counters->request_times, took_ms * 1000);
 }
 
 void
@@ -252,6 +266,23 @@ render_requests(const struct metrics *metrics, struct buf *out)
                     out, name, exposition_by("credential", counters->name),
                     exposition_by("outcome", problem_word((enum problem)i)),
                     (int64_t)counters->requests[i]);
+    }
+}
+
+static void
+render_request_times(const struct metrics *metrics, struct buf *out)
+{
+    static const char name[] = "xoauth2_token_request_seconds";
+    const struct counters *counters;
+
+    exposition_head(out, name, EXPOSITION_HISTOGRAM,
+                    "Time that token requests took, with all secrets that "
+                    "were tried.");
+    SLIST_FOREACH(counters, &metrics->credentials, link)
+    {
+        exposition_histogram(out, name,
+                             exposition_by("credential", counters->name),
+                             &counters->request_times);
     }
 }
 
@@ -511,12 +542,44 @@ render_state(const struct metrics_gauges *gauges, struct buf *out)
     exposition_single(out, "xoauth2_state_queued", EXPOSITION_GAUGE,
                       "Records that are not on the disk yet.",
                       (int64_t)gauges->state_queued);
-    exposition_single(out, "xoauth2_state_commits_total", EXPOSITION_COUNTER,
-                      "Transactions that are on the disk.",
-                      (int64_t)gauges->state_commits);
-    exposition_single(out, "xoauth2_state_failures", EXPOSITION_GAUGE,
-                      "Failed attempts to write since the last that succeeded.",
-                      (int64_t)gauges->state_failures);
+    exposition_head(out, "xoauth2_state_lag_seconds", EXPOSITION_GAUGE,
+                    "How long the oldest of them has been waiting for the "
+                    "disk.");
+    exposition_seconds(out, "xoauth2_state_lag_seconds", EXPOSITION_BY_NOTHING,
+                       EXPOSITION_BY_NOTHING,
+                       (uint64_t)gauges->state_lag_ms * 1000);
+    exposition_single(out, "xoauth2_state_failed_writes_total",
+                      EXPOSITION_COUNTER,
+                      "Attempts to open or to write it that failed.",
+                      (int64_t)gauges->state_failed_writes);
+    if (gauges->state_commits == NULL)
+        return;
+    exposition_head(out, "xoauth2_state_commit_seconds", EXPOSITION_HISTOGRAM,
+                    "Time until a transaction was on the disk.");
+    exposition_histogram(out, "xoauth2_state_commit_seconds",
+                         EXPOSITION_BY_NOTHING, gauges->state_commits);
+}
+
+static void
+render_troubles(const struct metrics_gauges *gauges, struct buf *out)
+{
+    static const char name[] = "xoauth2_troubles";
+    static const char *const kinds[TROUBLES_KINDS] = {
+        [TROUBLES_PROVIDER] = "provider",
+        [TROUBLES_TOKEN] = "token",
+        [TROUBLES_DENIED] = "denied",
+        [TROUBLES_STATE] = "state",
+    };
+
+    exposition_head(out, name, EXPOSITION_GAUGE,
+                    "What an event said is wrong and is not over, by kind.");
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        exposition_sample(out, name, exposition_by("kind", kinds[i]),
+                          EXPOSITION_BY_NOTHING, (int64_t)gauges->troubles[i]);
+    exposition_single(out, "xoauth2_mail_waiting_seconds", EXPOSITION_GAUGE,
+                      "For how long mail has been waiting for what is wrong, "
+                      "as far as that is known; 0: it does not.",
+                      gauges->mail_waiting_ms / 1000);
 }
 
 static void
@@ -572,10 +635,12 @@ metrics_render(const struct metrics *metrics,
     render_daemon(gauges, out);
     render_credentials(gauges, out);
     render_requests(metrics, out);
+    render_request_times(metrics, out);
     render_rotations(metrics, out);
     render_lookups(metrics, out);
     render_waits(metrics, out);
     render_mailboxes(gauges, out);
+    render_troubles(gauges, out);
     render_state(gauges, out);
     render_hook(gauges, out);
     render_reloads(metrics, out);

@@ -18,8 +18,10 @@
 #include "common/buf.h"
 #include "common/config.h"
 #include "common/err.h"
+#include "common/histogram.h"
 #include "common/socketmap.h"
 #include "token-daemon/problem.h"
+#include "token-daemon/troubles.h"
 
 #define METRICS_DENIED_MAX 100                /* mailboxes that are named */
 #define METRICS_SIZE_MAX   ((size_t)64 << 20) /* bytes of an exposition */
@@ -39,9 +41,12 @@ int metrics_configure(struct metrics *metrics, const struct config *config,
 
 /* ---- what happens ---- */
 
-/* A token request ended. A credential that is not configured is not counted. */
+/*
+ * A token request ended after so long (< 0: not timed). A credential that is
+ * not configured is not counted.
+ */
 void metrics_request(struct metrics *metrics, const char *credential,
-                     enum problem outcome);
+                     enum problem outcome, int64_t took_ms);
 
 enum metrics_lookup {
     METRICS_LOOKUP_TOKEN,
@@ -114,8 +119,12 @@ struct metrics_gauges {
     bool has_state;
     bool is_state_writable;
     size_t state_queued;
-    uint64_t state_commits;
-    uint64_t state_failures; /* in a row */
+    int64_t state_lag_ms;         /* what waits for the disk, since when */
+    uint64_t state_failed_writes; /* since the start */
+    const struct histogram *state_commits; /* borrowed */
+    /* What is wrong, by kind, and for how long mail has been waiting. */
+    size_t troubles[TROUBLES_KINDS];
+    int64_t mail_waiting_ms; /* 0: none does */
     /* The hook. */
     uint64_t hook_done;
     uint64_t hook_failed;

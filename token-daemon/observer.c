@@ -19,7 +19,9 @@
 
 #define HOST_MAX      256
 #define STATE_LOOK_MS 5000
-#define HOUR_MS       ((int64_t)60 * 60 * 1000)
+/* A disk that takes longer is no use, even when it does not fail. */
+#define STATE_LAG_MAX_MS 60000
+#define HOUR_MS          ((int64_t)60 * 60 * 1000)
 
 struct observer {
     struct observer_env env;
@@ -37,6 +39,7 @@ struct observer {
 
 /* What is gathered for one exposition. */
 struct gathering {
+    struct writer_status state;
     struct metrics_gauges gauges;
     struct metrics_credential *credentials;
     const struct config *config;
@@ -116,18 +119,42 @@ add_mailboxes(const struct observer *observer, struct gathering *gathering)
     gauges->denied = gathering->denied;
 }
 
-static void
-add_state(const struct observer *observer, struct metrics_gauges *gauges)
+/* How long something has been waiting for the disk; ms. */
+static int64_t
+lag_of(const struct observer *observer, const struct writer_status *status)
 {
-    struct writer_status status = {0};
-    bool is_known = observer->env.state(observer->env.arg, &status);
+    return status->behind_since != 0
+               ? observer->env.boot_ms(observer->env.arg) - status->behind_since
+               : 0;
+}
+
+static void
+add_state(const struct observer *observer, struct gathering *gathering)
+{
+    struct writer_status *status = &gathering->state;
+    struct metrics_gauges *gauges = &gathering->gauges;
+    bool is_known = observer->env.state(observer->env.arg, status);
 
     gauges->has_state = true;
-    gauges->is_state_writable =
-        is_known && status.is_open && status.failures == 0;
-    gauges->state_queued = status.queued;
-    gauges->state_commits = status.commits;
-    gauges->state_failures = status.failures;
+    gauges->state_lag_ms = lag_of(observer, status);
+    gauges->is_state_writable = is_known && status->is_open &&
+                                status->failures == 0 &&
+                                gauges->state_lag_ms < STATE_LAG_MAX_MS;
+    gauges->state_queued = status->queued;
+    gauges->state_failed_writes = status->failed;
+    gauges->state_commits = is_known ? &status->commit_times : NULL;
+}
+
+static void
+add_troubles(const struct observer *observer, struct metrics_gauges *gauges)
+{
+    struct troubles_summary summary;
+    int64_t now = observer->env.boot_ms(observer->env.arg);
+
+    events_summarise(observer->events, &summary);
+    memcpy(gauges->troubles, summary.told, sizeof(summary.told));
+    gauges->mail_waiting_ms =
+        summary.waits_from <= now ? now - summary.waits_from : 0;
 }
 
 static void
@@ -159,7 +186,8 @@ gather(const struct observer *observer, struct gathering *gathering)
     gauges->credential_count = config->credential_count;
     refresher_each(observer->refresher, add_token, gathering);
     add_mailboxes(observer, gathering);
-    add_state(observer, gauges);
+    add_state(observer, gathering);
+    add_troubles(observer, gauges);
     lookups_count(observer->lookups, &counts);
     hook_count(observer->hook, &hook);
     gauges->started_wall = observer->started_wall;
@@ -277,6 +305,8 @@ look_at_state(void *arg)
 {
     static const struct err no_key = {ERR_RETRY,
                                       "the state is not open; see the log"};
+    static const struct err hangs = {ERR_RETRY,
+                                     "the disk has not answered for a minute"};
     struct observer *observer = arg;
     struct writer_status status = {0};
 
@@ -284,6 +314,8 @@ look_at_state(void *arg)
         events_state(observer->events, &no_key);
     else if (status.failures > 0)
         events_state(observer->events, &status.err);
+    else if (lag_of(observer, &status) >= STATE_LAG_MAX_MS)
+        events_state(observer->events, &hangs);
     else if (status.is_open)
         events_state(observer->events, NULL);
     observer->env.timer_set(observer->state_timer, STATE_LOOK_MS);
@@ -298,8 +330,9 @@ look_at_expiry(const struct refresher_info *info, void *arg)
     events_expires(observer->events, EVENTS_CERTIFICATE, info->credential->name,
                    NULL, info->not_after);
     if (info->user != NULL)
-        events_expires(observer->events, EVENTS_LOGIN, info->credential->name,
-                       info->user, info->refresh_expires_wall);
+        events_expires(observer->events, EVENTS_REFRESH_TOKEN,
+                       info->credential->name, info->user,
+                       info->refresh_expires_wall);
 }
 
 static void
@@ -317,7 +350,8 @@ void
 observer_request_ended(struct observer *observer,
                        const struct refresher_ended *ended)
 {
-    metrics_request(observer->metrics, ended->credential, ended->problem);
+    metrics_request(observer->metrics, ended->credential, ended->problem,
+                    ended->took_ms);
     events_token(observer->events, &(struct events_token){
                                        .credential = ended->credential,
                                        .mailbox = ended->user,

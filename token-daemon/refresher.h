@@ -42,6 +42,7 @@ struct refresher_ended {
     int64_t alive_until;   /* of the token in force: CLOCK_BOOTTIME, ms; 0:
                               there is none */
     int64_t not_after;     /* the certificate's, s since 1970; 0: none used */
+    int64_t took_ms;       /* < 0: a sign-in brought it, nothing was asked */
 };
 
 struct refresher_env {

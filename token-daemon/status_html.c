@@ -184,6 +184,10 @@ append_row(const json_t *mailbox, const json_t *token, int64_t wall,
     html_cell(text_of(token, "state"), out);
     span_cell(out, json_object_get(token, "token_left_s"));
     days_cell(out, json_object_get(token, "certificate_not_after"), wall);
+    days_cell(
+        out,
+        json_object_get(json_object_get(token, "refresh_token"), "expires"),
+        wall);
     error_cell(out, json_object_get(token, "error"));
     buf_append_str(out, "</tr>\n");
 }
@@ -260,7 +264,8 @@ status_html_render(const json_t *result, int64_t wall, struct buf *out)
     static const char columns[] =
         "<table>\n<tr><th>Mailbox</th><th>Credential</th><th>State</th>"
         "<th>Token</th><th class=\"number\">Left</th>"
-        "<th class=\"number\">Certificate</th><th>Last error</th></tr>\n";
+        "<th class=\"number\">Certificate</th>"
+        "<th class=\"number\">Sign-in</th><th>Last error</th></tr>\n";
     const json_t *mailboxes = json_object_get(result, "mailboxes");
     size_t count = json_array_size(mailboxes);
     size_t room = STATUS_HTML_ROWS_MAX;

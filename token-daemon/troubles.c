@@ -262,3 +262,22 @@ troubles_count(const struct troubles *troubles)
 {
     return strmap_count(troubles->by_key);
 }
+
+void
+troubles_summarise(const struct troubles *troubles, int64_t now,
+                   struct troubles_summary *out)
+{
+    const struct entry *entry;
+
+    *out = (struct troubles_summary){.waits_from = TROUBLES_NEVER};
+    TAILQ_FOREACH(entry, &troubles->entries, link)
+    {
+        const struct trouble *trouble = &entry->trouble;
+
+        if (trouble->is_told)
+            out->told[trouble->kind]++;
+        if (trouble->kind != TROUBLES_STATE && trouble->waits_from <= now &&
+            trouble->waits_from < out->waits_from)
+            out->waits_from = trouble->waits_from;
+    }
+}

@@ -32,6 +32,7 @@ enum troubles_kind {
     TROUBLES_TOKEN,    /* no token until something is changed */
     TROUBLES_DENIED,   /* a server refuses a mailbox */
     TROUBLES_STATE,    /* what is to outlive a restart can't be written */
+    TROUBLES_KINDS,    /* how many there are; none itself */
 };
 
 struct trouble {
@@ -94,5 +95,14 @@ void troubles_sift(struct troubles *troubles,
                    const void *arg);
 
 size_t troubles_count(const struct troubles *troubles);
+
+struct troubles_summary {
+    size_t told[TROUBLES_KINDS]; /* how many were told and have not ended */
+    int64_t waits_from;          /* mail waits since then, for the one that has
+                                    lasted longest; TROUBLES_NEVER: none does */
+};
+
+void troubles_summarise(const struct troubles *troubles, int64_t now,
+                        struct troubles_summary *out);
 
 #endif

@@ -29,6 +29,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "common/util.h"
 #include "token-daemon/audit_queue.h"
 #include "token-daemon/change_queue.h"
 #include "token-daemon/opening.h"
@@ -148,6 +149,7 @@ note_failure(struct writer *writer, const struct err *err)
 {
     writer->retry_at = clock_boot_ms() + writer->retry_ms;
     writer->status.err = *err;
+    writer->status.failed++;
     if (writer->status.failures++ == 0)
         writer->status.failing_since = clock_wall();
 }
@@ -297,9 +299,17 @@ attempt_open(struct writer *writer)
 /* ---- the disk's thread: writing ---- */
 
 /* What one transaction takes. */
+/* A disk's cache, a disk, and a disk in trouble. */
+static const struct histogram_limit commit_limits[] = {
+    {1000, "0.001"}, {5000, "0.005"},  {10000, "0.01"},  {25000, "0.025"},
+    {50000, "0.05"}, {100000, "0.1"},  {250000, "0.25"}, {1000000, "1"},
+    {5000000, "5"},  {30000000, "30"},
+};
+
 struct batch {
     struct change_list changes;
     struct audit_queue audit;
+    int64_t taken_at; /* CLOCK_BOOTTIME, ms */
 };
 
 static int
@@ -348,6 +358,7 @@ take_batch(struct writer *writer, struct batch *batch)
 
     TAILQ_INIT(&batch->changes);
     audit_queue_init(&batch->audit, SIZE_MAX);
+    batch->taken_at = clock_boot_ms();
     writer->in_flight = writer->queue.count;
     change_queue_take(&writer->queue, &batch->changes);
     TAILQ_FOREACH(change, &batch->changes, link)
@@ -384,6 +395,11 @@ finish_batch(struct writer *writer, struct batch *batch, const struct err *err)
     if (err == NULL) {
         is_back = note_success(writer, &status);
         writer->status.commits++;
+        histogram_add(&writer->status.commit_times,
+                      (clock_boot_ms() - batch->taken_at) * 1000);
+        /* What is there now came after the batch was taken. */
+        writer->status.behind_since =
+            writer->queue.count > 0 ? batch->taken_at : 0;
     } else {
         change_queue_restore(&writer->queue, &batch->changes);
         audit_queue_restore(&writer->audit, &batch->audit);
@@ -695,6 +711,8 @@ writer_new(struct event_base *base, const struct writer_settings *settings,
         return NULL;
     }
     change_queue_init(&writer->queue);
+    histogram_init(&writer->status.commit_times, commit_limits,
+                   ARRAY_LEN(commit_limits));
     audit_queue_init(&writer->audit, WRITER_AUDIT_MAX);
     STAILQ_INIT(&writer->requests);
     STAILQ_INIT(&writer->answers);
@@ -825,6 +843,8 @@ enqueue(struct writer *writer, const struct store_record *record,
     rc = change_queue_put(&writer->queue, record, waiter,
                           writer->queue_max - writer->in_flight, err);
     is_failing = rc == 0 && writer->status.failures > 0;
+    if (rc == 0 && writer->status.behind_since == 0)
+        writer->status.behind_since = clock_boot_ms();
     /* Who waits is not to wait for the next attempt. */
     if (is_failing)
         finish_waiters(

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/histogram.h"
 #include "token-daemon/seal.h"
 #include "token-daemon/store.h"
 
@@ -130,8 +131,13 @@ struct writer_status {
     size_t queued;         /* records not on the disk yet */
     uint64_t commits;      /* transactions that succeeded */
     uint64_t failures;     /* in a row; 0: the last attempt succeeded */
+    uint64_t failed;       /* attempts since the start that failed */
     int64_t failing_since; /* s since 1970; 0: it is not failing */
     struct err err;        /* the last failure, when failures > 0 */
+    /* Since when something has been waiting for the disk: CLOCK_BOOTTIME, ms;
+     * 0: all is there. A disk that hangs shows here, as it does not fail. */
+    int64_t behind_since;
+    struct histogram commit_times; /* of those that succeeded */
 };
 
 void writer_status(struct writer *writer, struct writer_status *out);

@@ -259,10 +259,10 @@ static struct row rows[] = {
                   {EXPIRES, EVENTS_CERTIFICATE, 20 * (int64_t)DAY_S - HOUR_S,
                    NULL},
                   {EXPIRES, EVENTS_SECRET, 20 * (int64_t)DAY_S, NULL},
-                  {EXPIRES, EVENTS_LOGIN, 20 * (int64_t)DAY_S, "a@b"},
-                  {EXPIRES, EVENTS_LOGIN, 20 * (int64_t)DAY_S, "c@b"}},
-        .want = "certificate-expiring secret-expiring login-expiring "
-                "login-expiring ",
+                  {EXPIRES, EVENTS_REFRESH_TOKEN, 20 * (int64_t)DAY_S, "a@b"},
+                  {EXPIRES, EVENTS_REFRESH_TOKEN, 20 * (int64_t)DAY_S, "c@b"}},
+        .want = "certificate-expiring secret-expiring "
+                "refresh-token-expiring refresh-token-expiring ",
     },
 };
 

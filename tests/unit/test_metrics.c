@@ -77,11 +77,11 @@ requests_count_by_credential_and_outcome(void **state)
     struct metrics_gauges gauges = {0};
 
     (void)state;
-    metrics_request(metrics, "contoso", PROBLEM_NONE);
-    metrics_request(metrics, "contoso", PROBLEM_NONE);
-    metrics_request(metrics, "contoso", PROBLEM_THROTTLED);
-    metrics_request(metrics, "contoso", PROBLEM_INTERNAL);
-    metrics_request(metrics, "unheard-of", PROBLEM_NONE);
+    metrics_request(metrics, "contoso", PROBLEM_NONE, -1);
+    metrics_request(metrics, "contoso", PROBLEM_NONE, -1);
+    metrics_request(metrics, "contoso", PROBLEM_THROTTLED, -1);
+    metrics_request(metrics, "contoso", PROBLEM_INTERNAL, -1);
+    metrics_request(metrics, "unheard-of", PROBLEM_NONE, -1);
     assert_line(metrics, &gauges,
                 "xoauth2_token_requests_total{credential=\"contoso\","
                 "outcome=\"ok\"} 2");
@@ -102,6 +102,39 @@ requests_count_by_credential_and_outcome(void **state)
 }
 
 static void
+requests_are_timed_by_credential(void **state)
+{
+    static const char *const lines[] = {
+        "xoauth2_token_request_seconds_bucket{credential=\"contoso\","
+        "le=\"0.05\"} 1",
+        "xoauth2_token_request_seconds_bucket{credential=\"contoso\","
+        "le=\"0.25\"} 2",
+        "xoauth2_token_request_seconds_bucket{credential=\"contoso\","
+        "le=\"+Inf\"} 3",
+        "xoauth2_token_request_seconds_sum{credential=\"contoso\"} 60.250000",
+        "xoauth2_token_request_seconds_count{credential=\"contoso\"} 3",
+        "xoauth2_token_request_seconds_count{credential=\"fabrikam\"} 0",
+    };
+    struct metrics *metrics = new_metrics();
+    struct metrics_gauges gauges = {0};
+    struct err err = {ERR_NONE, ""};
+
+    (void)state;
+    metrics_request(metrics, "contoso", PROBLEM_NONE, 50);
+    metrics_request(metrics, "contoso", PROBLEM_NONE, 200);
+    metrics_request(metrics, "contoso", PROBLEM_UNREACHABLE, 60000);
+    metrics_request(metrics, "contoso", PROBLEM_NONE, -1); /* a sign-in */
+    metrics_request(metrics, "unheard-of", PROBLEM_NONE, 5);
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        assert_line(metrics, &gauges, lines[i]);
+    /* A reload takes nothing away. */
+    assert_int_equal(metrics_configure(metrics, &config, &err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        assert_line(metrics, &gauges, lines[i]);
+    metrics_free(&metrics);
+}
+
+static void
 a_reload_keeps_what_stays_and_forgets_what_goes(void **state)
 {
     struct metrics *metrics = new_metrics();
@@ -110,8 +143,8 @@ a_reload_keeps_what_stays_and_forgets_what_goes(void **state)
     struct err err = {ERR_NONE, ""};
 
     (void)state;
-    metrics_request(metrics, "contoso", PROBLEM_NONE);
-    metrics_request(metrics, "fabrikam", PROBLEM_NONE);
+    metrics_request(metrics, "contoso", PROBLEM_NONE, -1);
+    metrics_request(metrics, "fabrikam", PROBLEM_NONE, -1);
     assert_int_equal(metrics_configure(metrics, &less, &err), 0);
     assert_line(metrics, &gauges,
                 "xoauth2_token_requests_total{credential=\"contoso\","
@@ -321,8 +354,16 @@ the_rest_of_the_gauges(void **state)
         "xoauth2_deferred_statuses_total 7",
         "xoauth2_state_writable 0",
         "xoauth2_state_queued 8",
-        "xoauth2_state_commits_total 9",
-        "xoauth2_state_failures 10",
+        "xoauth2_state_lag_seconds 9.250000",
+        "xoauth2_state_failed_writes_total 10",
+        "xoauth2_state_commit_seconds_bucket{le=\"0.1\"} 1",
+        "xoauth2_state_commit_seconds_bucket{le=\"+Inf\"} 2",
+        "xoauth2_state_commit_seconds_count 2",
+        "xoauth2_troubles{kind=\"provider\"} 15",
+        "xoauth2_troubles{kind=\"token\"} 16",
+        "xoauth2_troubles{kind=\"denied\"} 17",
+        "xoauth2_troubles{kind=\"state\"} 18",
+        "xoauth2_mail_waiting_seconds 19",
         "xoauth2_events_total{outcome=\"done\"} 11",
         "xoauth2_events_total{outcome=\"failed\"} 12",
         "xoauth2_events_total{outcome=\"killed\"} 13",
@@ -331,6 +372,8 @@ the_rest_of_the_gauges(void **state)
         "# TYPE xoauth2_token_requests_total counter",
         "# TYPE xoauth2_waiters gauge",
     };
+    static const struct histogram_limit limits[] = {{100000, "0.1"}};
+    struct histogram commits;
     const struct metrics_gauges gauges = {
         .started_wall = 1700000000,
         .clients = 4,
@@ -339,8 +382,11 @@ the_rest_of_the_gauges(void **state)
         .deferred = 7,
         .has_state = true,
         .state_queued = 8,
-        .state_commits = 9,
-        .state_failures = 10,
+        .state_lag_ms = 9250,
+        .state_failed_writes = 10,
+        .state_commits = &commits,
+        .troubles = {15, 16, 17, 18},
+        .mail_waiting_ms = 19999,
         .hook_done = 11,
         .hook_failed = 12,
         .hook_killed = 13,
@@ -349,6 +395,9 @@ the_rest_of_the_gauges(void **state)
     struct metrics *metrics = new_metrics();
 
     (void)state;
+    histogram_init(&commits, limits, ARRAY_LEN(limits));
+    histogram_add(&commits, 100000);
+    histogram_add(&commits, 100001);
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
         assert_line(metrics, &gauges, lines[i]);
     assert_true(has_text(metrics, &gauges, "xoauth2_build_info{version=\""));
@@ -442,6 +491,7 @@ main(void)
 {
     const struct CMUnitTest others[] = {
         cmocka_unit_test(requests_count_by_credential_and_outcome),
+        cmocka_unit_test(requests_are_timed_by_credential),
         cmocka_unit_test(a_reload_keeps_what_stays_and_forgets_what_goes),
         cmocka_unit_test(lookups_count_by_name_and_status),
         cmocka_unit_test(waits_fall_into_buckets_that_add_up),

@@ -36,9 +36,10 @@ static struct row rows[] = {
                "\"token_left_s\": 1800, \"error\": null}], " MAIL
                "[{\"address\": \"a@b\", \"credential\": \"contoso\", "
                "\"state\": \"ok\"}]}",
-     .want = {"<title>1 of 1 mailbox is well</title>",
-              "<tr><td>a@b</td><td>contoso</td><td>ok</td><td>ready</td>"
-              "<td class=\"number\">30m</td><td>-</td><td>-</td></tr>"},
+     .want =
+         {"<title>1 of 1 mailbox is well</title>",
+          "<tr><td>a@b</td><td>contoso</td><td>ok</td><td>ready</td>"
+          "<td class=\"number\">30m</td><td>-</td><td>-</td><td>-</td></tr>"},
      .want_not = "class=\"bad\""},
     {.name = "each has a token of its own",
      .status = "{" CRED "[{\"name\": \"c\", \"user\": \"a@b\", "
@@ -80,9 +81,10 @@ static struct row rows[] = {
                "{\"address\": \"ill@b\", \"credential\": \"c\", "
                "\"state\": \"denied\"}]}",
      .want = {"1 of 2 mailboxes are well", "ill@b"},
-     .want_not = "well@b</td><td>c</td><td>ok</td><td>-</td>"
-                 "<td class=\"number\">-</td><td>-</td><td>-</td></tr>\n"
-                 "<tr><td>ill@b"},
+     .want_not =
+         "well@b</td><td>c</td><td>ok</td><td>-</td>"
+         "<td class=\"number\">-</td><td>-</td><td>-</td><td>-</td></tr>\n"
+         "<tr><td>ill@b"},
     {.name = "days of a certificate",
      .status = "{" CRED "[{\"name\": \"c\", \"has_token\": true, "
                "\"certificate_not_after\": 1790950400}], " MAIL
@@ -95,6 +97,13 @@ static struct row rows[] = {
                "[{\"address\": \"a@b\", \"credential\": \"c\", "
                "\"state\": \"ok\"}]}",
      .want = {"<td class=\"number bad\">4 d</td>"}},
+    {.name = "days of a sign-in",
+     .status = "{" CRED "[{\"name\": \"c\", \"has_token\": true, "
+               "\"refresh_token\": {\"obtained\": 1, "
+               "\"expires\": 1790950400}}], " MAIL
+               "[{\"address\": \"a@b\", \"credential\": \"c\", "
+               "\"state\": \"ok\"}]}",
+     .want = {"<td>-</td><td class=\"number\">11 d</td>"}},
     {.name = "the daemon",
      .status = "{\"daemon\": {\"version\": \"1.2<3\", \"config\": \"/a&b\", "
                "\"started\": 1789999000, \"clients\": 4, \"requests\": 5, "

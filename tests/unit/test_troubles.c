@@ -331,6 +331,52 @@ is_not_2(const struct trouble *trouble, const void *arg)
 }
 
 static void
+a_summary_counts_what_was_told(void **state)
+{
+    struct troubles *troubles = troubles_new(MAX, on_tell, told);
+    struct troubles_summary summary;
+    struct troubles_report report = {.kind = TROUBLES_PROVIDER,
+                                     .credential = "a",
+                                     .reason = "idp-unreachable",
+                                     .waits_from = 90 * MINUTE_MS,
+                                     .patience_ms = 5 * MINUTE_MS};
+
+    (void)state;
+    told[0] = '\0';
+    assert_true(troubles_report(troubles, &report, 0));
+    troubles_summarise(troubles, 0, &summary);
+    assert_int_equal(summary.told[TROUBLES_PROVIDER], 0); /* not yet */
+    assert_int_equal(summary.waits_from, TROUBLES_NEVER);
+
+    /* A file that can't be written makes no mail wait. */
+    report = (struct troubles_report){
+        .kind = TROUBLES_STATE, .reason = "state", .waits_from = 0};
+    assert_true(troubles_report(troubles, &report, 0));
+    (void)troubles_tick(troubles, 10 * MINUTE_MS);
+    troubles_summarise(troubles, 10 * MINUTE_MS, &summary);
+    assert_int_equal(summary.told[TROUBLES_PROVIDER], 1);
+    assert_int_equal(summary.told[TROUBLES_STATE], 1);
+    assert_int_equal(summary.told[TROUBLES_TOKEN], 0);
+    assert_int_equal(summary.waits_from, TROUBLES_NEVER);
+
+    report = (struct troubles_report){.kind = TROUBLES_DENIED,
+                                      .credential = "a",
+                                      .mailbox = "m",
+                                      .reason = "denied",
+                                      .waits_from = 80 * MINUTE_MS};
+    assert_true(troubles_report(troubles, &report, 80 * MINUTE_MS));
+    troubles_summarise(troubles, 100 * MINUTE_MS, &summary);
+    assert_int_equal(summary.told[TROUBLES_DENIED], 1);
+    assert_int_equal(summary.waits_from, 80 * MINUTE_MS);
+    assert_true(
+        troubles_solved(troubles, TROUBLES_DENIED, "a", "m", 101 * MINUTE_MS));
+    troubles_summarise(troubles, 101 * MINUTE_MS, &summary);
+    assert_int_equal(summary.told[TROUBLES_DENIED], 0);
+    assert_int_equal(summary.waits_from, 90 * MINUTE_MS);
+    troubles_free(&troubles);
+}
+
+static void
 a_reload_forgets_without_a_word(void **state)
 {
     struct troubles *troubles = troubles_new(MAX, on_tell, told);
@@ -355,6 +401,7 @@ main(void)
     const struct CMUnitTest others[] = {
         cmocka_unit_test(what_is_told_says_whom_and_why),
         cmocka_unit_test(past_the_limit_nothing_is_noted),
+        cmocka_unit_test(a_summary_counts_what_was_told),
         cmocka_unit_test(a_reload_forgets_without_a_word),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];

@@ -327,6 +327,7 @@ what_is_put_is_there_after_a_restart(void **state)
     const char *path = scratch_path("good.db");
     struct writer_status status;
     struct fixture fixture;
+    uint64_t timed = 0;
 
     (void)state;
     start(&fixture, path, NEVER_MS);
@@ -343,6 +344,11 @@ what_is_put_is_there_after_a_restart(void **state)
     assert_true(status.is_open);
     assert_int_equal(status.queued, 0);
     assert_int_equal(status.failures, 0);
+    assert_int_equal(status.failed, 0);
+    assert_int_equal(status.behind_since, 0);
+    for (size_t i = 0; i <= status.commit_times.limit_count; i++)
+        timed += status.commit_times.counts[i];
+    assert_int_equal(timed, status.commits);
     assert_true(status.commits >= 2);
     assert_true(stop(&fixture, FREE_MS));
 
@@ -513,6 +519,7 @@ nothing_is_lost(void **state)
     const char *path = scratch_path("fail.db");
     struct fixture fixture;
     struct writer_status status;
+    int64_t began;
 
     (void)unlink(path);
     start(&fixture, path, NEVER_MS);
@@ -520,6 +527,8 @@ nothing_is_lost(void **state)
     put(&fixture, &c, "before");
     wait_for_done(&fixture, 2);
 
+    assert_int_equal(status_of(&fixture).behind_since, 0);
+    began = clock_boot_ms();
     faulty_vfs_set_after(row->fault, row->good_writes);
     put(&fixture, &a, "1");
     wait_for_done(&fixture, 3);
@@ -532,13 +541,17 @@ nothing_is_lost(void **state)
     status = status_of(&fixture);
     assert_int_equal(status.queued, 3);
     assert_int_equal(status.failures, 1);
+    assert_int_equal(status.failed, 1);
     assert_true(status.failing_since > 0);
+    assert_in_range(status.behind_since, began, clock_boot_ms());
     if (strstr(status.err.text, row->want) == NULL)
         fail_msg("\"%s\" lacks \"%s\"", status.err.text, row->want);
 
     faulty_vfs_set(FAULTY_VFS_NONE);
     writer_retry_now(fixture.writer);
     wait_for_calm(&fixture);
+    assert_int_equal(status_of(&fixture).behind_since, 0);
+    assert_int_equal(status_of(&fixture).failed, 1);
     assert_int_equal(fixture.done_count, 6); /* each is told once */
     assert_int_equal(lines.failures, 1);
     assert_int_equal(lines.successes, 1);
