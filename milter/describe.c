@@ -36,11 +36,13 @@ describe_rule(const struct rewrite_plan *plan, struct buf *out)
 
     if (plan->action == REWRITE_KEPT) {
         buf_append_str(out, sendas_rule_name(decision->rule));
-    } else if (decision->rule_line > 0) {
+    } else if (decision->rule_line > 0 && !plan->is_mailbox_given) {
         buf_append_str(out,
                        plan->action == REWRITE_EXEMPT ? "exempt" : "route");
         buf_append_str(out, " at line ");
         buf_append_int(out, decision->rule_line);
+    } else if (plan->is_mailbox_given) {
+        buf_append_str(out, "the mailbox was given");
     } else if (plan->action == REWRITE_REWRITTEN) {
         buf_append_str(out, "default_mailbox");
     }

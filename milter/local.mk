@@ -1,13 +1,15 @@
-# sendas-milter. libsendas-milter.la: all its modules, which the tests link too.
+# sendas-milter and sendas-filter. libsendas-milter.la: all its modules, which the tests link too.
 
 if MILTER
-dist_man_MANS += %D%/sendas-milter.8
+dist_man_MANS += %D%/sendas-filter.1 %D%/sendas-milter.8
 noinst_LTLIBRARIES += %D%/libsendas-milter.la
 %C%_libsendas_milter_la_SOURCES = \
 	%D%/activity.c %D%/activity.h \
 	%D%/answers.c %D%/answers.h \
 	%D%/callbacks.c %D%/callbacks.h \
 	%D%/describe.c %D%/describe.h \
+	%D%/filter.c %D%/filter.h \
+	%D%/header.c %D%/header.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/message.c %D%/message.h \
 	%D%/name_template.c %D%/name_template.h \
@@ -27,4 +29,10 @@ sbin_PROGRAMS += %D%/sendas-milter
 %C%_sendas_milter_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
 %C%_sendas_milter_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
 %C%_sendas_milter_LDADD = %D%/libsendas-milter.la
+
+bin_PROGRAMS += %D%/sendas-filter
+%C%_sendas_filter_SOURCES = %D%/sendas_filter.c
+%C%_sendas_filter_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_sendas_filter_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_sendas_filter_LDADD = %D%/libsendas-milter.la
 endif

@@ -143,9 +143,9 @@ append_field(struct message *message, const struct rewrite_field *field)
 }
 
 void
-message_add_field(struct message *message, const char *name, const char *value)
+message_add_bytes(struct message *message, const char *name, const char *value,
+                  size_t len)
 {
-    size_t len = strlen(value);
     struct rewrite_field field;
     char *copy;
 
@@ -160,15 +160,26 @@ message_add_field(struct message *message, const char *name, const char *value)
         message->bytes[field.name] = MESSAGE_BYTES_MAX;
         return;
     }
-    copy = strdup(value);
+    copy = malloc(len + 1);
+    if (copy != NULL) {
+        memcpy(copy, value, len);
+        copy[len] = '\0';
+    }
     if (!texts_append(&message->values, copy)) {
         free(copy);
         message->has_failed = true;
         return;
     }
+    field.has_blank = strpbrk(name, " \t") != NULL;
     field.value = (struct new_field_text){copy, len};
     message->has_failed |= !append_field(message, &field);
     message->bytes[field.name] += len;
+}
+
+void
+message_add_field(struct message *message, const char *name, const char *value)
+{
+    message_add_bytes(message, name, value, strlen(value));
 }
 
 void

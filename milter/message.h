@@ -64,6 +64,10 @@ void message_add_recipient(struct message *message, const char *path);
 void message_add_field(struct message *message, const char *name,
                        const char *value);
 
+/* The same for a value of any bytes. */
+void message_add_bytes(struct message *message, const char *name,
+                       const char *value, size_t len);
+
 /*
  * The same for rewrite_plan(). Borrowed: until the message changes. The client
  * is not known here; the caller fills it in.

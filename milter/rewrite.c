@@ -183,6 +183,26 @@ follow_auto_submitted(struct work *work)
                       " auto-replied");
 }
 
+/* Is there a blank between the name of this field and the colon? */
+static bool
+has_blank(const struct rewrite_message *message, enum rewrite_name name,
+          size_t index)
+{
+    for (size_t i = 0; i < message->field_count; i++)
+        if (message->fields[i].name == name && --index == 0)
+            return message->fields[i].has_blank;
+    return false;
+}
+
+/* From: that stays is one for all readers. */
+static void
+mend_name(struct work *work)
+{
+    if (has_blank(work->message, REWRITE_FROM, 1))
+        work_edit(work, REWRITE_EDIT_CHANGE, REWRITE_FROM, 1,
+                  work_value(work->message, REWRITE_FROM, 1));
+}
+
 /* May this Sender:, Resent-From: or Resent-Sender: stay? */
 static bool
 may_stay(const struct work *work, enum rewrite_name name, size_t index)
@@ -191,7 +211,8 @@ may_stay(const struct work *work, enum rewrite_name name, size_t index)
     const struct rewrite_plan *plan = work->plan;
     struct from_field field;
 
-    if (value.text == NULL || (name == REWRITE_SENDER && index > 1))
+    if (value.text == NULL || (name == REWRITE_SENDER && index > 1) ||
+        has_blank(work->message, name, index))
         return false;
     from_field_parse(value.text, value.len, &field);
     if (!is_usable(work->message, &field))
@@ -281,6 +302,34 @@ leave_trace(struct work *work)
     free(old);
 }
 
+/*
+ * Another has decided who logs in, so From: stays only if that mailbox may send
+ * it. -1 when it is no mailbox.
+ */
+static int
+use_mailbox(struct work *work, struct err *err)
+{
+    struct sendas_decision *decision = &work->plan->decision;
+    const char *from = work->plan->from.address;
+    struct sendas_match match;
+
+    if (work->message->mailbox == NULL || decision->verdict == SENDAS_EXEMPT)
+        return 0;
+    if (!sendas_find_login(work->policy, work->message->mailbox, &match))
+        return err_set(err, ERR_CONFIG,
+                       "what shall send it is no mailbox of the configuration");
+    decision->login = match.login;
+    work->plan->is_mailbox_given = true;
+    if (is_usable(work->message, &work->plan->from) && may_carry(work, from)) {
+        (void)sendas_find(work->policy, from, &match);
+        decision->verdict = SENDAS_KEEP;
+        decision->rule = match.rule;
+    } else if (decision->verdict != SENDAS_REJECT) {
+        decision->verdict = SENDAS_REWRITE;
+    }
+    return 0;
+}
+
 /* Turn the verdict into what is done; may set another mailbox. */
 static enum rewrite_action
 choose_action(struct work *work)
@@ -298,10 +347,13 @@ choose_action(struct work *work)
         return REWRITE_KEPT;
     if (decision->verdict == SENDAS_REWRITE)
         return REWRITE_REWRITTEN;
-    if (!is_null && !work->message->is_internal)
+    if (!is_null && !work->message->is_internal) {
+        decision->login = NULL;
         return REWRITE_REJECTED;
+    }
     /* Nobody could be told about a bounce that is refused. */
-    decision->login = work->settings->default_mailbox;
+    if (!work->plan->is_mailbox_given)
+        decision->login = work->settings->default_mailbox;
     return decision->login != NULL ? REWRITE_REWRITTEN : REWRITE_PASSED;
 }
 
@@ -319,12 +371,16 @@ rewrite_plan(const struct sendas *policy, const struct rewrite_message *message,
     read_from(message, out);
     envelope.from = is_usable(message, &out->from) ? out->from.address : NULL;
     sendas_decide(policy, &envelope, &out->decision);
+    if (use_mailbox(&work, err) < 0)
+        return -1;
     out->action = choose_action(&work);
     if (out->action == REWRITE_REWRITTEN) {
         replace_from(&work);
         leave_trace(&work);
         answers_keep(&work);
     }
+    if (out->action == REWRITE_KEPT)
+        mend_name(&work);
     if (out->action == REWRITE_REWRITTEN || out->action == REWRITE_KEPT) {
         follow_sender(&work);
         follow_auto_submitted(&work);

@@ -50,12 +50,18 @@ const char *rewrite_name_text(enum rewrite_name name);
 /* One field as it came. */
 struct rewrite_field {
     enum rewrite_name name;
+    bool has_blank; /* before the colon: some readers know no such field */
     struct new_field_text value;
 };
 
 /* All that is known of a message. Everything is borrowed. */
 struct rewrite_message {
     struct sendas_message envelope; /* its `from` is not looked at */
+    /*
+     * Who logs in, where that is decided already; NULL: the policy says. A
+     * mailbox's title, or an address of a mailbox "@domain".
+     */
+    const char *mailbox;
     bool is_smtputf8;
     bool is_internal; /* made by the mail server itself: never refused */
     const struct rewrite_field *fields; /* in the order of the message */
@@ -103,6 +109,7 @@ struct rewrite_plan {
     struct from_field from;          /* of the only From:, else no address */
     const char *from_text; /* what From: was: "one plain address", "missing" */
     bool changes_sender;
+    bool is_mailbox_given; /* by message->mailbox, not by the policy */
     struct rewrite_edit *edits;
     size_t edit_count;
     size_t edit_capacity;
@@ -111,7 +118,8 @@ struct rewrite_plan {
 /*
  * Decide, and say what to change. `out` must be given back with
  * rewrite_plan_clear() and may not be moved in memory, as the decision points
- * into it. Errors: ERR_SYSTEM when out of memory.
+ * into it. Errors: ERR_CONFIG when message->mailbox is no mailbox, ERR_SYSTEM
+ * when out of memory.
  */
 int rewrite_plan(const struct sendas *policy,
                  const struct rewrite_message *message,

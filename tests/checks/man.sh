@@ -17,7 +17,7 @@ while IFS= read -r page; do
 done < <(find common milter sasl-xoauth2 token-daemon docs -name '*.[1-8]' | sort)
 
 for page in token-daemon/xoauth2-tokend.8 token-daemon/xoauth2ctl.1 \
-    milter/sendas-milter.8 sasl-xoauth2/xoauth2-sasl.7; do
+    milter/sendas-filter.1 milter/sendas-milter.8 sasl-xoauth2/xoauth2-sasl.7; do
     [[ -f $page ]] || { printf '%s is missing\n' "$page"; found=1; }
 done
 [[ -n $(find . -name relay.conf.5) ]] ||

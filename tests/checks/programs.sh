@@ -14,7 +14,7 @@ wrong()
 }
 
 for name in libxoauth2.so token-daemon/xoauth2-tokend \
-    token-daemon/xoauth2ctl milter/sendas-milter; do
+    token-daemon/xoauth2ctl milter/sendas-filter milter/sendas-milter; do
     file=$(find "$build" -path "*.libs/${name##*/}" -type f -print -quit)
     file=${file:-$build/$name}
     [[ -f $file ]] || { wrong "$name is not built"; continue; }

@@ -4,6 +4,7 @@ EXTRA_DIST += \
 	%D%/milter_client.py \
 	%D%/test_bad_input.py \
 	%D%/test_delivery.py \
+	%D%/test_filter.py \
 	%D%/test_grants.py \
 	%D%/test_milter_fields.py \
 	%D%/test_milter_protocol.py \

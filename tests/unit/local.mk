@@ -43,11 +43,16 @@ endif
 
 if MILTER
 MILTER_TESTS = \
+	%D%/test_filter \
+	%D%/test_header \
 	%D%/test_rewrite \
 	%D%/test_rewrite_alloc
 
 check_PROGRAMS += $(MILTER_TESTS)
 MILTER_TEST_LDADD = milter/libsendas-milter.la $(CMOCKA_LIBS)
+%C%_test_filter_SOURCES = %D%/test_filter.c %D%/mail.c %D%/mail.h
+%C%_test_filter_LDADD = $(MILTER_TEST_LDADD)
+%C%_test_header_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_SOURCES = %D%/test_rewrite.c %D%/mail.c %D%/mail.h
 %C%_test_rewrite_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_alloc_SOURCES = %D%/test_rewrite_alloc.c %D%/mail.c \

@@ -7,6 +7,7 @@ PLUGIN = "sasl-xoauth2/libxoauth2.so"
 TOKEND = "token-daemon/xoauth2-tokend"
 CTL = "token-daemon/xoauth2ctl"
 MILTER = "milter/sendas-milter"
+FILTER = "milter/sendas-filter"
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
