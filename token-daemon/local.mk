@@ -21,6 +21,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/grant_refresh_token.c \
 	%D%/grant_service_account.c \
 	%D%/grant_workload_identity.c \
+	%D%/graph_message.c %D%/graph_message.h \
 	%D%/graph_record.c %D%/graph_record.h \
 	%D%/graph_rotation.c %D%/graph_rotation.h \
 	%D%/hardening.c %D%/hardening.h \

@@ -39,6 +39,7 @@ struct preset {
     const char *authorize_url;
     const char *device_url;
     const char *issuer;      /* of its id_tokens; NULL: discovery tells */
+    const char *graph_url;   /* Microsoft Graph; NULL: there is none */
     const char *scope;       /* NULL: none unless set */
     const char *login_scope; /* NULL: as scope */
     const char *login_extra; /* words added to that where they are missing */
@@ -53,6 +54,7 @@ static const struct preset presets[] = {
     [CONFIG_PROVIDER_MICROSOFT] =
         {
             ENTRA_ENDPOINTS("login.microsoftonline.com"),
+            .graph_url = "https://graph.microsoft.com",
             .scope = "https://outlook.office365.com/.default",
             .login_scope = "https://outlook.office.com/SMTP.Send",
             ENTRA_LOGIN,
@@ -62,6 +64,7 @@ static const struct preset presets[] = {
     [CONFIG_PROVIDER_MICROSOFT_GCC_HIGH] =
         {
             ENTRA_ENDPOINTS("login.microsoftonline.us"),
+            .graph_url = "https://graph.microsoft.us",
             .scope = "https://outlook.office365.us/.default",
             .login_scope = "https://outlook.office365.us/SMTP.Send",
             ENTRA_LOGIN,
@@ -70,6 +73,7 @@ static const struct preset presets[] = {
     [CONFIG_PROVIDER_MICROSOFT_DOD] =
         {
             ENTRA_ENDPOINTS("login.microsoftonline.us"),
+            .graph_url = "https://dod-graph.microsoft.us",
             .scope = "https://outlook.office365.us/.default",
             .login_scope = "https://outlook.office365.us/SMTP.Send",
             ENTRA_LOGIN,
@@ -78,6 +82,7 @@ static const struct preset presets[] = {
     [CONFIG_PROVIDER_MICROSOFT_CHINA] =
         {
             ENTRA_ENDPOINTS("login.partner.microsoftonline.cn"),
+            .graph_url = "https://microsoftgraph.chinacloudapi.cn",
             .scope = "https://partner.outlook.cn/.default",
             .login_scope = "https://partner.outlook.cn/SMTP.Send",
             ENTRA_LOGIN,
@@ -414,6 +419,14 @@ provider_has_server(const struct config_credential *credential,
         if (strcasecmp(credential->servers[i], name) == 0)
             return true;
     return false;
+}
+
+const char *
+provider_graph_url(const struct config_credential *credential)
+{
+    return credential->rotation.graph_url != NULL
+               ? credential->rotation.graph_url
+               : presets[credential->provider].graph_url;
 }
 
 bool

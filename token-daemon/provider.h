@@ -73,6 +73,12 @@ bool provider_has_server(const struct config_credential *credential,
  */
 int64_t provider_refresh_idle_s(const struct config_credential *credential);
 
+/*
+ * Where Microsoft Graph is for this credential: static or borrowed of it. NULL:
+ * its provider has none.
+ */
+const char *provider_graph_url(const struct config_credential *credential);
+
 /* Is it a submission server of any preset? */
 bool provider_is_known_server(const char *name);
 

@@ -76,6 +76,7 @@ TOKEND_TESTS = \
 	%D%/test_device_answer \
 	%D%/test_discovery_document \
 	%D%/test_grant \
+	%D%/test_graph_message \
 	%D%/test_graph_rotation \
 	%D%/test_hardening \
 	%D%/test_http \
@@ -150,6 +151,7 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_device_answer_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_discovery_document_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_grant_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_graph_message_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_graph_rotation_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_hardening_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_hardening_LDADD = $(TOKEND_TEST_LIBS)
