@@ -45,6 +45,8 @@ class Application:
     is_public      no secret is wanted from it, nor taken
     redirect_uris  where a browser may be sent; of http://localhost any port
     federated      FederatedCredentials
+    registration   a Registration, when Graph may change it; None: at once
+                   known is what is in the lists
     """
 
     def __init__(self, client_id, tenant, secrets=(), certificates=(),
@@ -58,6 +60,7 @@ class Application:
         self.is_public = False
         self.redirect_uris = ["http://localhost/"]
         self.federated = []
+        self.registration = None
         self._used_assertions = set()
         self._lock = threading.Lock()
 
@@ -87,11 +90,14 @@ class Application:
 
     def _check_secret(self, value):
         for secret in self.secrets:
-            if secret.value == value:
+            if secret.value == value and self._is_known(secret):
                 if secret.is_expired:
                     raise EntraError(7000222, self.client_id)
                 return secret.label
         raise EntraError(7000215, self.client_id)
+
+    def _is_known(self, what):
+        return self.registration is None or self.registration.is_known(what)
 
     def may_redirect_to(self, uri):
         """Is that one of its redirect URIs? Of localhost any port is."""
@@ -146,7 +152,7 @@ class Application:
         wanted = header.get(field)
         for certificate in self.certificates:
             known = {"x5t#S256": certificate.x5t_s256, "x5t": certificate.x5t}
-            if wanted == known[field]:
+            if wanted == known[field] and self._is_known(certificate):
                 return certificate
         raise EntraError(700027, detail=f"no certificate for {field}")
 

@@ -123,6 +123,17 @@ class ClientCertificate:
         return _thumbprint(self.certificate, hashlib.sha256)
 
 
+def load_certificate(der):
+    """A certificate out of its DER form; ValueError when it is none."""
+    return x509.load_der_x509_certificate(der)
+
+
+def thumbprints(certificate):
+    """x5t and x5t#S256 of a certificate."""
+    return (_thumbprint(certificate, hashlib.sha1),
+            _thumbprint(certificate, hashlib.sha256))
+
+
 def _thumbprint(certificate, algorithm):
     der = certificate.public_bytes(serialization.Encoding.DER)
     digest = algorithm(der).digest()

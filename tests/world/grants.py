@@ -28,7 +28,6 @@ class TokenTerms:
 
 def client_credentials(endpoint, application, form):
     """RFC 6749, section 4.4, with Entra's rules for `scope`."""
-    del endpoint
     scope = form.get("scope")
     if scope is None:
         raise EntraError(900144, detail="scope")
@@ -37,7 +36,7 @@ def client_credentials(endpoint, application, form):
     if not scope.endswith(DEFAULT_SUFFIX):
         raise EntraError(1002012)
     resource = scope[:-len(DEFAULT_SUFFIX)].rstrip("/")
-    if resource not in RESOURCES:
+    if resource not in endpoint.resources:
         raise EntraError(500011)
     return TokenTerms({
         "aud": resource, "appid": application.client_id, "appidacr": "1",

@@ -11,6 +11,7 @@ EXTRA_DIST += \
 	%D%/foreign_server.py \
 	%D%/google.py \
 	%D%/grants.py \
+	%D%/graph.py \
 	%D%/hook.py \
 	%D%/https_server.py \
 	%D%/issuer.py \
@@ -27,6 +28,7 @@ EXTRA_DIST += \
 	%D%/postfix_lines.py \
 	%D%/process.py \
 	%D%/proxy.py \
+	%D%/registration.py \
 	%D%/relay.py \
 	%D%/relay_conf.py \
 	%D%/sender_check.py \

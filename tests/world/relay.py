@@ -23,10 +23,12 @@ from .application import Application, Secret
 from .build import PLUGIN, Build
 from .ca import CertificateAuthority, ClientCertificate
 from .foreign_server import ForeignServer
+from .graph import Graph
 from .issuer import Issuer
 from .leaks import find_leaks
 from .milter import Milter
 from .postfix import DEVICE, Postfix
+from .registration import Registration
 from .relay_conf import RelayConf
 from .submission_server import SubmissionServer
 from .token_endpoint import TokenEndpoint
@@ -156,6 +158,18 @@ class World:
             file.write(value + "\n")
         return path
 
+    def add_graph(self, **options):
+        """Have Microsoft Graph for the application, and the credential renew
+        itself there with these options of relay.conf; give it back."""
+        self.graph = Graph(self.endpoint, self.ca.issue("localhost",
+                                                        "127.0.0.1"))
+        self.graph.register(Registration(self.application))
+        self.graph.start()
+        self._stack.append(self.graph.stop)
+        self.conf.credential(CREDENTIAL, rotate="graph",
+                             graph_url=self.graph.url, **options)
+        return self.graph
+
     def add_mailbox(self, address, send_as=(), **options):
         """A mailbox of the relay and of the submission server."""
         self.conf.mailbox(address, credential=CREDENTIAL,
@@ -215,6 +229,8 @@ class World:
             found.update(request.form[name] for name in
                          ("client_secret", "client_assertion")
                          if name in request.form)
+        if self.graph is not None:
+            found.update(self.graph.secrets)
         return [*found, *self.endpoint.tokens]
 
     def leaks(self):
@@ -226,6 +242,7 @@ class World:
     # Making the parts
 
     def _make_servers(self):
+        self.graph = None  # until add_graph()
         self.ca = CertificateAuthority(self.path("ca"))
         certificate = self.ca.issue("localhost", "127.0.0.1")
         self.issuer = Issuer()

@@ -15,7 +15,7 @@ import urllib.parse
 from .entra_error import EntraError, Refusal
 from .fault import wall_clock
 from .google import JWT_BEARER, jwt_bearer
-from .grants import GRANTS
+from .grants import GRANTS, RESOURCES
 from .https_server import RESET, Answer, HttpsServer
 from .issuer import DEFAULT_SIZE, fingerprint
 from .plan import Plan
@@ -71,6 +71,7 @@ class TokenEndpoint:
         self.host = host
         self.lifetime = 3600
         self.refresh_in = None
+        self.resources = set(RESOURCES)  # that tokens are for
         self.token_size = DEFAULT_SIZE
         self.delay = 0.0
         self.clock_skew = 0
