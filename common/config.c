@@ -448,6 +448,7 @@ static cfg_opt_t mailbox_options[] = {
      .parsecb = check_entry,
      .validcb = take_send_as},
     CFG_STR_CB("send_as_file", NULL, CFGF_NONE, check_path),
+    CFG_STR_LIST_CB("allow", NULL, CFGF_NONE, check_account),
     CFG_END(),
 };
 
@@ -503,6 +504,7 @@ end_mailbox(cfg_t *cfg, cfg_opt_t *opt)
         return config_section_fail_memory(loader);
     if (config_section_text(section, "send_as_file", &mailbox->send_as_file) <
             0 ||
+        config_section_access(section, "allow", &mailbox->allow) < 0 ||
         check_mailbox(section, mailbox) < 0)
         return -1;
     return cfg_free_value(opt);
@@ -737,12 +739,49 @@ static char default_sockets[] = "{\"/run/xoauth2/tokend.sock\", "
                                 "tokend.sock\"}";
 static char default_allow[] = "{\"postfix\"}";
 
+static char default_control_allow[] = "{\"group:xoauth2-admin\"}";
+
+static cfg_opt_t access_options[] = {
+    CONFIG_LOADER_ROW,
+    CFG_STR_LIST_CB("allow", NULL, CFGF_NONE, check_account),
+    CFG_END(),
+};
+
+static int
+end_access(cfg_t *cfg, cfg_opt_t *opt)
+{
+    struct config_loader *loader = config_loader_of(cfg);
+    struct config_tokend *tokend = &loader->config->tokend;
+    cfg_t *section = config_section_last(opt);
+    struct config_socket_access *access = config_section_grow(
+        tokend->socket_accesses, tokend->socket_access_count, sizeof(*access));
+
+    if (access == NULL)
+        return config_section_fail_memory(loader);
+    tokend->socket_accesses = access;
+    access += tokend->socket_access_count++;
+    access->path = strdup(section->title);
+    if (access->path == NULL)
+        return config_section_fail_memory(loader);
+    if (config_section_access(section, "allow", &access->allow) < 0)
+        return -1;
+    return cfg_free_value(opt);
+}
+
 static cfg_opt_t tokend_options[] = {
     CONFIG_LOADER_ROW,
     CFG_STR_LIST_CB("socket", default_sockets, CFGF_NONE, check_socket_path),
     CFG_STR_CB("control", "/run/xoauth2/control.sock", CFGF_NONE,
                check_socket_path),
     CFG_STR_LIST_CB("allow", default_allow, CFGF_NONE, check_account),
+    {.name = "access",
+     .type = CFGT_SEC,
+     .flags = CFGF_MULTI | CFGF_TITLE,
+     .subopts = access_options,
+     .validcb = end_access},
+    CFG_STR_LIST_CB("control_allow", default_control_allow, CFGF_NONE,
+                    check_account),
+    CFG_STR_LIST_CB("control_read", NULL, CFGF_NONE, check_account),
     CFG_INT_CB("refetch_interval", 60, CFGF_NONE, check_refetch_interval),
     CFG_STR_CB("login_password", "", CFGF_NONE, check_login_password),
     CFG_STR_CB("state", "/var/lib/xoauth2/state.db", CFGF_NONE, check_path),
@@ -751,29 +790,6 @@ static cfg_opt_t tokend_options[] = {
     CFG_STR_CB("on_event", NULL, CFGF_NONE, check_command),
     CFG_END(),
 };
-
-static int
-take_peers(cfg_t *section, struct config_tokend *tokend)
-{
-    unsigned count = cfg_size(section, "allow");
-
-    if (count == 0)
-        return 0;
-    tokend->allow = calloc(count, sizeof(*tokend->allow));
-    if (tokend->allow == NULL)
-        return config_section_fail_memory(config_loader_of(section));
-    tokend->allow_count = count;
-    for (unsigned i = 0; i < count; i++) {
-        struct config_peer *peer = &tokend->allow[i];
-        const char *name = cfg_getnstr(section, "allow", i);
-
-        peer->is_group = strncmp(name, "group:", 6) == 0;
-        peer->name = strdup(peer->is_group ? name + 6 : name);
-        if (peer->name == NULL)
-            return config_section_fail_memory(config_loader_of(section));
-    }
-    return 0;
-}
 
 /* The status page does not take a path that is another socket's. */
 static int
@@ -815,6 +831,29 @@ check_sockets(cfg_t *section, const struct config_tokend *tokend)
     return check_metrics_path(section, tokend);
 }
 
+/* Each names a socket that there is, and no two the same. */
+static int
+check_accesses(cfg_t *section, const struct config_tokend *tokend)
+{
+    for (size_t i = 0; i < tokend->socket_access_count; i++) {
+        const char *path = tokend->socket_accesses[i].path;
+        bool is_there = false;
+
+        for (size_t k = 0; k < tokend->socket_count; k++)
+            is_there = is_there || strcmp(tokend->sockets[k], path) == 0;
+        if (!is_there)
+            return config_section_fail(section,
+                                       "the title of access must be a path "
+                                       "that socket lists");
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(tokend->socket_accesses[k].path, path) == 0)
+                return config_section_fail(section,
+                                           "access is there twice for one "
+                                           "path; put both into one");
+    }
+    return 0;
+}
+
 static int
 end_tokend(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -836,7 +875,13 @@ end_tokend(cfg_t *cfg, cfg_opt_t *opt)
         config_section_ref(section, "seal_key", &tokend->seal_key) < 0 ||
         config_section_text(section, "metrics", &tokend->metrics) < 0 ||
         config_section_ref(section, "on_event", &tokend->on_event) < 0 ||
-        take_peers(section, tokend) < 0 || check_sockets(section, tokend) < 0)
+        config_section_access(section, "allow", &tokend->allow) < 0 ||
+        config_section_access(section, "control_allow",
+                              &tokend->control_allow) < 0 ||
+        config_section_access(section, "control_read", &tokend->control_read) <
+            0 ||
+        check_sockets(section, tokend) < 0 ||
+        check_accesses(section, tokend) < 0)
         return -1;
     return cfg_free_value(opt);
 }

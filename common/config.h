@@ -124,6 +124,20 @@ struct config_credential {
     struct config_rotation rotation;
 };
 
+/* A user or a group. */
+struct config_peer {
+    bool is_group;
+    char *name;    /* as written, without `group:` */
+    bool is_known; /* false: no such user or group here; a warning */
+    uint32_t id;   /* uid or gid, when known */
+};
+
+/* Who may do something, beside root and the daemon's own user. */
+struct config_access {
+    struct config_peer *peers;
+    size_t count;
+};
+
 struct config_mailbox {
     char *title; /* `user@domain`, or `@domain`: every sender logs in itself */
     const char *file; /* borrowed from config->files */
@@ -131,6 +145,8 @@ struct config_mailbox {
     const struct config_credential *credential; /* never NULL */
     char **send_as;                             /* `user@domain` or `@domain` */
     size_t send_as_count;
+    struct config_access allow; /* who may have its token; empty: whoever may
+                                   ask at all */
     char *send_as_file; /* NULL: none; a list, one entry a line, # comments */
 };
 
@@ -216,12 +232,10 @@ struct config_milter {
     int hop_limit; /* Received fields; a message with more is refused */
 };
 
-/* Who may ask the lookup sockets. */
-struct config_peer {
-    bool is_group;
-    char *name;    /* as written, without `group:` */
-    bool is_known; /* false: no such user or group here; a warning */
-    uint32_t id;   /* uid or gid, when known */
+/* One lookup socket whose askers are others than those of all. */
+struct config_socket_access {
+    char *path; /* one of config_tokend.sockets */
+    struct config_access allow;
 };
 
 struct config_tokend {
@@ -230,9 +244,12 @@ struct config_tokend {
     char **sockets;
     size_t socket_count;
     char *control;
-    struct config_peer *allow;
-    size_t allow_count;
-    int refetch_interval; /* s */
+    struct config_access allow; /* who may ask the lookup sockets */
+    struct config_socket_access *socket_accesses;
+    size_t socket_access_count;
+    struct config_access control_allow; /* who may use the control socket */
+    struct config_access control_read;  /* who may only look there */
+    int refetch_interval;               /* s */
     char *login_password; /* what `login` gives after the colon; may be "" */
     char *state;          /* path of the file with what outlives a restart */
     struct config_ref seal_key; /* NONE: a key file beside the state */

@@ -70,13 +70,26 @@ clear_milter(struct config_milter *milter)
 }
 
 static void
+clear_access(struct config_access *access)
+{
+    for (size_t i = 0; i < access->count; i++)
+        free(access->peers[i].name);
+    free(access->peers);
+}
+
+static void
 clear_tokend(struct config_tokend *tokend)
 {
     free_list(tokend->sockets, tokend->socket_count);
     free(tokend->control);
-    for (size_t i = 0; i < tokend->allow_count; i++)
-        free(tokend->allow[i].name);
-    free(tokend->allow);
+    clear_access(&tokend->allow);
+    for (size_t i = 0; i < tokend->socket_access_count; i++) {
+        free(tokend->socket_accesses[i].path);
+        clear_access(&tokend->socket_accesses[i].allow);
+    }
+    free(tokend->socket_accesses);
+    clear_access(&tokend->control_allow);
+    clear_access(&tokend->control_read);
     free(tokend->login_password);
     free(tokend->state);
     clear_ref(&tokend->seal_key);
@@ -95,6 +108,7 @@ config_free(struct config *config)
         free_list(config->mailboxes[i].send_as,
                   config->mailboxes[i].send_as_count);
         free(config->mailboxes[i].send_as_file);
+        clear_access(&config->mailboxes[i].allow);
     }
     free(config->mailboxes);
     for (size_t i = 0; i < config->relay_count; i++)

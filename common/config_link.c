@@ -224,21 +224,40 @@ warn_if_no_server(const struct config *config)
 }
 
 static int
-look_up_peers(struct linker *linker)
+look_up_access(struct linker *linker, const char *option,
+               struct config_access *access)
 {
-    struct config_tokend *tokend = &linker->config->tokend;
-
-    for (size_t i = 0; i < tokend->allow_count; i++) {
-        struct config_peer *peer = &tokend->allow[i];
+    for (size_t i = 0; i < access->count; i++) {
+        struct config_peer *peer = &access->peers[i];
         struct err err = {ERR_NONE, ""};
 
         if (config_value_peer(peer, &err) < 0)
             return fail_memory(linker);
         if (!peer->is_known)
-            log_warning("allow names an account that does not exist here",
+            log_warning("an account does not exist here; make it, then reload",
+                        F_STR("option", option),
                         F_STR(peer->is_group ? "group" : "user", peer->name));
     }
     return 0;
+}
+
+static int
+look_up_peers(struct linker *linker)
+{
+    struct config *config = linker->config;
+    struct config_tokend *tokend = &config->tokend;
+
+    for (size_t i = 0; i < config->mailbox_count; i++)
+        if (look_up_access(linker, "allow", &config->mailboxes[i].allow) < 0)
+            return -1;
+    for (size_t i = 0; i < tokend->socket_access_count; i++)
+        if (look_up_access(linker, "allow", &tokend->socket_accesses[i].allow) <
+            0)
+            return -1;
+    if (look_up_access(linker, "allow", &tokend->allow) < 0 ||
+        look_up_access(linker, "control_allow", &tokend->control_allow) < 0)
+        return -1;
+    return look_up_access(linker, "control_read", &tokend->control_read);
 }
 
 static int

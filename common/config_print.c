@@ -179,12 +179,28 @@ print_credential(struct buf *out, const struct config_credential *credential)
 }
 
 static void
+print_access(struct buf *out, const char *name,
+             const struct config_access *access)
+{
+    begin_list(out, name);
+    for (size_t i = 0; i < access->count; i++) {
+        if (i > 0)
+            buf_append_str(out, ", ");
+        print_quoted(out, access->peers[i].is_group ? "group:" : "",
+                     access->peers[i].name);
+    }
+    buf_append_str(out, "}\n");
+}
+
+static void
 print_mailbox(struct buf *out, const struct config_mailbox *mailbox)
 {
     begin_section(out, "mailbox", mailbox->title);
     print_text(out, "credential", mailbox->credential->name);
     print_list(out, "send_as", mailbox->send_as, mailbox->send_as_count);
     print_text(out, "send_as_file", mailbox->send_as_file);
+    if (mailbox->allow.count > 0)
+        print_access(out, "allow", &mailbox->allow);
     buf_append_str(out, "}\n");
 }
 
@@ -277,14 +293,14 @@ print_tokend(struct buf *out, const struct config_tokend *tokend)
     print_list(out, "socket", tokend->sockets, tokend->socket_count);
     print_text(out, "control", tokend->control);
     /* Also when it is empty, which is not the default. */
-    begin_list(out, "allow");
-    for (size_t i = 0; i < tokend->allow_count; i++) {
-        if (i > 0)
-            buf_append_str(out, ", ");
-        print_quoted(out, tokend->allow[i].is_group ? "group:" : "",
-                     tokend->allow[i].name);
+    print_access(out, "allow", &tokend->allow);
+    for (size_t i = 0; i < tokend->socket_access_count; i++) {
+        begin_section(out, "    access", tokend->socket_accesses[i].path);
+        print_access(out, "    allow", &tokend->socket_accesses[i].allow);
+        buf_append_str(out, "    }\n");
     }
-    buf_append_str(out, "}\n");
+    print_access(out, "control_allow", &tokend->control_allow);
+    print_access(out, "control_read", &tokend->control_read);
     print_number(out, "refetch_interval", tokend->refetch_interval);
     print_text(out, "login_password", tokend->login_password);
     print_text(out, "state", tokend->state);

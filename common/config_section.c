@@ -244,6 +244,30 @@ config_section_ref(cfg_t *section, const char *name, struct config_ref *out)
                : 0;
 }
 
+int
+config_section_access(cfg_t *section, const char *name,
+                      struct config_access *out)
+{
+    unsigned count = cfg_size(section, name);
+
+    if (count == 0)
+        return 0;
+    out->peers = calloc(count, sizeof(*out->peers));
+    if (out->peers == NULL)
+        return config_section_fail_memory(config_loader_of(section));
+    out->count = count;
+    for (unsigned i = 0; i < count; i++) {
+        struct config_peer *peer = &out->peers[i];
+        const char *text = cfg_getnstr(section, name, i);
+
+        peer->is_group = strncmp(text, "group:", 6) == 0;
+        peer->name = strdup(peer->is_group ? text + 6 : text);
+        if (peer->name == NULL)
+            return config_section_fail_memory(config_loader_of(section));
+    }
+    return 0;
+}
+
 void
 config_section_network(cfg_t *section, const char *name, bool *has,
                        struct config_network *out)

@@ -89,6 +89,9 @@ int config_section_copy_ref(struct config_loader *loader, const char *text,
                             struct config_ref *out);
 int config_section_ref(struct cfg_t *section, const char *name,
                        struct config_ref *out);
+/* The accounts of a list; not looked up yet. */
+int config_section_access(struct cfg_t *section, const char *name,
+                          struct config_access *out);
 void config_section_network(struct cfg_t *section, const char *name, bool *has,
                             struct config_network *out);
 

@@ -13,6 +13,9 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "token-daemon/control_exchange.h"
+#include "token-daemon/peer_identity.h"
+
+#define PEER_NAME_MAX 96
 
 struct control {
     struct control_env env;
@@ -130,6 +133,19 @@ control_ask(struct control *control, const struct control_peer *peer,
     exchange->root = NULL;
     exchange->is_over = NULL;
     return exchange;
+}
+
+void
+control_note_stranger(struct control *control, const struct control_peer *peer)
+{
+    const struct control_env *env = &control->env;
+    char who[PEER_NAME_MAX];
+
+    peer_identity_name(peer->uid, who, sizeof(who));
+    env->audit(env->arg, &(struct store_audit){.at = env->wall(env->arg),
+                                               .who = who,
+                                               .what = "control",
+                                               .detail = "not-allowed"});
 }
 
 struct control *

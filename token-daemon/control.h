@@ -88,6 +88,10 @@ struct control_exchange *control_ask(struct control *control,
                                      const char *line, size_t len,
                                      control_reply_fn *reply, void *arg);
 
+/* Somebody who may not even ask was sent away: a row of the audit trail. */
+void control_note_stranger(struct control *control,
+                           const struct control_peer *peer);
+
 /* Does it take further lines? If not they wait until it has ended. */
 bool control_takes_lines(const struct control_exchange *exchange);
 

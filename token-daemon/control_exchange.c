@@ -4,8 +4,6 @@
  */
 #include "token-daemon/control_exchange.h"
 
-#include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +11,7 @@
 
 #include "common/buf.h"
 #include "common/utf8.h"
+#include "token-daemon/peer_identity.h"
 
 #define PEER_NAME_MAX 96
 
@@ -57,18 +56,6 @@ send_json(const struct control_exchange *exchange, json_t *body, bool is_last)
     return line != NULL;
 }
 
-/* Who it was, for the audit trail: a user's name, or a number. */
-static void
-name_peer(const struct control_peer *peer, char *out, size_t size)
-{
-    const struct passwd *user = getpwuid(peer->uid);
-
-    if (user != NULL)
-        (void)snprintf(out, size, "%s", user->pw_name);
-    else
-        (void)snprintf(out, size, "uid %lld", (long long)peer->uid);
-}
-
 static void
 audit(const struct control_exchange *exchange, const char *outcome)
 {
@@ -79,7 +66,7 @@ audit(const struct control_exchange *exchange, const char *outcome)
 
     if (!exchange->is_audited || env->audit == NULL)
         return;
-    name_peer(&exchange->peer, who, sizeof(who));
+    peer_identity_name(exchange->peer.uid, who, sizeof(who));
     buf_init(&detail, STORE_AUDIT_DETAIL_MAX);
     buf_append_str(&detail, subject);
     buf_append_str(&detail, subject[0] != '\0' ? ": " : "");

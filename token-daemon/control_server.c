@@ -3,7 +3,6 @@
  */
 #include "token-daemon/control_server.h"
 
-#include <grp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +37,7 @@ struct client {
 struct control_server {
     struct event_base *base;
     struct control *control;
+    struct config *config; /* who may ask; NULL: nobody but root yet */
     struct evconnlistener *listener;
     TAILQ_HEAD(, client) clients;
     size_t client_count;
@@ -203,16 +203,18 @@ client_new(struct control_server *server, int fd)
     return client;
 }
 
-/* The group is looked up anew, as it may be made while the daemon runs. */
+/* May this one use it, or at least look? */
 static bool
-may_control(const struct peer_identity *identity)
+may(const struct control_server *server, const struct peer_identity *identity,
+    bool looks_only)
 {
-    const struct group *group = getgrnam(CONTROL_SERVER_GROUP);
-    struct config_peer admins = {.is_group = true, .is_known = group != NULL};
+    static const struct config_access nobody = {NULL, 0};
+    const struct config_access *access = &nobody;
 
-    if (group != NULL)
-        admins.id = group->gr_gid;
-    return peer_identity_is_allowed(identity, geteuid(), &admins, 1);
+    if (server->config != NULL)
+        access = looks_only ? &server->config->tokend.control_read
+                            : &server->config->tokend.control_allow;
+    return peer_identity_is_allowed(identity, geteuid(), access);
 }
 
 /* The first that came, of those who wait for nothing; else of all. */
@@ -260,19 +262,19 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
     client->peer = (struct control_peer){
         .uid = identity.uid,
         .pid = identity.pid,
-        .may_change = may_control(&identity),
+        .may_change = may(server, &identity, false),
     };
-    if (client->peer.may_change)
+    if (client->peer.may_change || may(server, &identity, true))
         return;
-    log_warning(
-        "control refused; add the user to the group " CONTROL_SERVER_GROUP
-        " if that is right",
-        F_INT("uid", identity.uid), F_INT("pid", identity.pid));
+    log_warning("control refused; name the user or a group of it in "
+                "control_allow or control_read if that is right",
+                F_INT("uid", identity.uid), F_INT("pid", identity.pid));
+    control_note_stranger(server->control, &client->peer);
     write_line(
         client,
         "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"not-allowed\","
-        "\"text\":\"only root and the group " CONTROL_SERVER_GROUP
-        " may use the control socket\"}}");
+        "\"text\":\"only root and whom control_allow and control_read of "
+        "relay.conf name may use the control socket\"}}");
     client->is_closing = true;
     (void)bufferevent_disable(client->bev, EV_READ);
 }
@@ -295,6 +297,29 @@ control_server_new(struct event_base *base, int fd, struct control *control)
 }
 
 void
+control_server_allow(struct control_server *server, struct config *config)
+{
+    struct config *old = server->config;
+
+    server->config = config_ref(config);
+    config_unref(&old);
+}
+
+mode_t
+control_server_mode(const struct config *config)
+{
+    const struct config_access *allow = &config->tokend.control_allow;
+
+    if (config->tokend.control_read.count > 0)
+        return CONTROL_SERVER_OPEN;
+    for (size_t i = 0; i < allow->count; i++)
+        if (!allow->peers[i].is_group ||
+            strcmp(allow->peers[i].name, CONTROL_SERVER_GROUP) != 0)
+            return CONTROL_SERVER_OPEN;
+    return CONTROL_SERVER_MODE;
+}
+
+void
 control_server_free(struct control_server **server)
 {
     struct client *client;
@@ -306,6 +331,7 @@ control_server_free(struct control_server **server)
     /* The analyser does not see that TAILQ_REMOVE() changes the head. */
     while ((client = TAILQ_FIRST(&(*server)->clients)) != NULL)
         client_free(client); /* NOLINT(*-unix.Malloc) */
+    config_unref(&(*server)->config);
     free(*server);
     *server = NULL;
 }

@@ -36,6 +36,7 @@
 #include "token-daemon/lookups.h"
 #include "token-daemon/machine_identity.h"
 #include "token-daemon/observer.h"
+#include "token-daemon/peer_identity.h"
 #include "token-daemon/refresher.h"
 #include "token-daemon/signer.h"
 #include "token-daemon/state.h"
@@ -215,6 +216,19 @@ env_audit(void *arg, const struct store_audit *entry)
     state_audit(daemon->state, entry);
 }
 
+static void
+env_sent_away(void *arg, uid_t uid, const char *what, const char *detail)
+{
+    const struct daemon *daemon = arg;
+    char who[96];
+
+    peer_identity_name(uid, who, sizeof(who));
+    state_audit(daemon->state, &(struct store_audit){.at = clock_wall(),
+                                                     .who = who,
+                                                     .what = what,
+                                                     .detail = detail});
+}
+
 static int
 env_read_audit(void *arg, size_t count,
                void (*done)(const struct store_audit *rows, size_t count,
@@ -335,6 +349,8 @@ apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
                   "one",
                   F_STR("error", again.text));
     lookup_server_allow(daemon->lookup_server, loaded->config);
+    if (daemon->control_server != NULL)
+        control_server_allow(daemon->control_server, loaded->config);
     loaded_clear(&daemon->in_force);
     daemon->in_force = *loaded;
     *loaded = (struct loaded){0};
@@ -550,6 +566,7 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
                                       .wall = env_wall,
                                       .denied = env_denied,
                                       .accepted = env_accepted,
+                                      .sent_away = env_sent_away,
                                       .arg = daemon};
     const struct refresher_env refresher_env = {
         .boot_ms = env_boot_ms,
@@ -676,23 +693,26 @@ open_listeners(struct daemon *daemon, struct err *err)
                                          .install_line = line},
             &inherited, err);
         if (listener == NULL ||
-            lookup_server_add(daemon->lookup_server, listener->fd, err) < 0)
+            lookup_server_add(daemon->lookup_server, listener->fd,
+                              tokend->sockets[i], err) < 0)
             return -1;
     }
     install_line(tokend->control, line, sizeof(line));
-    listener = open_listener(
-        daemon,
-        &(struct unix_listener_wish){.path = tokend->control,
-                                     .mode = CONTROL_SERVER_MODE,
-                                     .group = CONTROL_SERVER_GROUP,
-                                     .install_line = line},
-        &inherited, err);
+    listener =
+        open_listener(daemon,
+                      &(struct unix_listener_wish){
+                          .path = tokend->control,
+                          .mode = control_server_mode(daemon->in_force.config),
+                          .group = CONTROL_SERVER_GROUP,
+                          .install_line = line},
+                      &inherited, err);
     if (listener == NULL)
         return -1;
     daemon->control_server =
         control_server_new(daemon->base, listener->fd, daemon->control);
     if (daemon->control_server == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
+    control_server_allow(daemon->control_server, daemon->in_force.config);
     if (open_page(daemon, &inherited, err) < 0)
         return -1;
     unix_listener_drop_unused(&inherited);

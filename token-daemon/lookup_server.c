@@ -38,13 +38,19 @@ struct client {
     struct lookup_server *server;
     struct bufferevent *bev;
     struct lookups_pending *pending;
-    pid_t pid;
-    uid_t uid;
+    struct peer_identity identity;
     bool is_allowed;
     bool is_answering; /* inside answer_requests() */
     bool is_paused;    /* nothing is read until it can be answered */
     bool has_ended;    /* the client sends no more */
     bool is_closing;   /* nothing more is read; close when all is written */
+};
+
+/* One listening socket. */
+struct door {
+    struct lookup_server *server;
+    struct evconnlistener *listener;
+    char *path; /* owned */
 };
 
 struct lookup_server {
@@ -55,8 +61,8 @@ struct lookup_server {
     size_t client_count;
     size_t stranger_count; /* those of them who may not ask */
     TAILQ_HEAD(, client) silent_first;
-    struct evconnlistener *listeners[LISTENERS_MAX];
-    size_t listener_count;
+    struct door doors[LISTENERS_MAX];
+    size_t door_count;
     struct event *resume; /* after a pause of accepting */
     uint64_t pauses;      /* in a row */
     struct repeats *repeats;
@@ -145,12 +151,15 @@ refuse_peer(struct client *client)
 {
     char uid[24];
 
-    (void)snprintf(uid, sizeof(uid), "%u", (unsigned)client->uid);
-    if (log_is_due(
-            repeats_count(client->server->repeats, NULL, uid, clock_boot_ms())))
+    (void)snprintf(uid, sizeof(uid), "%u", (unsigned)client->identity.uid);
+    if (log_is_due(repeats_count(client->server->repeats, NULL, uid,
+                                 clock_boot_ms()))) {
         log_warning("a user who is not in allow asked; add the user to allow "
                     "in the tokend section of relay.conf if that is right",
-                    F_INT("uid", client->uid), F_INT("pid", client->pid));
+                    F_INT("uid", client->identity.uid),
+                    F_INT("pid", client->identity.pid));
+        lookups_note_stranger(client->server->lookups, &client->identity);
+    }
     refuse(client, "not-allowed this user may not ask; add it to allow in the "
                    "tokend section of relay.conf");
 }
@@ -188,7 +197,7 @@ answer_next(struct client *client)
         refuse(client, "bad-request a request is a name, a space and a key");
     else
         client->pending = lookups_ask(client->server->lookups, &request,
-                                      client->pid, on_reply, client);
+                                      &client->identity, on_reply, client);
     (void)evbuffer_drain(input, frame.consumed);
     return true;
 }
@@ -316,11 +325,24 @@ find_idlest(struct lookup_server *server)
     return TAILQ_FIRST(&server->silent_first);
 }
 
+/* Who may ask at this socket. */
+static const struct config_access *
+access_of(const struct door *door)
+{
+    const struct config_tokend *tokend = &door->server->config->tokend;
+
+    for (size_t i = 0; i < tokend->socket_access_count; i++)
+        if (strcmp(tokend->socket_accesses[i].path, door->path) == 0)
+            return &tokend->socket_accesses[i].allow;
+    return &tokend->allow;
+}
+
 static void
 on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
             struct sockaddr *address, int address_len, void *arg)
 {
-    struct lookup_server *server = arg;
+    const struct door *door = arg;
+    struct lookup_server *server = door->server;
     struct peer_identity identity;
     struct client *client;
     bool is_allowed;
@@ -333,9 +355,8 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
         (void)close(fd);
         return;
     }
-    is_allowed = peer_identity_is_allowed(&identity, geteuid(),
-                                          server->config->tokend.allow,
-                                          server->config->tokend.allow_count);
+    is_allowed =
+        peer_identity_is_allowed(&identity, geteuid(), access_of(door));
     /* Strangers are told so, but can't take the place of anybody else. */
     if (!is_allowed && server->stranger_count >= STRANGERS_MAX) {
         (void)close(fd);
@@ -349,8 +370,7 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
         (void)close(fd);
         return;
     }
-    client->pid = identity.pid;
-    client->uid = identity.uid;
+    client->identity = identity;
     client->is_allowed = is_allowed;
     if (!is_allowed)
         server->stranger_count++;
@@ -363,7 +383,7 @@ static void
 on_accept_failed(struct evconnlistener *listener, void *arg)
 {
     static const struct timeval pause = {0, ACCEPT_PAUSE_US};
-    struct lookup_server *server = arg;
+    struct lookup_server *server = ((struct door *)arg)->server;
 
     if (log_is_due(++server->pauses))
         log_warning("connections wait, as none can be accepted now; raise "
@@ -380,8 +400,8 @@ on_resume(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    for (size_t i = 0; i < server->listener_count; i++)
-        (void)evconnlistener_enable(server->listeners[i]);
+    for (size_t i = 0; i < server->door_count; i++)
+        (void)evconnlistener_enable(server->doors[i].listener);
 }
 
 struct lookup_server *
@@ -410,8 +430,10 @@ lookup_server_free(struct lookup_server **server)
 
     if (*server == NULL)
         return;
-    for (size_t i = 0; i < (*server)->listener_count; i++)
-        evconnlistener_free((*server)->listeners[i]);
+    for (size_t i = 0; i < (*server)->door_count; i++) {
+        evconnlistener_free((*server)->doors[i].listener);
+        free((*server)->doors[i].path);
+    }
     /* The analyser does not see that TAILQ_REMOVE() changes the head. */
     while ((client = TAILQ_FIRST(&(*server)->silent_first)) != NULL)
         client_free(client); /* NOLINT(*-unix.Malloc) */
@@ -425,20 +447,27 @@ lookup_server_free(struct lookup_server **server)
 }
 
 int
-lookup_server_add(struct lookup_server *server, int fd, struct err *err)
+lookup_server_add(struct lookup_server *server, int fd, const char *path,
+                  struct err *err)
 {
-    struct evconnlistener *listener;
+    struct door *door = &server->doors[server->door_count];
 
-    if (server->listener_count == LISTENERS_MAX)
+    if (server->door_count == LISTENERS_MAX)
         return err_set(err, ERR_CONFIG, "more than %d lookup sockets",
                        LISTENERS_MAX);
-    /* A backlog of 0: it listens already. */
-    listener = evconnlistener_new(server->base, on_accepted, server,
-                                  LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    if (listener == NULL)
+    door->server = server;
+    door->path = strdup(path);
+    if (door->path == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
-    evconnlistener_set_error_cb(listener, on_accept_failed);
-    server->listeners[server->listener_count++] = listener;
+    /* A backlog of 0: it listens already. */
+    door->listener = evconnlistener_new(server->base, on_accepted, door,
+                                        LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    if (door->listener == NULL) {
+        free(door->path);
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    }
+    evconnlistener_set_error_cb(door->listener, on_accept_failed);
+    server->door_count++;
     return 0;
 }
 

@@ -36,9 +36,12 @@ lookup_server_new(const struct lookup_server_options *options)
 /* Close every connection, answered or not. Takes NULL. */
 void lookup_server_free(struct lookup_server **server);
 
-/* Serve this listening socket too; borrowed: until the server is freed. */
-int lookup_server_add(struct lookup_server *server, int fd, struct err *err)
-    __attribute__((warn_unused_result));
+/*
+ * Serve this listening socket too; borrowed: until the server is freed. `path`
+ * (copied) tells who may ask there.
+ */
+int lookup_server_add(struct lookup_server *server, int fd, const char *path,
+                      struct err *err) __attribute__((warn_unused_result));
 
 /* Who may ask from now on; the configuration's reference is kept. */
 void lookup_server_allow(struct lookup_server *server, struct config *config);

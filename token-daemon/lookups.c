@@ -4,8 +4,10 @@
 #include "token-daemon/lookups.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/log.h"
@@ -27,7 +29,7 @@ struct question {
     enum metrics_lookup name;
     const char *key; /* not NUL-terminated */
     size_t key_len;
-    pid_t pid;
+    const struct peer_identity *peer;
     lookups_reply_fn reply;
     void *arg;
 };
@@ -138,6 +140,45 @@ min_lifetime_s(const struct lookups *lookups, const struct lookup_key *key)
     return preset > 0 ? preset : MIN_TOKEN_LIFETIME_S;
 }
 
+static void
+note_sent_away(const struct lookups *lookups, const struct peer_identity *peer,
+               const char *what, const char *detail)
+{
+    if (lookups->env.sent_away != NULL)
+        lookups->env.sent_away(lookups->env.arg, peer->uid, what, detail);
+}
+
+/* May this peer have this mailbox's token? If not it has been answered. */
+static bool
+is_allowed(const struct question *question, const struct sendas_match *match)
+{
+    const struct peer_identity *peer = question->peer;
+    const struct config_mailbox *mailbox = match->mailbox;
+    char who[48];
+
+    if (mailbox->allow.count == 0 ||
+        peer_identity_is_allowed(peer, geteuid(), &mailbox->allow))
+        return true;
+    (void)snprintf(who, sizeof(who), "%lld", (long long)peer->uid);
+    if (log_is_due(count_repeat(question->lookups, who, mailbox->title))) {
+        log_warning("a user who may not have this mailbox asked; add the user "
+                    "to allow in its section of relay.conf if that is right",
+                    F_STR("mailbox", match->login), F_INT("uid", peer->uid),
+                    F_INT("pid", peer->pid));
+        note_sent_away(question->lookups, peer, "token", match->login);
+    }
+    answer_reason(question, SOCKETMAP_PERM, "not-allowed",
+                  "this user may not have this mailbox; add it to allow in "
+                  "the mailbox's section of relay.conf");
+    return false;
+}
+
+void
+lookups_note_stranger(struct lookups *lookups, const struct peer_identity *peer)
+{
+    note_sent_away(lookups, peer, "lookup", "not-allowed");
+}
+
 /*
  * Read the key, find the mailbox, check the server. False when that failed and
  * the question has been answered.
@@ -164,6 +205,8 @@ admit(const struct question *question, struct lookup_key *key,
                         F_STR("mailbox", key->address));
         return false;
     }
+    if (!is_allowed(question, match))
+        return false;
     if (find_relay(lookups, key->server) == NULL &&
         !provider_has_server(match->mailbox->credential, key->server)) {
         answer_reason(question, SOCKETMAP_PERM, "foreign-server",
@@ -300,7 +343,7 @@ ask_token(const struct question *question, enum shape shape)
     }
     pending->lookups = lookups;
     pending->shape = shape;
-    pending->pid = question->pid;
+    pending->pid = question->peer->pid;
     pending->reply = question->reply;
     pending->arg = question->arg;
     memcpy(pending->login, match.login, size);
@@ -350,7 +393,7 @@ ask_refused(const struct question *question)
                         .mailbox = match.login,
                         .credential = match.mailbox->credential->name,
                         .fingerprint = key.fingerprint,
-                        .pid = question->pid,
+                        .pid = question->peer->pid,
                     },
                     &next);
     answer(question, SOCKETMAP_OK, buf_str(&next));
@@ -363,7 +406,7 @@ static bool
 find_peer(const struct question *question, const struct peer **peer,
           struct sendas_match *match)
 {
-    *peer = refusals_peer(question->lookups->refusals, question->pid);
+    *peer = refusals_peer(question->lookups->refusals, question->peer->pid);
     return *peer != NULL && (*peer)->mailbox != NULL &&
            sendas_find_login(question->lookups->policy, (*peer)->mailbox,
                              match);
@@ -398,8 +441,8 @@ note_login_refused(const struct question *question,
                                     status->word)))
             log_warning(
                 "login refused, but this process was given no token here",
-                F_INT("pid", question->pid), F_STR("reason", status->word),
-                F_STR("hint", status->hint));
+                F_INT("pid", question->peer->pid),
+                F_STR("reason", status->word), F_STR("hint", status->hint));
         return;
     }
     buf_init(&next, TEXT_MAX);
@@ -408,7 +451,7 @@ note_login_refused(const struct question *question,
                         .mailbox = match.login,
                         .credential = match.mailbox->credential->name,
                         .fingerprint = peer->fingerprint,
-                        .pid = question->pid,
+                        .pid = question->peer->pid,
                         .hint = status->hint,
                     },
                     &next);
@@ -432,7 +475,8 @@ ask_status(const struct question *question)
 {
     struct lookups *lookups = question->lookups;
     struct delivery_status status;
-    const struct peer *peer = refusals_peer(lookups->refusals, question->pid);
+    const struct peer *peer =
+        refusals_peer(lookups->refusals, question->peer->pid);
     const char *mailbox = NULL;
     struct buf text;
 
@@ -484,7 +528,7 @@ answer_login(const struct question *question, const char *mailbox)
     const struct lookups *lookups = question->lookups;
     struct buf data;
 
-    refusals_note_login(lookups->refusals, question->pid, mailbox);
+    refusals_note_login(lookups->refusals, question->peer->pid, mailbox);
     buf_init(&data, TEXT_MAX);
     buf_append_str(&data, mailbox);
     buf_append_char(&data, ':');
@@ -589,14 +633,14 @@ static const struct {
 
 struct lookups_pending *
 lookups_ask(struct lookups *lookups, const struct socketmap_request *request,
-            pid_t pid, lookups_reply_fn reply, void *arg)
+            const struct peer_identity *peer, lookups_reply_fn reply, void *arg)
 {
     struct question question = {
         .lookups = lookups,
         .name = METRICS_LOOKUP_UNKNOWN,
         .key = request->key,
         .key_len = request->key_len,
-        .pid = pid,
+        .peer = peer,
         .reply = reply,
         .arg = arg,
     };

@@ -23,6 +23,7 @@
 #include "common/sendas.h"
 #include "common/socketmap.h"
 #include "token-daemon/metrics.h"
+#include "token-daemon/peer_identity.h"
 #include "token-daemon/refresher.h"
 #include "token-daemon/refusals.h"
 #include "token-daemon/suspects.h"
@@ -40,6 +41,9 @@ struct lookups_env {
     /* For those who look on; see refusals_env. */
     refusals_denied_fn *denied;
     refusals_accepted_fn *accepted;
+    /* Somebody was sent away: who, what was asked, and for what. Or NULL. */
+    void (*sent_away)(void *arg, uid_t uid, const char *what,
+                      const char *detail);
     void *arg;
 };
 
@@ -62,13 +66,17 @@ typedef void (*lookups_reply_fn)(enum socketmap_status status, const char *data,
                                  size_t len, void *arg);
 
 /*
- * One request of the process `pid` (0: unknown). NULL when it was answered
+ * One request; `peer` is borrowed during the call. NULL when it was answered
  * during the call; else a handle for lookups_forget(), valid until the answer.
  */
 struct lookups_pending *lookups_ask(struct lookups *lookups,
                                     const struct socketmap_request *request,
-                                    pid_t pid, lookups_reply_fn reply,
-                                    void *arg);
+                                    const struct peer_identity *peer,
+                                    lookups_reply_fn reply, void *arg);
+
+/* Somebody who may ask nothing asked. */
+void lookups_note_stranger(struct lookups *lookups,
+                           const struct peer_identity *peer);
 
 /* The asker is gone: do not answer. Sets *pending to NULL; takes NULL. */
 void lookups_forget(struct lookups_pending **pending);

@@ -3,6 +3,8 @@
  */
 #include "token-daemon/peer_identity.h"
 
+#include <pwd.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 bool
@@ -38,16 +40,29 @@ is_member(const struct peer_identity *identity, gid_t gid)
 
 bool
 peer_identity_is_allowed(const struct peer_identity *identity, uid_t own_uid,
-                         const struct config_peer *allow, size_t allow_count)
+                         const struct config_access *allow)
 {
     if (identity->uid == 0 || identity->uid == own_uid)
         return true;
-    for (size_t i = 0; i < allow_count; i++) {
-        if (!allow[i].is_known)
+    for (size_t i = 0; i < allow->count; i++) {
+        const struct config_peer *peer = &allow->peers[i];
+
+        if (!peer->is_known)
             continue;
-        if (allow[i].is_group ? is_member(identity, allow[i].id)
-                              : identity->uid == allow[i].id)
+        if (peer->is_group ? is_member(identity, peer->id)
+                           : identity->uid == peer->id)
             return true;
     }
     return false;
+}
+
+void
+peer_identity_name(uid_t uid, char *out, size_t size)
+{
+    const struct passwd *user = getpwuid(uid);
+
+    if (user != NULL)
+        (void)snprintf(out, size, "%s", user->pw_name);
+    else
+        (void)snprintf(out, size, "uid %lld", (long long)uid);
 }

@@ -31,7 +31,9 @@ bool peer_identity_read(int fd, struct peer_identity *out);
  * Pure: root, `own_uid`, and whoever the list names, by user or by group.
  */
 bool peer_identity_is_allowed(const struct peer_identity *identity,
-                              uid_t own_uid, const struct config_peer *allow,
-                              size_t allow_count);
+                              uid_t own_uid, const struct config_access *allow);
+
+/* Who it is, for the audit trail: a user's name, or its number. */
+void peer_identity_name(uid_t uid, char *out, size_t size);
 
 #endif

@@ -52,6 +52,8 @@ static struct row rows[] = {
              "\"/var/spool/postfix/run/xoauth2/tokend.sock\"}\n"
              "    control = \"/run/xoauth2/control.sock\"\n"
              "    allow = {\"postfix\"}\n"
+             "    control_allow = {\"group:xoauth2-admin\"}\n"
+             "    control_read = {}\n"
              "    refetch_interval = 60\n"
              "    login_password = \"\"\n"
              "    state = \"/var/lib/xoauth2/state.db\"\n"
@@ -536,7 +538,9 @@ static struct row rows[] = {
      .want = "client must be a network"},
     {.name = "everything of tokend",
      .text = TOKEND("socket = \"/a\" control = \"/b\" allow = {\"root\", "
-                    "\"group:root\"}\n refetch_interval = 1 "
+                    "\"group:root\"}\n access \"/a\" { allow = {\"root\"} } "
+                    "control_allow = {} control_read = {\"group:root\"} "
+                    "refetch_interval = 1 "
                     "login_password = \"unix:run/x\" state = \"/s/d\" "
                     "seal_key = \"credential:seal\" "
                     "metrics = \"[::1]:9717\" "
@@ -545,6 +549,11 @@ static struct row rows[] = {
              "    socket = {\"/a\"}\n"
              "    control = \"/b\"\n"
              "    allow = {\"root\", \"group:root\"}\n"
+             "    access \"/a\" {\n"
+             "        allow = {\"root\"}\n"
+             "    }\n"
+             "    control_allow = {}\n"
+             "    control_read = {\"group:root\"}\n"
              "    refetch_interval = 1\n"
              "    login_password = \"unix:run/x\"\n"
              "    state = \"/s/d\"\n"
@@ -552,6 +561,26 @@ static struct row rows[] = {
              "    metrics = \"[::1]:9717\"\n"
              "    on_event = \"exec:/bin/true -x\"\n"
              "}\n"},
+    {.name = "access to a socket that is not there",
+     .text = TOKEND("access \"/x\" { allow = {\"root\"} }"),
+     .line = 5,
+     .want = "the title of access must be a path that socket lists"},
+    {.name = "access to one socket twice",
+     .text = TOKEND("socket = {\"/x\"} access \"/x\" { } access \"/x\" { }"),
+     .line = 5,
+     .want = "access is there twice for one path"},
+    {.name = "access without a path",
+     .text = TOKEND("access { }"),
+     .line = 4,
+     .want = "access"},
+    {.name = "a mailbox of some users only",
+     .text = BASE "mailbox \"x@y.example\" { credential = \"c\" allow = "
+                  "{\"root\", \"group:root\"} }",
+     .want = "    allow = {\"root\", \"group:root\"}\n"},
+    {.name = "a mailbox of no account",
+     .text = BASE "mailbox \"x@y.example\" { allow = {\"a b\"} }",
+     .line = 3,
+     .want = "allow must be"},
     {.name = "a status page for the whole network",
      .text = TOKEND("metrics = \"0.0.0.0:9717\""),
      .line = 4,
@@ -662,7 +691,7 @@ static struct row rows[] = {
      .text = BASE "tokend {\n sockets = {\"/x\"} }",
      .line = 4,
      .want = "unknown option sockets; what may stand here: socket, control, "
-             "allow, refetch_interval, login_password"},
+             "allow, access, control_allow, "},
     {.name = "an unknown section",
      .text = "\nproxy { }\n" BASE,
      .line = 2,
@@ -1018,10 +1047,10 @@ the_structs_hold_what_the_file_says(void **state)
     assert_int_equal(config->milter.routes[0].line, 8);
     assert_ptr_equal(config->milter.routes[0].mailbox,
                      config->mailboxes[0].title);
-    assert_true(config->tokend.allow[0].is_group);
-    assert_true(config->tokend.allow[0].is_known);
-    assert_int_equal(config->tokend.allow[0].id, 0);
-    assert_false(config->tokend.allow[1].is_known);
+    assert_true(config->tokend.allow.peers[0].is_group);
+    assert_true(config->tokend.allow.peers[0].is_known);
+    assert_int_equal(config->tokend.allow.peers[0].id, 0);
+    assert_false(config->tokend.allow.peers[1].is_known);
     config_unref(&config);
 }
 

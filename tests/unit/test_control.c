@@ -392,8 +392,10 @@ static void
 refuse(struct world *world, const char *key)
 {
     struct socketmap_request request = {"refused", 7, key, strlen(key)};
+    const struct peer_identity peer = {.pid = 1};
 
-    assert_null(lookups_ask(world->lookups, &request, 1, ignore_reply, NULL));
+    assert_null(
+        lookups_ask(world->lookups, &request, &peer, ignore_reply, NULL));
 }
 
 static void

@@ -85,6 +85,8 @@ struct world {
     struct sendas *policy;
     const char *next_config; /* what a reload reads; NULL: nothing changes */
     int fd;
+    unsigned audits;
+    char audited[64]; /* the last: who, what, detail */
 };
 
 static const struct sendas *
@@ -128,6 +130,16 @@ no_clients(void *arg)
     return 0;
 }
 
+static void
+audit(void *arg, const struct store_audit *entry)
+{
+    struct world *world = arg;
+
+    world->audits++;
+    (void)snprintf(world->audited, sizeof(world->audited), "%s %s %s",
+                   entry->who, entry->what, entry->detail);
+}
+
 static int64_t
 wall_of(void *arg)
 {
@@ -157,6 +169,7 @@ set_up(void **state)
         .reload = reload,
         .clients = no_clients,
         .wall = wall_of,
+        .audit = audit,
         .arg = world,
     });
     assert_non_null(world->control);
@@ -467,6 +480,65 @@ who_may_not_control_is_told_so_and_cut_off(void **state)
     assert_true(wire_client_is_closed(client));
     assert_int_equal(fake_env_logged(world->env, "uid=65534"), 1);
     assert_int_equal(fake_env_starts(world->env), 0);
+    assert_int_equal(world->audits, 1);
+    assert_string_equal(world->audited, "nobody control not-allowed");
+    wire_client_free(&client);
+}
+
+static struct wire_client *
+connect_as_nobody(struct world *world, const char *tokend)
+{
+    struct config *config;
+    struct wire_client *client;
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text),
+                   CREDENTIAL("first") "mailbox \"" RELAY
+                                       "\" { credential = \"first\" }\n"
+                                       "milter { default_mailbox = \"" RELAY
+                                       "\" }\ntokend { %s }\n",
+                   tokend);
+    config = fake_env_config(text);
+    control_server_allow(world->server, config);
+    config_unref(&config);
+    assert_int_equal(chmod(scratch_directory(), 0711), 0);
+    assert_int_equal(chmod(scratch_path("control"), 0666), 0);
+    assert_int_equal(seteuid(NOBODY), 0);
+    client = connect_to(world);
+    assert_int_equal(seteuid(0), 0);
+    return client;
+}
+
+static void
+who_may_only_look_looks_only(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client;
+
+    if (geteuid() != 0)
+        skip();
+    client = connect_as_nobody(world, "control_read = {\"nobody\"}");
+    send_text(client, GET_TOKEN STATUS);
+    assert_int_equal(count_lines(client), 2);
+    assert_non_null(strstr(wire_client_got(client), "\"not-allowed\""));
+    assert_non_null(strstr(wire_client_got(client), "\"credentials\""));
+    assert_false(wire_client_is_closed(client));
+    assert_string_equal(world->audited, "nobody token not-allowed");
+    wire_client_free(&client);
+}
+
+static void
+who_is_named_may_do_all(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client;
+
+    if (geteuid() != 0)
+        skip();
+    client = connect_as_nobody(world, "control_allow = {\"nobody\"}");
+    send_text(client, RELOAD);
+    assert_string_equal(wire_client_got(client), RELOADED);
+    assert_string_equal(world->audited, "nobody reload done");
     wire_client_free(&client);
 }
 
@@ -503,6 +575,8 @@ main(void)
         WORLD_TEST(who_does_not_read_is_answered_no_more_until_it_does),
         WORLD_TEST(when_it_is_full_the_oldest_makes_room),
         WORLD_TEST(who_may_not_control_is_told_so_and_cut_off),
+        WORLD_TEST(who_may_only_look_looks_only),
+        WORLD_TEST(who_is_named_may_do_all),
         WORLD_TEST(when_the_server_ends_who_waits_is_cut_off),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];

@@ -29,14 +29,15 @@
 #define TOKEN       "eyJ0eXAi.text"
 #define GIVEN       "27:OK 1790003600 " TOKEN ","
 
-#define CONFIG_ALLOWING(list)                                          \
+#define CONFIG_TOKEND(text)                                            \
     "credential \"contoso\" {\n provider = \"microsoft\"\n"            \
     " tenant = \"contoso.example\"\n client_id = \"id\"\n"             \
     " client_secret = {\"file:/etc/contoso\"}\n}\n"                    \
     "mailbox \"relay@contoso.example\" { credential = \"contoso\" }\n" \
     "milter { default_mailbox = \"relay@contoso.example\" }\n"         \
-    "tokend { allow = {" list "} }\n"
-#define CONFIG CONFIG_ALLOWING("")
+    "tokend { " text " }\n"
+#define CONFIG_ALLOWING(list) CONFIG_TOKEND("allow = {" list "}")
+#define CONFIG                CONFIG_ALLOWING("")
 
 /* Requests and answers. */
 #define LOGIN   "27:login relay@contoso.example,"
@@ -151,7 +152,9 @@ set_up(void **state)
     assert_non_null(world->server);
     configure(world, CONFIG);
     world->fd = wire_client_listen(scratch_path("lookups"), 4096);
-    assert_int_equal(lookup_server_add(world->server, world->fd, &err), 0);
+    assert_int_equal(lookup_server_add(world->server, world->fd,
+                                       scratch_path("lookups"), &err),
+                     0);
     *state = world;
     return 0;
 }
@@ -574,7 +577,8 @@ one_server_serves_several_sockets(void **state)
     struct err err = {ERR_NONE, ""};
     struct wire_client *client;
 
-    assert_int_equal(lookup_server_add(world->server, fd, &err), 0);
+    assert_int_equal(
+        lookup_server_add(world->server, fd, scratch_path("more"), &err), 0);
     client = wire_client_new(world->base, scratch_path("more"));
     send_text(client, LOGIN);
     assert_string_equal(wire_client_got(client), LOGGED);
@@ -623,6 +627,37 @@ who_is_not_allowed_is_told_so_and_cut_off(void **state)
 }
 
 static void
+a_socket_may_have_askers_of_its_own(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client;
+    char text[1024];
+
+    if (geteuid() != 0)
+        skip();
+    (void)snprintf(text, sizeof(text),
+                   CONFIG_TOKEND("socket = {\"%s\", \"/elsewhere\"} "
+                                 "allow = {\"nobody\"} "
+                                 "access \"%s\" { allow = {\"daemon\"} }"),
+                   scratch_path("lookups"), scratch_path("lookups"));
+    configure(world, text);
+    client = connect_as_nobody(world);
+    send_text(client, LOGIN);
+    assert_string_equal(wire_client_got(client), NOT_ALLOWED);
+    wire_client_free(&client);
+    (void)snprintf(text, sizeof(text),
+                   CONFIG_TOKEND("socket = {\"%s\", \"/elsewhere\"} "
+                                 "allow = {} "
+                                 "access \"%s\" { allow = {\"nobody\"} }"),
+                   scratch_path("lookups"), scratch_path("lookups"));
+    configure(world, text);
+    client = connect_as_nobody(world);
+    send_text(client, LOGIN);
+    assert_string_equal(wire_client_got(client), LOGGED);
+    wire_client_free(&client);
+}
+
+static void
 a_reload_may_allow_and_forbid(void **state)
 {
     struct world *world = *state;
@@ -665,6 +700,7 @@ main(void)
         WORLD_TEST(when_it_is_full_the_longest_silent_goes_but_not_who_waits),
         WORLD_TEST(one_server_serves_several_sockets),
         WORLD_TEST(who_is_not_allowed_is_told_so_and_cut_off),
+        WORLD_TEST(a_socket_may_have_askers_of_its_own),
         WORLD_TEST(a_reload_may_allow_and_forbid),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];

@@ -66,6 +66,8 @@
     " login_password = \"unix:run/xoauth2/tokend.sock\"\n allow = {}\n}\n"
 #define CONFIG CREDENTIAL OTHER_CREDENTIAL MAILBOXES RELAYS MILTER TOKEND
 
+#define STRANGER 5000
+
 enum op {
     OP_END,
     OP_ASK,    /* `text` is the key of `name`, from `pid`; answered at once */
@@ -191,6 +193,20 @@ static struct row rows[] = {
         ASK_WORD(1, "token", "who@else.example" HOST, PERM, "unknown-mailbox "),
         ASK_WORD(1, "token", "who@else.example" HOST, PERM, "unknown-mailbox "),
         LOGGED(1, "who@else.example")}},
+    {"a mailbox with an allow of its own is for those only", false, {
+        ASK(STRANGER, "token", RELAY HOST, OK, GIVEN_A),
+        RELOAD(CREDENTIAL "mailbox \"" RELAY
+               "\" { credential = \"contoso\" allow = {\"nobody\"} }\n"
+               "mailbox \"" SCAN "\" { credential = \"contoso\" }\n"
+               MILTER TOKEND),
+        ASK_WORD(STRANGER, "token", RELAY HOST, PERM, "not-allowed "),
+        ASK_WORD(STRANGER, "xoauth2", RELAY HOST, PERM, "not-allowed "),
+        ASK_WORD(STRANGER, "refused", RELAY HOST, PERM, "not-allowed "),
+        LOGGED(1, "uid=4242"),
+        ASK(STRANGER, "token", SCAN HOST, OK, GIVEN_A),
+        ASK(1, "token", RELAY HOST, OK, GIVEN_A),
+        ASK(STRANGER, "login", RELAY, OK,
+            RELAY ":unix:run/xoauth2/tokend.sock")}},
     {"a server that is not listed never sees a token", false, {
         ASK_WORD(1, "token", RELAY " host=smtp.evil.example", PERM,
                  "foreign-server "),
@@ -573,11 +589,14 @@ ask(struct world *world, pid_t pid, const char *name, const char *key,
         .key = key,
         .key_len = strlen(key),
     };
+    /* Pids from STRANGER on are of a user who is not root. */
+    const struct peer_identity peer = {.pid = pid,
+                                       .uid = pid >= STRANGER ? 4242 : 0};
     struct lookups_pending *pending;
 
     *reply = (struct reply){0};
     buf_init(&reply->data, SOCKETMAP_REPLY_MAX);
-    pending = lookups_ask(world->lookups, &request, pid, on_reply, reply);
+    pending = lookups_ask(world->lookups, &request, &peer, on_reply, reply);
     if (pending != NULL)
         reply->pending = pending;
     assert_int_equal(reply->count, pending == NULL ? 1 : 0);

@@ -14,12 +14,15 @@
 
 #define OWN 500 /* the daemon's own user */
 
-static const struct config_peer allow[] = {
+static struct config_peer allow[] = {
     {.is_group = false, .is_known = true, .id = 101},  /* postfix */
     {.is_group = true, .is_known = true, .id = 202},   /* group:mail */
     {.is_group = false, .is_known = false, .id = 303}, /* not there */
     {.is_group = true, .is_known = false, .id = 404},  /* not there */
 };
+
+static const struct config_access listed = {allow, ARRAY_LEN(allow)};
+static const struct config_access nobody = {NULL, 0};
 
 struct row {
     const char *name;
@@ -61,9 +64,8 @@ check_row(void **state)
 {
     const struct row *row = *state;
 
-    assert_int_equal(
-        peer_identity_is_allowed(&row->identity, OWN, allow, ARRAY_LEN(allow)),
-        row->want);
+    assert_int_equal(peer_identity_is_allowed(&row->identity, OWN, &listed),
+                     row->want);
 }
 
 static void
@@ -74,9 +76,9 @@ an_empty_list_allows_root_and_the_daemon_only(void **state)
     const struct peer_identity other = {.uid = 101, .gid = 202};
 
     (void)state;
-    assert_true(peer_identity_is_allowed(&root, OWN, NULL, 0));
-    assert_true(peer_identity_is_allowed(&own, OWN, NULL, 0));
-    assert_false(peer_identity_is_allowed(&other, OWN, NULL, 0));
+    assert_true(peer_identity_is_allowed(&root, OWN, &nobody));
+    assert_true(peer_identity_is_allowed(&own, OWN, &nobody));
+    assert_false(peer_identity_is_allowed(&other, OWN, &nobody));
 }
 
 static void
@@ -111,8 +113,7 @@ what_is_no_unix_socket_has_no_identity(void **state)
     if (inet >= 0) {
         /* The kernel answers for any socket, but with nobody in it. */
         if (peer_identity_read(inet, &identity))
-            assert_false(peer_identity_is_allowed(&identity, OWN, allow,
-                                                  ARRAY_LEN(allow)));
+            assert_false(peer_identity_is_allowed(&identity, OWN, &listed));
         (void)close(inet);
     }
 }
