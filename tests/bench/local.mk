@@ -27,6 +27,14 @@ EXTRA_PROGRAMS += %D%/store
 %C%_store_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
 %C%_store_LDADD = token-daemon/libtokend.la common/libconfig.la \
 	common/libcommon.la $(EVENT_LIBS) $(SQLITE_LIBS)
+
+# mailboxes.py: ten thousand mailboxes with refresh tokens of their own.
+EXTRA_PROGRAMS += %D%/fill_state
+%C%_fill_state_SOURCES = %D%/fill_state.c
+%C%_fill_state_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_fill_state_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_fill_state_LDADD = token-daemon/libtokend.la common/libconfig.la \
+	common/libcommon.la
 endif
 
 if PLUGIN
