@@ -16,6 +16,15 @@ clock_boot_ms(void)
 }
 
 int64_t
+clock_boot_us(void)
+{
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t
 clock_wall(void)
 {
     struct timespec now = {0};

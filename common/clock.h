@@ -13,6 +13,9 @@
  */
 int64_t clock_boot_ms(void);
 
+/* The same in microseconds: for what is measured. */
+int64_t clock_boot_us(void);
+
 /* Seconds since 1970: for what people and other machines are told. */
 int64_t clock_wall(void);
 

@@ -362,6 +362,7 @@ on_answer(const struct http_answer *answer, void *arg)
 
     acquire->call = NULL;
     acquire->result.http_status = answer->status;
+    acquire->result.answered_us = answer->at_us;
     read_times(acquire, answer);
     if (is_machine(acquire) && answer->status != 200) {
         if (goes_on_with_machine(acquire, answer, &err))

@@ -90,6 +90,7 @@ struct acquire_result {
     int64_t retry_after_s; /* what the last answer asked for; 0: nothing */
     bool has_skew;         /* did an answer say what time it is? */
     int64_t skew_s;        /* our clock minus the provider's */
+    int64_t answered_us;   /* when it came, of CLOCK_BOOTTIME; 0: it did not */
     size_t requests;       /* HTTP requests that were made */
 };
 

@@ -26,7 +26,9 @@ struct change_waiter {
     STAILQ_ENTRY(change_waiter) link;
     void (*done)(const struct err *err, void *arg);
     void *arg;
-    bool has_failed; /* the caller's */
+    /* The caller's: */
+    bool has_failed;
+    int64_t finished_us; /* when the attempt had ended, of CLOCK_BOOTTIME */
 };
 STAILQ_HEAD(change_waiters, change_waiter);
 

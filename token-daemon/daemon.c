@@ -259,6 +259,14 @@ env_ended(void *arg, const struct refresher_ended *ended)
 }
 
 static void
+env_durable(void *arg, int64_t window_us)
+{
+    const struct daemon *daemon = arg;
+
+    observer_durable(daemon->observer, window_us);
+}
+
+static void
 env_denied(void *arg, const char *credential, const char *mailbox,
            const char *hint)
 {
@@ -581,6 +589,7 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         .unsave = env_unsave,
         .unstore = env_unstore,
         .ended = env_ended,
+        .durable = env_durable,
         .arg = daemon,
     };
 

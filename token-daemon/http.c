@@ -20,6 +20,7 @@
 #include <event2/event.h>
 
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/util.h"
 #include "token-daemon/hardening.h"
 
@@ -226,6 +227,7 @@ finish_call(struct http_call *call, CURLcode code)
     struct http_answer *answer = &call->answer;
     long status = 0;
 
+    answer->at_us = clock_boot_us();
     (void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_OK) {
         answer->status = (int)status;

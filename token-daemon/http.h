@@ -11,6 +11,7 @@
 #define TOKEN_DAEMON_HTTP_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
@@ -55,6 +56,7 @@ struct http_answer {
      */
     struct err err;
     int status;                        /* 0: none */
+    int64_t at_us;                     /* of CLOCK_BOOTTIME, when it came */
     const char *body;                  /* borrowed: until the call returns */
     size_t body_len;                   /* bytes */
     char retry_after[HTTP_HEADER_MAX]; /* field value; "": none */

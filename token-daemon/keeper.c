@@ -3,6 +3,7 @@
  */
 #include "token-daemon/keeper.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +13,13 @@
 #include "token-daemon/backoff.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/hardening.h"
+#include "token-daemon/planner.h"
 #include "token-daemon/provider.h"
 #include "token-daemon/refresh_token.h"
 
 #define SKEW_WORTH_A_LINE_S 60
-#define SPREAD_FIRST        9 /* tenths of the time to the second fetch */
+#define SPREAD_FIRST        9  /* tenths of the time to the second fetch */
+#define RETRY_SPREAD        10 /* a tenth of the time to the next try */
 
 TAILQ_HEAD(waiter_list, refresher_waiter);
 
@@ -37,9 +40,14 @@ struct keeper {
     char *user; /* NULL: app-only */
     struct token token;
     int64_t asked_at; /* when the last request began; CLOCK_BOOTTIME, ms */
-    struct acquire *acquire; /* in state FETCHING: this, or... */
-    struct oauth_token held; /* ...what waits until it is durable */
-    void *timer;             /* fires at token.due_at, or when held is used */
+    /* In state FETCHING one of these three: */
+    struct acquire *acquire; /* a request is in flight, */
+    struct oauth_token held; /* its answer waits until it is durable, */
+    bool is_asking_later;    /* or it begins when what came before is. */
+    size_t unsaved;          /* refresh tokens on their way to the disk */
+    int64_t answered_us;     /* when the last one came; 0: not by a request */
+    struct timetable_entry entry; /* token.due_at, or the end of a wait */
+    bool is_to_spread; /* what it says now of when was not chosen here */
     struct waiter_list waiters;
     struct waiter_list passed_over; /* while the others are being answered */
     size_t waiter_count;
@@ -264,20 +272,15 @@ keeper_save(struct keeper *keeper)
 
 /* ---- Requests ----------------------------------------------------------- */
 
-/* Set the timer to what the token says, off while a request is in flight. */
+/* Plan what the token says; nothing while a request is in flight. */
 static void
 schedule(struct keeper *keeper)
 {
-    const struct refresher_env *env = &keeper->shared->env;
-    int64_t now = now_of(keeper);
-    int64_t due = keeper->token.due_at;
+    /* What waits for the disk waits no longer than the old token lives. */
+    bool is_waiting = keeper->held.access != NULL || keeper->is_asking_later;
 
-    if (keeper->held.access != NULL)
-        due = keeper->token.expires_at;
-    if (due == TOKEN_NEVER)
-        env->timer_set(keeper->timer, -1);
-    else
-        env->timer_set(keeper->timer, due > now ? due - now : 0);
+    planner_set(keeper->shared->planner, &keeper->entry,
+                is_waiting ? keeper->token.expires_at : keeper->token.due_at);
 }
 
 static void
@@ -337,6 +340,11 @@ fail(struct keeper *keeper, const struct acquire_result *result)
     };
 
     token_fail(token, &failure, now_of(keeper), wall_of(keeper));
+    /* Those who were told the same time come one after the other. */
+    if (keeper->user != NULL)
+        token->due_at = planner_choose(
+            keeper->shared->planner, token->due_at,
+            token->due_at + (token->due_at - now_of(keeper)) / RETRY_SPREAD);
     if (is_new || log_is_due(token->failures))
         log_failure(keeper, result);
 }
@@ -344,16 +352,28 @@ fail(struct keeper *keeper, const struct acquire_result *result)
 /*
  * The many tokens of a start are all fetched in one minute. The second fetch
  * of each comes at any time of its half-life, so that they are spread evenly
- * from then on.
+ * from then on; and always in a second for which little is planned.
  */
 static double
-jitter_of(const struct keeper *keeper)
+jitter_of(const struct keeper *keeper, const struct token_issue *issue)
 {
-    double chance = chance_of(keeper);
+    bool is_first = keeper->user != NULL && keeper->token.text == NULL;
+    uint32_t best_load = UINT32_MAX;
+    double best = 0;
 
-    return keeper->user != NULL && keeper->token.text == NULL
-               ? chance * SPREAD_FIRST
-               : chance;
+    for (int i = 0; i < PLANNER_TRIES && best_load > 0; i++) {
+        double jitter = chance_of(keeper) * (is_first ? SPREAD_FIRST : 1);
+        int64_t delay = token_refresh_delay(&keeper->token, issue,
+                                            &keeper->shared->policy, jitter);
+        uint32_t load =
+            planner_load(keeper->shared->planner, now_of(keeper) + delay);
+
+        if (load < best_load) {
+            best_load = load;
+            best = jitter;
+        }
+    }
+    return best;
 }
 
 /* The token of `issued` is in force from now on. */
@@ -372,7 +392,7 @@ use(struct keeper *keeper, const struct oauth_token *issued)
     };
 
     if (token_succeed(token, &issue, &keeper->shared->policy, now_of(keeper),
-                      wall_of(keeper), jitter_of(keeper), &err) < 0) {
+                      wall_of(keeper), jitter_of(keeper, &issue), &err) < 0) {
         log_error("token could not be kept",
                   F_STR("credential", keeper->credential->name),
                   F_STR("user", keeper->user), F_STR("error", err.text));
@@ -399,19 +419,70 @@ use_held(struct keeper *keeper)
     answer_waiters(keeper);
 }
 
-/* refresher_saved_fn */
+/*
+ * From the provider's answer until the commit the new refresh token is in
+ * memory only, and with a provider that takes each one once the old one is
+ * dead: who is killed meanwhile has to sign in again.
+ */
 static void
-on_saved(bool is_durable, void *arg)
+note_window(const struct keeper *keeper, int64_t durable_us)
 {
-    struct keeper *keeper = arg;
+    const struct refresher_env *env = &keeper->shared->env;
+    int64_t window_us = durable_us - keeper->answered_us;
 
-    if (!is_durable)
+    log_debug("a new refresh token is durable",
+              F_STR("credential", keeper->credential->name),
+              F_STR("user", keeper->user), F_INT("window_us", window_us));
+    if (env->durable != NULL)
+        env->durable(env->arg, window_us);
+}
+
+/* Of all keepers the 1st, 10th, 100th in a row is logged. */
+static void
+note_unsaved(const struct keeper *keeper)
+{
+    if (log_is_due(++keeper->shared->unsaved))
         log_error("a new refresh token is held in memory only; it is written "
                   "again until that works",
                   F_STR("credential", keeper->credential->name),
-                  F_STR("user", keeper->user));
+                  F_STR("user", keeper->user),
+                  F_INT("count", keeper->shared->unsaved));
+}
+
+static void ask(struct keeper *keeper);
+
+/* refresher_saved_fn */
+static void
+on_saved(bool is_durable, int64_t durable_us, void *arg)
+{
+    struct keeper *keeper = arg;
+
+    keeper->unsaved--;
+    if (is_durable) {
+        keeper->shared->unsaved = 0;
+        if (keeper->answered_us > 0)
+            note_window(keeper, durable_us);
+    } else {
+        note_unsaved(keeper);
+    }
+    if (keeper->unsaved > 0)
+        return; /* a newer one is on its way */
     if (keeper->held.access != NULL)
         use_held(keeper);
+    else if (keeper->is_asking_later)
+        ask(keeper);
+}
+
+/* Store a new refresh token. 0: on_saved() will be called. */
+static int
+store_rotated(struct keeper *keeper, int64_t answered_us)
+{
+    keeper->answered_us = answered_us;
+    keeper->unsaved++;
+    if (store(keeper, on_saved) == 0)
+        return 0;
+    keeper->unsaved--;
+    return -1;
 }
 
 /* A newer refresh token takes the place of the old one. Takes it. */
@@ -436,13 +507,15 @@ succeed(struct keeper *keeper, struct acquire_result *result)
     if (is_rotated && token_is_alive(&keeper->token, now_of(keeper))) {
         keeper->held = result->token;
         result->token = (struct oauth_token){0};
-        if (store(keeper, on_saved) == 0)
-            return;
-        use_held(keeper);
+        if (store_rotated(keeper, result->answered_us) < 0)
+            use_held(keeper);
         return;
     }
     use(keeper, &result->token);
-    keeper_save(keeper);
+    if (!is_rotated)
+        keeper_save(keeper);
+    else if (store_rotated(keeper, result->answered_us) < 0)
+        note_unsaved(keeper);
 }
 
 /* For those who look on. */
@@ -489,13 +562,14 @@ on_acquired(struct acquire_result *result, void *arg)
     answer_waiters(keeper);
 }
 
+/* Send the request; in state FETCHING. */
 static void
-begin_fetch(struct keeper *keeper)
+ask(struct keeper *keeper)
 {
     const struct refresher_env *env = &keeper->shared->env;
 
     keeper->asked_at = now_of(keeper);
-    token_begin(&keeper->token, &keeper->shared->policy, keeper->asked_at);
+    keeper->is_asking_later = false;
     schedule(keeper);
     keeper->acquire = env->start(env->arg,
                                  &(struct acquire_request){
@@ -519,24 +593,34 @@ begin_fetch(struct keeper *keeper)
     }
 }
 
+/*
+ * A provider may take the previous refresh token until the new one is first
+ * used. So the new one is not used before it is durable: who is killed then
+ * goes on with the previous one.
+ */
 static void
-on_timer(void *arg)
+begin_fetch(struct keeper *keeper)
 {
-    struct keeper *keeper = arg;
-    int64_t now = now_of(keeper);
-
-    if (keeper->held.access != NULL) {
-        /* The old token expires before the new one is durable. */
-        if (token_is_alive(&keeper->token, now))
-            schedule(keeper);
-        else
-            use_held(keeper);
+    token_begin(&keeper->token, &keeper->shared->policy, now_of(keeper));
+    if (keeper->unsaved > 0 && token_is_alive(&keeper->token, now_of(keeper))) {
+        keeper->is_asking_later = true;
+        schedule(keeper);
         return;
     }
-    if (keeper->token.state == TOKEN_FETCHING)
-        return;
-    if (now < keeper->token.due_at)
-        schedule(keeper); /* the event loop's clock is coarser than ours */
+    ask(keeper);
+}
+
+void
+keeper_fire(struct timetable_entry *entry)
+{
+    struct keeper *keeper =
+        (struct keeper *)(void *)((char *)entry -
+                                  offsetof(struct keeper, entry));
+
+    if (keeper->held.access != NULL)
+        use_held(keeper); /* the old token expires first */
+    else if (keeper->is_asking_later)
+        ask(keeper); /* likewise */
     else
         begin_fetch(keeper);
 }
@@ -576,11 +660,12 @@ keeper_new(struct keeper_shared *shared,
     TAILQ_INIT(&keeper->waiters);
     TAILQ_INIT(&keeper->passed_over);
     token_init(&keeper->token, now_of(keeper));
+    keeper->is_to_spread = true;
+    shared->keeper_count++;
     keeper->name = strdup(name);
     keeper->user = user != NULL ? strdup(user) : NULL;
-    keeper->timer = shared->env.timer_new(shared->env.arg, on_timer, keeper);
     if (keeper->name == NULL || (user != NULL && keeper->user == NULL) ||
-        keeper->timer == NULL)
+        planner_reserve(shared->planner, shared->keeper_count) < 0)
         keeper_free(&keeper);
     return keeper;
 }
@@ -598,8 +683,8 @@ keeper_free(struct keeper **keeper)
         k->shared->env.unsave(k->shared->env.arg, k);
     while ((waiter = TAILQ_FIRST(&k->waiters)) != NULL)
         waiter_free(waiter);
-    if (k->timer != NULL)
-        k->shared->env.timer_free(k->timer);
+    planner_set(k->shared->planner, &k->entry, TOKEN_NEVER);
+    k->shared->keeper_count--;
     oauth_token_clear(&k->held);
     token_clear(&k->token);
     refresh_token_clear(&k->refresh);
@@ -618,7 +703,7 @@ keeper_retire(struct keeper **keeper)
     *keeper = NULL;
     k->is_gone = true;
     k->shared->env.cancel(&k->acquire);
-    k->shared->env.timer_set(k->timer, -1);
+    planner_set(k->shared->planner, &k->entry, TOKEN_NEVER);
     if (k->shared->env.unsave != NULL)
         k->shared->env.unsave(k->shared->env.arg, k);
     while ((waiter = TAILQ_FIRST(&k->passed_over)) != NULL ||
@@ -718,20 +803,58 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
         !is_same_request(keeper->credential, credential))
         restart_request(keeper);
     if (!is_same_token(keeper->credential, credential) &&
-        keeper->held.access == NULL)
+        keeper->held.access == NULL) {
+        keeper->is_asking_later = false;
         token_reset(&keeper->token, now);
+    }
     keeper->credential = credential;
     keeper->secret_index = 0;
     token_retry_now(&keeper->token, now);
 }
 
+/* Is more planned for that second than an even spread would bring? */
+static bool
+is_crowded(const struct keeper *keeper, int64_t at)
+{
+    int64_t period_s = keeper->token.lifetime_ms / 2 / 1000;
+    size_t share =
+        keeper->shared->keeper_count / (period_s > 0 ? (size_t)period_s : 1);
+
+    return planner_load(keeper->shared->planner, at) > share + 1;
+}
+
+/*
+ * What was planned before a restart may lie in the past, or at one moment for
+ * all, as they were obtained at one moment: then it is spread anew.
+ */
+static void
+spread(struct keeper *keeper, int64_t window_ms)
+{
+    struct planner *planner = keeper->shared->planner;
+    struct token *token = &keeper->token;
+    int64_t now = now_of(keeper);
+
+    if (token->state == TOKEN_EMPTY || token->due_at <= now)
+        token->due_at = planner_choose(planner, now, now + window_ms);
+    else if (!is_crowded(keeper, token->due_at))
+        return;
+    else if (token->state == TOKEN_READY)
+        token->due_at = planner_choose(planner, now, token->due_at);
+    else
+        token->due_at =
+            planner_choose(planner, token->due_at, token->due_at + window_ms);
+}
+
 void
-keeper_plan(struct keeper *keeper, int64_t delay_ms)
+keeper_plan(struct keeper *keeper, int64_t window_ms)
 {
     wait_for_login(keeper);
-    if (keeper->token.state == TOKEN_EMPTY)
-        keeper->token.due_at = now_of(keeper) + delay_ms;
     token_adopt(&keeper->token, &keeper->shared->policy);
+    if (keeper->token.due_at != TOKEN_NEVER &&
+        (keeper->is_to_spread || keeper->token.state == TOKEN_EMPTY)) {
+        spread(keeper, window_ms);
+        keeper->is_to_spread = false;
+    }
     schedule(keeper);
 }
 
@@ -757,6 +880,7 @@ keeper_restore(struct keeper *keeper, struct token_record *record)
     }
     if (keeper->token.state != TOKEN_EMPTY)
         return;
+    keeper->is_to_spread = true;
     keeper->secret_index = record->secret_index;
     if (token_restore(&keeper->token, &snapshot, ++keeper->shared->serial,
                       now_of(keeper), wall_of(keeper), &err) < 0)
@@ -867,11 +991,19 @@ keeper_describe(const struct keeper *keeper, struct refresher_info *out)
 
 /* ---- What an operator does ---------------------------------------------- */
 
-void
-keeper_sign_in(struct keeper *keeper, struct oauth_token *token)
+/* Whatever is under way or waits for the disk: nobody wants it any more. */
+static void
+stop_fetch(struct keeper *keeper)
 {
     keeper->shared->env.cancel(&keeper->acquire);
     oauth_token_clear(&keeper->held);
+    keeper->is_asking_later = false;
+}
+
+void
+keeper_sign_in(struct keeper *keeper, struct oauth_token *token)
+{
+    stop_fetch(keeper);
     take_refresh_token(keeper, token);
     token_reset(&keeper->token, now_of(keeper));
     if (token->access != NULL) {
@@ -879,7 +1011,8 @@ keeper_sign_in(struct keeper *keeper, struct oauth_token *token)
         use(keeper, token);
         tell_ended(keeper, &(struct acquire_result){.err = {ERR_NONE, ""}}, -1);
     }
-    keeper_save(keeper);
+    if (store_rotated(keeper, 0) < 0)
+        note_unsaved(keeper);
     schedule(keeper);
     answer_waiters(keeper);
 }
@@ -889,8 +1022,7 @@ keeper_sign_out(struct keeper *keeper)
 {
     const struct refresher_env *env = &keeper->shared->env;
 
-    env->cancel(&keeper->acquire);
-    oauth_token_clear(&keeper->held);
+    stop_fetch(keeper);
     refresh_token_clear(&keeper->refresh);
     token_reset(&keeper->token, now_of(keeper));
     wait_for_login(keeper);

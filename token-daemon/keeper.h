@@ -20,6 +20,7 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include "token-daemon/planner.h"
 #include "token-daemon/refresher.h"
 #include "token-daemon/token.h"
 #include "token-daemon/token_record.h"
@@ -32,6 +33,9 @@ struct keeper_shared {
     struct config *config; /* the one in force */
     struct token_policy policy;
     uint64_t serial; /* of the last token that was obtained */
+    struct planner *planner;
+    size_t keeper_count;
+    uint64_t unsaved; /* refresh tokens that could not be stored, in a row */
 };
 
 /*
@@ -59,10 +63,14 @@ void keeper_adopt(struct keeper *keeper,
                   const struct config_credential *credential);
 
 /*
- * Set the timer, after the policy or the settings have changed; a first fetch
- * is planned in `delay_ms`.
+ * Plan the next fetch, after the policy or the settings have changed. A first
+ * one, and one that is overdue, comes within `window_ms`, when little else is
+ * planned.
  */
-void keeper_plan(struct keeper *keeper, int64_t delay_ms);
+void keeper_plan(struct keeper *keeper, int64_t window_ms);
+
+/* planner_fire_fn: the time has come. */
+void keeper_fire(struct timetable_entry *entry);
 
 /* Go on where another process left off; takes the refresh token. What is there
  * already stays. */

@@ -82,11 +82,13 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/lookups.c %D%/lookups.h \
 	%D%/peer_identity.c %D%/peer_identity.h \
 	%D%/peers.c %D%/peers.h \
+	%D%/planner.c %D%/planner.h \
 	%D%/refresh_token.c %D%/refresh_token.h \
 	%D%/refresher.c %D%/refresher.h \
 	%D%/refusals.c %D%/refusals.h \
 	%D%/repeats.c %D%/repeats.h \
 	%D%/suspects.c %D%/suspects.h \
+	%D%/timetable.c %D%/timetable.h \
 	%D%/token.c %D%/token.h
 
 # What is counted, and who is told.

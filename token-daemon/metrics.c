@@ -32,6 +32,13 @@ static const struct histogram_limit request_limits[] = {
     {20000000, "20"}, {40000000, "40"},
 };
 
+/* How long a commit takes, and what is before it. */
+static const struct histogram_limit window_limits[] = {
+    {250, "0.00025"}, {500, "0.0005"},  {1000, "0.001"},  {2500, "0.0025"},
+    {5000, "0.005"},  {10000, "0.01"},  {25000, "0.025"}, {50000, "0.05"},
+    {100000, "0.1"},  {250000, "0.25"}, {1000000, "1"},   {5000000, "5"},
+};
+
 /* What is counted of one credential. */
 struct counters {
     SLIST_ENTRY(counters) link;
@@ -48,6 +55,7 @@ struct metrics {
     struct strmap *by_name;
     uint64_t lookups[LOOKUPS][STATUSES];
     struct histogram waits;
+    struct histogram windows;
     uint64_t reloads[2]; /* failed, done */
     bool has_reload_failed;
 };
@@ -74,6 +82,7 @@ metrics_new(void)
         return NULL;
     SLIST_INIT(&metrics->credentials);
     histogram_init(&metrics->waits, wait_limits, ARRAY_LEN(wait_limits));
+    histogram_init(&metrics->windows, window_limits, ARRAY_LEN(window_limits));
     metrics->by_name = strmap_new();
     if (metrics->by_name == NULL)
         metrics_free(&metrics);
@@ -169,6 +178,12 @@ void
 metrics_token_wait(struct metrics *metrics, int64_t waited_ms)
 {
     histogram_add(&metrics->waits, waited_ms * 1000);
+}
+
+void
+metrics_window(struct metrics *metrics, int64_t window_us)
+{
+    histogram_add(&metrics->windows, window_us);
 }
 
 void
@@ -346,6 +361,17 @@ render_waits(const struct metrics *metrics, struct buf *out)
                     "Time until a token lookup was answered; nearly all wait "
                     "for nothing.");
     exposition_histogram(out, name, EXPOSITION_BY_NOTHING, &metrics->waits);
+}
+
+static void
+render_windows(const struct metrics *metrics, struct buf *out)
+{
+    static const char name[] = "xoauth2_refresh_token_window_seconds";
+
+    exposition_head(out, name, EXPOSITION_HISTOGRAM,
+                    "How long new refresh tokens were in memory only, before "
+                    "they were on the disk.");
+    exposition_histogram(out, name, EXPOSITION_BY_NOTHING, &metrics->windows);
 }
 
 static void
@@ -639,6 +665,7 @@ metrics_render(const struct metrics *metrics,
     render_rotations(metrics, out);
     render_lookups(metrics, out);
     render_waits(metrics, out);
+    render_windows(metrics, out);
     render_mailboxes(gauges, out);
     render_troubles(gauges, out);
     render_state(gauges, out);

@@ -65,6 +65,9 @@ void metrics_lookup(struct metrics *metrics, enum metrics_lookup name,
 /* Somebody got a token, or the reason why not, after so long; 0: at once. */
 void metrics_token_wait(struct metrics *metrics, int64_t waited_ms);
 
+/* A new refresh token was in memory only for so long. */
+void metrics_window(struct metrics *metrics, int64_t window_us);
+
 /* A secret, certificate or key was rotated, or that failed. */
 void metrics_rotation(struct metrics *metrics, const char *credential,
                       bool is_done);

@@ -366,6 +366,12 @@ observer_request_ended(struct observer *observer,
 }
 
 void
+observer_durable(struct observer *observer, int64_t window_us)
+{
+    metrics_window(observer->metrics, window_us);
+}
+
+void
 observer_denied(struct observer *observer, const char *credential,
                 const char *mailbox, const char *hint)
 {

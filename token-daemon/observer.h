@@ -67,6 +67,7 @@ struct metrics *observer_metrics(struct observer *observer);
 /* What is told by the parts; see refresher_env and lookups_env. */
 void observer_request_ended(struct observer *observer,
                             const struct refresher_ended *ended);
+void observer_durable(struct observer *observer, int64_t window_us);
 void observer_denied(struct observer *observer, const char *credential,
                      const char *mailbox, const char *hint);
 void observer_accepted(struct observer *observer, const char *credential,

@@ -142,7 +142,7 @@ refresher_restore(struct refresher *refresher, const char *name,
 
     if (keeper != NULL) {
         keeper_restore(keeper, record);
-        keeper_plan(keeper, 0);
+        keeper_plan(keeper, (int64_t)refresher->ring.count * START_SPREAD_MS);
         token_record_clear(record);
         return;
     }
@@ -306,15 +306,6 @@ margin_ms(const struct config *config)
     return (int64_t)margin * 1000;
 }
 
-/* When a token that was never fetched is to be, of `count` together. */
-static int64_t
-start_delay(const struct refresher *refresher, size_t count)
-{
-    const struct refresher_env *env = &refresher->shared.env;
-
-    return (int64_t)(env->chance(env->arg) * START_SPREAD_MS * (double)count);
-}
-
 /* Settle the keepers of the new ring: new settings, stored tokens, timers. */
 static void
 settle(struct refresher *refresher, const struct ring *old)
@@ -329,7 +320,7 @@ settle(struct refresher *refresher, const struct ring *old)
                          find_credential(ring, keeper_credential(keeper)));
         else
             restore_keeper(refresher, keeper);
-        keeper_plan(keeper, start_delay(refresher, ring->count));
+        keeper_plan(keeper, (int64_t)ring->count * START_SPREAD_MS);
     }
 }
 
@@ -373,7 +364,9 @@ refresher_new(const struct refresher_env *env)
     refresher->shared.env = *env;
     TAILQ_INIT(&refresher->stored);
     refresher->stored_by_name = strmap_new();
-    if (refresher->stored_by_name == NULL)
+    refresher->shared.planner =
+        planner_new(&refresher->shared.env, keeper_fire);
+    if (refresher->stored_by_name == NULL || refresher->shared.planner == NULL)
         refresher_free(&refresher);
     return refresher;
 }
@@ -391,6 +384,7 @@ refresher_free(struct refresher **refresher)
     ring_clear(&r->ring);
     while ((stored = TAILQ_FIRST(&r->stored)) != NULL)
         forget_stored(r, stored);
+    planner_free(&r->shared.planner);
     strmap_free(&r->stored_by_name);
     config_unref(&r->shared.config);
     free(r);

@@ -29,8 +29,11 @@ struct refresher;
 struct refresher_waiter;
 struct token_record;
 
-/* Is what was to be stored on the disk now? If not it is tried again. */
-typedef void refresher_saved_fn(bool is_durable, void *arg);
+/*
+ * Is what was to be stored on the disk now, and since when (µs of
+ * CLOCK_BOOTTIME)? If not it is tried again.
+ */
+typedef void refresher_saved_fn(bool is_durable, int64_t durable_us, void *arg);
 
 /* How a token request ended; all of it is borrowed during the call. */
 struct refresher_ended {
@@ -73,6 +76,8 @@ struct refresher_env {
 
     /* For those who look on: a token request ended. NULL: nobody does. */
     void (*ended)(void *arg, const struct refresher_ended *ended);
+    /* And a new refresh token is on the disk, so long after it came. */
+    void (*durable)(void *arg, int64_t window_us);
 
     void *arg;
 };

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include <event2/event.h>
 
@@ -23,7 +24,7 @@ struct saving {
     refresher_saved_fn *done;
     void *arg;
     struct state *state;
-    struct saving *next;
+    LIST_ENTRY(saving) link;
 };
 
 struct state {
@@ -32,11 +33,18 @@ struct state {
     struct config *config;
     struct secret_source *source; /* the key is being read */
     struct writer *writer;        /* NULL until the key is known */
-    struct event *timer;    /* the end of state_wait(), or the key again */
-    struct saving *savings; /* whose `done` is to come */
+    struct event *timer;         /* the end of state_wait(), or the key again */
+    LIST_HEAD(, saving) savings; /* whose `done` is to come */
     bool is_waiting;
     bool is_told; /* the first attempt has ended */
 };
+
+static void
+saving_free(struct saving *saving)
+{
+    LIST_REMOVE(saving, link);
+    free(saving);
+}
 
 /* ---- Opening ------------------------------------------------------------ */
 
@@ -205,10 +213,8 @@ state_free(struct state **state)
     secret_source_cancel(&s->source);
     (void)writer_free(&s->writer,
                       WRITER_STOP_MS); /* it has said what is lost */
-    while ((saving = s->savings) != NULL) {
-        s->savings = saving->next;
-        free(saving);
-    }
+    while ((saving = LIST_FIRST(&s->savings)) != NULL)
+        saving_free(saving);
     if (s->timer != NULL)
         event_free(s->timer);
     config_unref(&s->config);
@@ -218,17 +224,6 @@ state_free(struct state **state)
 
 /* ---- Saving ------------------------------------------------------------- */
 
-static void
-saving_free(struct saving *saving)
-{
-    struct saving **link = &saving->state->savings;
-
-    while (*link != saving)
-        link = &(*link)->next;
-    *link = saving->next;
-    free(saving);
-}
-
 /* writer_done_fn */
 static void
 on_written(const struct err *err, void *arg)
@@ -236,9 +231,10 @@ on_written(const struct err *err, void *arg)
     struct saving *saving = arg;
     refresher_saved_fn *done = saving->done;
     void *done_arg = saving->arg;
+    int64_t durable_us = writer_done_us(saving->state->writer);
 
     saving_free(saving);
-    done(err == NULL, done_arg);
+    done(err == NULL, durable_us, done_arg);
 }
 
 /* Remember whom to tell. NULL when out of memory. */
@@ -252,8 +248,7 @@ saving_new(struct state *state, refresher_saved_fn *done, void *arg)
     saving->done = done;
     saving->arg = arg;
     saving->state = state;
-    saving->next = state->savings;
-    state->savings = saving;
+    LIST_INSERT_HEAD(&state->savings, saving, link);
     return saving;
 }
 
@@ -309,10 +304,10 @@ out:
 void
 state_unsave(struct state *state, const void *done_arg)
 {
-    struct saving *saving = state != NULL ? state->savings : NULL;
+    struct saving *saving = state != NULL ? LIST_FIRST(&state->savings) : NULL;
 
     while (saving != NULL) {
-        struct saving *next = saving->next;
+        struct saving *next = LIST_NEXT(saving, link);
 
         if (saving->arg == done_arg) {
             writer_forget(state->writer, saving);

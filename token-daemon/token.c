@@ -138,16 +138,32 @@ refresh_delay(const struct token_issue *issue, bool is_same_text,
     return delay;
 }
 
+static bool
+is_same_text(const struct token *token, const struct token_issue *issue)
+{
+    return token->text != NULL && strcmp(token->text, issue->text) == 0;
+}
+
+int64_t
+token_refresh_delay(const struct token *token, const struct token_issue *issue,
+                    const struct token_policy *policy, double jitter)
+{
+    bool is_same = is_same_text(token, issue);
+
+    return refresh_delay(
+        issue, is_same, is_same ? token->lifetime_ms : issue->lifetime_s * 1000,
+        policy, jitter);
+}
+
 int
 token_succeed(struct token *token, const struct token_issue *issue,
               const struct token_policy *policy, int64_t now, int64_t wall,
               double jitter, struct err *err)
 {
-    bool is_same_text =
-        token->text != NULL && strcmp(token->text, issue->text) == 0;
+    int64_t delay = token_refresh_delay(token, issue, policy, jitter);
 
     assert(token->state == TOKEN_FETCHING);
-    if (!is_same_text) {
+    if (!is_same_text(token, issue)) {
         char *text = secret_dup(issue->text);
 
         if (text == NULL ||
@@ -169,8 +185,7 @@ token_succeed(struct token *token, const struct token_issue *issue,
     token->fetched_at = now;
     token->expires_at = now + issue->lifetime_s * 1000;
     token->expires_wall = wall + issue->lifetime_s;
-    token->due_at = now + refresh_delay(issue, is_same_text, token->lifetime_ms,
-                                        policy, jitter);
+    token->due_at = now + delay;
     token->not_before = 0;
     token->failures = 0;
     set_problem(token, NULL, 0);

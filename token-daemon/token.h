@@ -104,6 +104,14 @@ int token_succeed(struct token *token, const struct token_issue *issue,
                   double jitter, struct err *err)
     __attribute__((warn_unused_result));
 
+/*
+ * In how many milliseconds the next fetch will be due after token_succeed()
+ * with the same arguments.
+ */
+int64_t token_refresh_delay(const struct token *token,
+                            const struct token_issue *issue,
+                            const struct token_policy *policy, double jitter);
+
 /* Why a request failed and when to try again. */
 struct token_failure {
     const struct err *err;  /* copies */

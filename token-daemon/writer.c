@@ -35,6 +35,8 @@
 #include "token-daemon/opening.h"
 #include "token-daemon/state_file.h"
 
+#define DELIVERED_PER_TURN 8 /* of the event loop */
+
 struct writer {
     /* ---- constant ---- */
     char *path;
@@ -51,6 +53,7 @@ struct writer {
     /* ---- the loop's ---- */
     struct event *notice;
     struct change_waiters delivering;
+    int64_t done_us; /* while one is delivered */
     struct audit_requests answering;
 
     /* ---- the disk's ---- */
@@ -369,16 +372,17 @@ take_batch(struct writer *writer, struct batch *batch)
     audit_queue_move(&writer->audit, &batch->audit);
 }
 
-/* Under the mutex: those who wait will be told. */
+/* Under the mutex: those who wait will be told how it ended, and when. */
 static void
 finish_waiters(struct writer *writer, struct change_waiters *waiters,
-               bool has_failed)
+               bool has_failed, int64_t finished_us)
 {
     struct change_waiter *waiter;
 
     STAILQ_FOREACH(waiter, waiters, link)
     {
         waiter->has_failed = has_failed;
+        waiter->finished_us = finished_us;
     }
     change_waiters_move(waiters, &writer->finished);
 }
@@ -386,11 +390,13 @@ finish_waiters(struct writer *writer, struct change_waiters *waiters,
 static void
 finish_batch(struct writer *writer, struct batch *batch, const struct err *err)
 {
+    int64_t finished_us = clock_boot_us();
     struct writer_status status;
     bool is_back = false;
 
     lock(writer);
-    finish_waiters(writer, &writer->in_flight_waiters, err != NULL);
+    finish_waiters(writer, &writer->in_flight_waiters, err != NULL,
+                   finished_us);
     writer->has_write_failed = err != NULL;
     if (err == NULL) {
         is_back = note_success(writer, &status);
@@ -617,16 +623,22 @@ deliver_opening(struct writer *writer, struct opening *opening)
     free(records);
 }
 
+/* A few of those whom a commit brought: others want to use the loop, too. */
 static void
 deliver_finished(struct writer *writer, const struct err *err)
 {
     struct change_waiter *waiter;
 
-    while ((waiter = STAILQ_FIRST(&writer->delivering)) != NULL) {
+    for (int i = 0; i < DELIVERED_PER_TURN; i++) {
+        waiter = STAILQ_FIRST(&writer->delivering);
+        if (waiter == NULL)
+            return;
         STAILQ_REMOVE_HEAD(&writer->delivering, link);
+        writer->done_us = waiter->finished_us;
         waiter->done(waiter->has_failed ? err : NULL, waiter->arg);
         free(waiter);
     }
+    signal_fd(writer->notice_fd);
 }
 
 static void
@@ -851,7 +863,7 @@ enqueue(struct writer *writer, const struct store_record *record,
             writer,
             &change_queue_find(&writer->queue, record->kind, record->name)
                  ->waiters,
-            true);
+            true, clock_boot_us());
     unlock(writer);
     if (rc < 0)
         free(waiter);
@@ -940,6 +952,12 @@ writer_read_audit(struct writer *writer, size_t count, writer_audit_fn *done,
     unlock(writer);
     signal_fd(writer->wake_fd);
     return 0;
+}
+
+int64_t
+writer_done_us(const struct writer *writer)
+{
+    return writer->done_us;
 }
 
 void

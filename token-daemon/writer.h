@@ -90,6 +90,10 @@ bool writer_free(struct writer **writer, int limit_ms);
  */
 typedef void writer_done_fn(const struct err *err, void *arg);
 
+/* During a call of writer_done_fn: when the attempt had ended, in µs of
+ * CLOCK_BOOTTIME. */
+int64_t writer_done_us(const struct writer *writer);
+
 /*
  * Queue a record (copies; wiped after use). `done` may be NULL. Errors:
  * ERR_CONFIG (too long), ERR_SYSTEM (memory, queue full); `done` then is not

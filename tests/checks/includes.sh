@@ -75,7 +75,7 @@ rank()
     control | control_*) echo 5 ;;
     lookups) echo 4 ;;
     refusals | state) echo 3 ;;
-    refresher | keeper) echo 2 ;;
+    refresher | keeper | planner) echo 2 ;;
     acquire | discovery | http | login_flow | store) echo 1 ;;
     audit_queue | change_queue | opening | writer) echo 1 ;; # round the store
     *) echo 0 ;;

@@ -37,6 +37,7 @@ struct acquire {
     struct fake_env *env;
     struct config *config;
     const struct config_credential *credential;
+    char *user; /* "": none */
     acquire_done_fn *done;
     void *arg;
     struct fake_timer *timer; /* NULL: the test answers */
@@ -48,6 +49,7 @@ struct fake_env {
     struct lookups_env lookups;
     int64_t now; /* ms since the beginning */
     double chance;
+    uint32_t seed; /* 0: the dice show `chance` */
     bool is_start_refused;
     bool are_timers_refused;
     TAILQ_HEAD(, fake_timer) timers;
@@ -62,6 +64,7 @@ struct fake_env {
     int64_t script_delay;
     fake_env_script_fn *script;
     struct buf log; /* lines */
+    bool is_log_dropped;
     const char *forbidden;
 };
 
@@ -95,9 +98,12 @@ wall(void *arg)
 static double
 chance(void *arg)
 {
-    const struct fake_env *env = arg;
+    struct fake_env *env = arg;
 
-    return env->chance;
+    if (env->seed == 0)
+        return env->chance;
+    env->seed = env->seed * 1664525 + 1013904223; /* for tests good enough */
+    return (env->seed >> 8) / 16777216.0;
 }
 
 int64_t
@@ -227,6 +233,7 @@ static void
 release(struct acquire *request)
 {
     config_unref(&request->config);
+    free(request->user);
     free(request);
 }
 
@@ -240,6 +247,7 @@ complete(struct acquire *request, const struct fake_answer *answer)
         .retry_after_s = answer->retry_after_s,
         .has_skew = answer->skew_s != 0,
         .skew_s = answer->skew_s,
+        .answered_us = answer->answered_us,
         .requests = 1,
         .reason = problem_word(PROBLEM_NONE),
     };
@@ -279,6 +287,7 @@ start(void *arg, const struct acquire_request *request, acquire_done_fn *done,
       void *done_arg)
 {
     struct fake_env *env = arg;
+    const char *user = request->user != NULL ? request->user : "";
     struct acquire *started;
     struct acquire *other;
 
@@ -287,15 +296,18 @@ start(void *arg, const struct acquire_request *request, acquire_done_fn *done,
         return NULL;
     }
     TAILQ_FOREACH(other, &env->requests, link)
-    if (strcmp(other->credential->name, request->credential->name) == 0)
-        fail_msg("two requests at once for credential %s",
-                 request->credential->name);
+    if (strcmp(other->credential->name, request->credential->name) == 0 &&
+        strcmp(other->user, user) == 0)
+        fail_msg("two requests at once for credential %s, user %s",
+                 request->credential->name, user);
     assert_true(env->start_count < STARTS_MAX);
 
     started = allocate(sizeof(*started));
     started->env = env;
     started->config = config_ref(request->config);
     started->credential = request->credential;
+    started->user = strdup(user);
+    assert_non_null(started->user);
     started->done = done;
     started->arg = done_arg;
     if (env->script != NULL) {
@@ -327,6 +339,12 @@ void
 fake_env_refuse_start(struct fake_env *env)
 {
     env->is_start_refused = true;
+}
+
+void
+fake_env_roll(struct fake_env *env, uint32_t seed)
+{
+    env->seed = seed;
 }
 
 size_t
@@ -408,7 +426,7 @@ __wrap_log_write(enum log_level level, const char *message,
     buf_append_char(&line, '\n');
     if (the_one->forbidden != NULL)
         assert_null(strstr(buf_str(&line), the_one->forbidden));
-    if (log_is_on(level))
+    if (log_is_on(level) && !the_one->is_log_dropped)
         buf_append(&the_one->log, line.data, line.len);
     assert_false(buf_failed(&the_one->log));
     buf_clear(&line);
@@ -429,6 +447,12 @@ fake_env_logged(struct fake_env *env, const char *text)
             count++;
     free(log);
     return count;
+}
+
+void
+fake_env_drop_log(struct fake_env *env)
+{
+    env->is_log_dropped = true;
 }
 
 void

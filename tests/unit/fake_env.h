@@ -48,8 +48,9 @@ void fake_env_suspend(struct fake_env *env, int64_t ms);
  * loop with a coarse clock does. False when no timer is set. */
 bool fake_env_fire_early(struct fake_env *env);
 
-/* What the dice show from now on; 0 at first. */
+/* What the dice show from now on; 0 at first. Or let them be thrown. */
 void fake_env_chance(struct fake_env *env, double dice);
+void fake_env_roll(struct fake_env *env, uint32_t seed);
 
 /* The next request can't be started, the next timers can't be made. */
 void fake_env_refuse_start(struct fake_env *env);
@@ -78,6 +79,7 @@ struct fake_answer {
     const char *hint;
     int64_t retry_after_s;
     int64_t skew_s; /* 0: no answer said what time it is */
+    int64_t answered_us;
 };
 
 /* Answer the oldest request that is open; there must be one. */
@@ -99,6 +101,9 @@ void fake_env_script(struct fake_env *env, int64_t delay_ms,
  * debugging only does not count.
  */
 size_t fake_env_logged(struct fake_env *env, const char *text);
+
+/* Keep no lines from now on: there will be too many. */
+void fake_env_drop_log(struct fake_env *env);
 
 /* From now on no line of any level may hold this secret. Borrowed. */
 void fake_env_forbid(struct fake_env *env, const char *secret);

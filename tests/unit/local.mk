@@ -99,7 +99,9 @@ TOKEND_TESTS = \
 	%D%/test_retry_after \
 	%D%/test_secret_source \
 	%D%/test_signer \
+	%D%/test_spread \
 	%D%/test_suspects \
+	%D%/test_timetable \
 	%D%/test_token \
 	%D%/test_unix_listener
 
@@ -187,6 +189,10 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_refresh_token_SOURCES = %D%/test_refresh_token.c $(FAKE_ENV)
 %C%_test_refresh_token_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_refresh_token_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_spread_SOURCES = %D%/test_spread.c $(FAKE_ENV)
+%C%_test_spread_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_spread_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_timetable_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_refresher_SOURCES = %D%/test_refresher.c $(FAKE_ENV)
 %C%_test_refresher_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_refresher_LDADD = $(TOKEND_TEST_LIBS)

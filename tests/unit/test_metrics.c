@@ -205,6 +205,25 @@ waits_fall_into_buckets_that_add_up(void **state)
 }
 
 static void
+windows_are_summed_to_the_microsecond(void **state)
+{
+    struct metrics *metrics = new_metrics();
+    struct metrics_gauges gauges = {0};
+
+    (void)state;
+    metrics_window(metrics, 2500);
+    metrics_window(metrics, 1000003);
+    metrics_window(metrics, -5);
+    assert_line(metrics, &gauges,
+                "xoauth2_refresh_token_window_seconds_sum 1.002503");
+    assert_line(metrics, &gauges,
+                "xoauth2_refresh_token_window_seconds_count 3");
+    assert_line(metrics, &gauges,
+                "xoauth2_refresh_token_window_seconds_bucket{le=\"0.0025\"} 2");
+    metrics_free(&metrics);
+}
+
+static void
 rotations_and_reloads_count_by_outcome(void **state)
 {
     struct metrics *metrics = new_metrics();
@@ -495,6 +514,7 @@ main(void)
         cmocka_unit_test(a_reload_keeps_what_stays_and_forgets_what_goes),
         cmocka_unit_test(lookups_count_by_name_and_status),
         cmocka_unit_test(waits_fall_into_buckets_that_add_up),
+        cmocka_unit_test(windows_are_summed_to_the_microsecond),
         cmocka_unit_test(rotations_and_reloads_count_by_outcome),
         cmocka_unit_test(tokens_of_a_credential_add_up),
         cmocka_unit_test(a_word_that_is_no_problem_is_other),

@@ -171,7 +171,7 @@ save(void *arg, const char *name, const struct token_record *record,
     buf_init(&stored, TOKEN_RECORD_MAX);
     assert_int_equal(token_record_encode(record, &stored, &err), 0);
     if (done != NULL)
-        done(true, done_arg);
+        done(true, 0, done_arg);
     return 0;
 }
 
