@@ -967,6 +967,8 @@ void
 keeper_describe(const struct keeper *keeper, struct refresher_info *out)
 {
     const struct config_credential *credential = keeper->credential;
+    int64_t idle_s = provider_refresh_idle_s(credential);
+    int64_t warns = refresh_token_warns(&keeper->refresh, idle_s);
 
     *out = (struct refresher_info){
         .credential = credential,
@@ -980,8 +982,8 @@ keeper_describe(const struct keeper *keeper, struct refresher_info *out)
         .skew_s = keeper->skew_s,
         .has_refresh_token = keeper->refresh.text != NULL,
         .refresh_obtained_wall = keeper->refresh.obtained_wall,
-        .refresh_expires_wall = refresh_token_ends(
-            &keeper->refresh, provider_refresh_idle_s(credential)),
+        .refresh_expires_wall = refresh_token_ends(&keeper->refresh, idle_s),
+        .is_refresh_ending = warns != 0 && warns <= wall_of(keeper),
         .now = now_of(keeper),
     };
     if (keeper->token.serial > 0 &&

@@ -240,6 +240,7 @@ metrics_credential_add(struct metrics_credential *credential,
         count_failing(credential, token->reason);
     credential->refresh_tokens_end =
         earlier(credential->refresh_tokens_end, token->refresh_token_ends);
+    credential->refresh_tokens_ending += token->is_refresh_token_ending;
 }
 
 bool
@@ -455,6 +456,13 @@ get_refresh_tokens(const struct metrics_credential *credential, int64_t *out)
 }
 
 static bool
+get_ending(const struct metrics_credential *credential, int64_t *out)
+{
+    *out = (int64_t)credential->refresh_tokens_ending;
+    return true;
+}
+
+static bool
 get_certificate(const struct metrics_credential *credential, int64_t *out)
 {
     *out = credential->certificate_ends;
@@ -519,6 +527,10 @@ render_credentials(const struct metrics_gauges *gauges, struct buf *out)
     each(gauges, "xoauth2_refresh_token_expiry_timestamp_seconds",
          "When the first refresh token expires, as far as that is known.",
          get_refresh_tokens, out);
+    each(gauges, "xoauth2_refresh_tokens_ending",
+         "Refresh tokens that have a third of their life left, as they could "
+         "not be used, or end in spite of it.",
+         get_ending, out);
     each(gauges, "xoauth2_certificate_expiry_timestamp_seconds",
          "When the certificate in use expires.", get_certificate, out);
     each(gauges, "xoauth2_secret_expiry_timestamp_seconds",

@@ -83,6 +83,7 @@ struct metrics_token {
     int64_t fetched_wall;       /* the last success; 0: never */
     const char *reason;         /* of the last failure; NULL or "": none */
     int64_t refresh_token_ends; /* s since 1970; 0: not known, or none */
+    bool is_refresh_token_ending;
 };
 
 /* Add up with metrics_credential_add(); begin with the name and zeros. */
@@ -96,8 +97,9 @@ struct metrics_credential {
     size_t failing[PROBLEM_COUNT]; /* by what the last request met */
     size_t failing_otherwise;
     int64_t refresh_tokens_end; /* s since 1970, the first; 0: not known */
-    int64_t certificate_ends;   /* s since 1970; 0: none, or not known */
-    int64_t secret_ends;        /* the same */
+    size_t refresh_tokens_ending;
+    int64_t certificate_ends; /* s since 1970; 0: none, or not known */
+    int64_t secret_ends;      /* the same */
     bool has_skew;
     int64_t skew_s; /* our clock minus the provider's */
 };

@@ -73,6 +73,7 @@ add_token(const struct refresher_info *info, void *arg)
                     : 0,
             .reason = token_problem(token)->reason,
             .refresh_token_ends = info->refresh_expires_wall,
+            .is_refresh_token_ending = info->is_refresh_ending,
         });
     gathering->gauges.waiters += info->waiters;
     if (info->not_after != 0)
@@ -332,7 +333,8 @@ look_at_expiry(const struct refresher_info *info, void *arg)
     if (info->user != NULL)
         events_expires(observer->events, EVENTS_REFRESH_TOKEN,
                        info->credential->name, info->user,
-                       info->refresh_expires_wall);
+                       info->is_refresh_ending ? info->refresh_expires_wall
+                                               : 0);
 }
 
 static void

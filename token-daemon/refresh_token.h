@@ -26,6 +26,7 @@ struct refresh_token {
     int64_t obtained_wall; /* when this text was */
     int64_t used_wall;     /* when the provider last took it; 0: not known */
     int64_t expires_wall;  /* what the provider said; 0: nothing */
+    int64_t life_s; /* that was left when that last moved; 0: not known */
 };
 
 /* Wipe and free; the struct is then zeroed. Twice is fine. */
@@ -51,6 +52,13 @@ void refresh_token_save(const struct refresh_token *token,
  * 0: not known, or there is none.
  */
 int64_t refresh_token_ends(const struct refresh_token *token, int64_t idle_s);
+
+/*
+ * From when on is its end worth a word? When a third of its life is left. An
+ * end that moves never comes so near while it is used in time; one that does
+ * not move, or that could not be used, does. 0: no end is known.
+ */
+int64_t refresh_token_warns(const struct refresh_token *token, int64_t idle_s);
 
 /*
  * How long it may rest after it was used so that it surely lives, in seconds:

@@ -199,6 +199,7 @@ struct refresher_info {
     bool has_refresh_token;
     int64_t refresh_obtained_wall; /* s since 1970 */
     int64_t refresh_expires_wall;  /* s since 1970; 0: not known */
+    bool is_refresh_ending;        /* and it is worth a word */
 };
 void refresher_each(struct refresher *refresher,
                     void (*visit)(const struct refresher_info *info, void *arg),

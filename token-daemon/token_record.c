@@ -95,6 +95,8 @@ fill(json_t *root, const struct token_record *record, struct err *err)
                    TIME_MAX, err) < 0 ||
         set_number(root, "refresh_token_expires",
                    record->refresh_token_expires_wall, TIME_MAX, err) < 0 ||
+        set_number(root, "refresh_token_life", record->refresh_token_life_s,
+                   TIME_MAX, err) < 0 ||
         set_text(root, "scope", record->scope, TOKEN_RECORD_NAME_MAX, err) <
             0 ||
         set_text(root, "user", record->user, TOKEN_RECORD_NAME_MAX, err) < 0 ||
@@ -217,6 +219,8 @@ take(const json_t *root, struct token_record *out, struct err *err)
                    &out->refresh_token_used_wall, err) < 0 ||
         get_number(root, "refresh_token_expires", TIME_MAX,
                    &out->refresh_token_expires_wall, err) < 0 ||
+        get_number(root, "refresh_token_life", TIME_MAX,
+                   &out->refresh_token_life_s, err) < 0 ||
         get_text(root, "scope", TOKEN_RECORD_NAME_MAX, &out->scope, err) < 0 ||
         get_text(root, "user", TOKEN_RECORD_NAME_MAX, &out->user, err) < 0 ||
         get_number(root, "not_before", TIME_MAX, &out->not_before_wall, err) <

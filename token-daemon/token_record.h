@@ -32,6 +32,7 @@ struct token_record {
     int64_t refresh_token_obtained_wall;
     int64_t refresh_token_used_wall;    /* the last time; 0: not known */
     int64_t refresh_token_expires_wall; /* said by the provider; 0: nothing */
+    int64_t refresh_token_life_s;       /* that it had then; 0: not known */
     char *scope;
     char *user;
     /* Throttling and back-off. */

@@ -25,6 +25,7 @@ is_same(const struct token_record *a, const struct token_record *b)
            a->lifetime_s == b->lifetime_s &&
            is_same_text(a->refresh_token, b->refresh_token) &&
            a->refresh_token_obtained_wall == b->refresh_token_obtained_wall &&
+           a->refresh_token_life_s == b->refresh_token_life_s &&
            a->refresh_token_used_wall == b->refresh_token_used_wall &&
            a->refresh_token_expires_wall == b->refresh_token_expires_wall &&
            is_same_text(a->scope, b->scope) && is_same_text(a->user, b->user) &&

@@ -263,6 +263,7 @@ tokens_of_a_credential_add_up(void **state)
         "1500",
         "xoauth2_refresh_token_expiry_timestamp_seconds{credential="
         "\"contoso\"} 8000",
+        "xoauth2_refresh_tokens_ending{credential=\"contoso\"} 1",
         "xoauth2_tokens_failing{credential=\"contoso\",reason=\"needs-login\"} "
         "2",
         "xoauth2_tokens_failing{credential=\"contoso\",reason=\"throttled\"} "
@@ -278,7 +279,9 @@ tokens_of_a_credential_add_up(void **state)
         {.expires_wall = 2000, .fetched_wall = 1500, .reason = ""},
         {.expires_wall = 4000, .reason = "throttled"},
         {.reason = "needs-login", .refresh_token_ends = 9000},
-        {.reason = "needs-login", .refresh_token_ends = 8000},
+        {.reason = "needs-login",
+         .refresh_token_ends = 8000,
+         .is_refresh_token_ending = true},
     };
     struct metrics_credential credential = {.name = "contoso",
                                             .is_used = true,

@@ -38,6 +38,7 @@ struct row {
     struct refresh_token token; /* of a text, unless has_none */
     bool has_none;
     int64_t want_ends;
+    int64_t want_warns;
     int64_t want_pause;
 };
 
@@ -51,16 +52,19 @@ static struct row rows[] = {
      .idle_s = IDLE,
      .token = {.obtained_wall = T, .used_wall = T},
      .want_ends = T + IDLE,
+     .want_warns = T + IDLE - IDLE / 3,
      .want_pause = WEEK},
     {.name = "it counts from the last use",
      .idle_s = IDLE,
      .token = {.obtained_wall = T, .used_wall = T + 5 * DAY},
      .want_ends = T + 5 * DAY + IDLE,
+     .want_warns = T + 5 * DAY + IDLE - IDLE / 3,
      .want_pause = WEEK},
     {.name = "stored before uses were",
      .idle_s = IDLE,
      .token = {.obtained_wall = T},
      .want_ends = T + IDLE,
+     .want_warns = T + IDLE - IDLE / 3,
      .want_pause = WEEK},
     {.name = "stored before times were: the end is not known",
      .idle_s = IDLE,
@@ -69,6 +73,7 @@ static struct row rows[] = {
      .idle_s = IDLE,
      .token = {.obtained_wall = T, .used_wall = T, .expires_wall = T + 4 * DAY},
      .want_ends = T + 4 * DAY,
+     .want_warns = T + 4 * DAY - 4 * DAY / 3,
      .want_pause = 2 * DAY},
     {.name = "the provider says it, and later",
      .idle_s = IDLE,
@@ -76,24 +81,37 @@ static struct row rows[] = {
                .used_wall = T,
                .expires_wall = T + 365 * DAY},
      .want_ends = T + IDLE,
+     .want_warns = T + IDLE - IDLE / 3,
      .want_pause = WEEK},
     {.name = "the provider alone says it",
      .token = {.obtained_wall = T, .used_wall = T, .expires_wall = T + 1800},
      .want_ends = T + 1800,
+     .want_warns = T + 1200,
      .want_pause = 900},
     {.name = "it does not rest shorter near its end",
      .token = {.obtained_wall = T,
                .used_wall = T + 1790,
                .expires_wall = T + 1800},
      .want_ends = T + 1800,
+     .want_warns = T + 1200,
+     .want_pause = 900},
+    {.name = "what it was given when its end last moved counts",
+     .token = {.obtained_wall = T - 365 * DAY,
+               .used_wall = T,
+               .expires_wall = T + 1800,
+               .life_s = 1800},
+     .want_ends = T + 1800,
+     .want_warns = T + 1200,
      .want_pause = 900},
     {.name = "one second",
      .token = {.obtained_wall = T, .used_wall = T, .expires_wall = T + 1},
      .want_ends = T + 1,
+     .want_warns = T + 1,
      .want_pause = 1},
     {.name = "a clock that was set back says nothing of its life",
      .token = {.obtained_wall = T + DAY, .expires_wall = T},
      .want_ends = T,
+     .want_warns = T,
      .want_pause = WEEK},
 };
 
@@ -106,6 +124,7 @@ check_row(void **state)
     if (!row->has_none)
         token.text = secret_dup(SECRET);
     assert_int_equal(refresh_token_ends(&token, row->idle_s), row->want_ends);
+    assert_int_equal(refresh_token_warns(&token, row->idle_s), row->want_warns);
     assert_int_equal(refresh_token_pause(&token, row->idle_s), row->want_pause);
     refresh_token_clear(&token);
 }
@@ -385,6 +404,53 @@ one_that_rests_shorter_than_an_access_token_lives(void **state)
     }
 }
 
+/* A week, however often it is used, and each answer says what is left. */
+static struct fake_answer
+a_week(size_t n, int64_t now_ms)
+{
+    struct fake_answer answer = yearly(n, now_ms);
+
+    answer.life_s = HOUR;
+    answer.refresh_life_s = WEEK - now_ms / MS;
+    return answer;
+}
+
+static void
+ends_that_move_are_not_worth_a_word(void **state)
+{
+    struct world *world = *state;
+
+    fake_env_script(world->env, 100, short_rest);
+    start(world, CUSTOM);
+    sign_in(world, 1800);
+    for (int i = 0; i < 500; i++) {
+        fake_env_advance(world->env, 60 * MS);
+        (void)ends_in(world);
+        assert_false(world->info.is_refresh_ending);
+    }
+    /* Nobody answers: it is. */
+    fake_env_script(world->env, 100, down);
+    fake_env_advance(world->env, 1300 * MS);
+    (void)ends_in(world);
+    assert_true(world->info.is_refresh_ending);
+}
+
+static void
+ends_that_do_not_move_are_worth_a_word(void **state)
+{
+    struct world *world = *state;
+
+    fake_env_script(world->env, 100, a_week);
+    start(world, CUSTOM);
+    sign_in(world, WEEK);
+    fake_env_advance(world->env, 3 * DAY * MS);
+    assert_in_range(ends_in(world), 4 * DAY - 60, 4 * DAY + 60);
+    assert_false(world->info.is_refresh_ending);
+    fake_env_advance(world->env, 2 * DAY * MS);
+    assert_in_range(ends_in(world), 2 * DAY - 60, 2 * DAY + 60);
+    assert_true(world->info.is_refresh_ending);
+}
+
 static void
 an_outage_takes_nothing_away_and_ends_are_foreseen(void **state)
 {
@@ -397,6 +463,10 @@ an_outage_takes_nothing_away_and_ends_are_foreseen(void **state)
     fake_env_script(world->env, 100, down);
     fake_env_advance(world->env, 40 * DAY * MS);
     assert_int_equal(ends_in(world), 50 * DAY - 1);
+    assert_false(world->info.is_refresh_ending);
+    fake_env_advance(world->env, 20 * DAY * MS);
+    assert_int_equal(ends_in(world), 30 * DAY - 1);
+    assert_true(world->info.is_refresh_ending);
     fake_env_script(world->env, 100, yearly);
     fake_env_advance(world->env, HOUR * MS);
     assert_in_range(ends_in(world), 89 * DAY, 90 * DAY);
@@ -466,6 +536,8 @@ main(void)
         SCENARIO(one_that_stays_the_same_is_used_too),
         SCENARIO(of_a_provider_that_says_nothing_no_end_is_known),
         SCENARIO(one_that_rests_shorter_than_an_access_token_lives),
+        SCENARIO(ends_that_move_are_not_worth_a_word),
+        SCENARIO(ends_that_do_not_move_are_worth_a_word),
         SCENARIO(an_outage_takes_nothing_away_and_ends_are_foreseen),
         SCENARIO(a_restart_knows_it_all),
         SCENARIO(a_sign_out_forgets_the_end),

@@ -190,6 +190,7 @@ what_is_encoded_comes_back(void **state)
         .refresh_token_obtained_wall = 1690000000,
         .refresh_token_used_wall = 1690000009,
         .refresh_token_expires_wall = 253402300799,
+        .refresh_token_life_s = 7776000,
         .scope = secret_dup("https://outlook.office.com/SMTP.Send x"),
         .user = secret_dup("a@b.c"),
         .not_before_wall = 1700000001,
@@ -216,6 +217,7 @@ what_is_encoded_comes_back(void **state)
                      record.refresh_token_used_wall);
     assert_int_equal(back.refresh_token_expires_wall,
                      record.refresh_token_expires_wall);
+    assert_int_equal(back.refresh_token_life_s, record.refresh_token_life_s);
     assert_string_equal(back.scope, record.scope);
     assert_string_equal(back.user, record.user);
     assert_int_equal(back.not_before_wall, record.not_before_wall);
