@@ -7,13 +7,16 @@ noinst_LTLIBRARIES += %D%/libcommon.la
 	%D%/address.c %D%/address.h \
 	%D%/buf.c %D%/buf.h \
 	%D%/clock.c %D%/clock.h \
+	%D%/csv.c %D%/csv.h \
 	%D%/encoded_word.c %D%/encoded_word.h \
 	%D%/err.c %D%/err.h \
 	%D%/from_field.c %D%/from_field.h \
 	%D%/log.c %D%/log.h \
+	%D%/proxy_addresses.c %D%/proxy_addresses.h \
 	%D%/secret.c %D%/secret.h \
 	%D%/socketmap.c %D%/socketmap.h \
 	%D%/strmap.c %D%/strmap.h \
+	%D%/utf16.c %D%/utf16.h \
 	%D%/utf8.c %D%/utf8.h \
 	%D%/util.h
 

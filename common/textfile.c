@@ -50,6 +50,12 @@ textfile_clean(const char *name, char *text, size_t *len, struct err *err)
             in++;
             continue;
         }
+        /* Most of what there is. */
+        if (p[0] < 0x80 && !is_control(p[0])) {
+            line += p[0] == '\n';
+            text[out++] = text[in++];
+            continue;
+        }
         if (is_control(p[0]))
             return err_set(err, ERR_CONFIG,
                            "%s:%u: byte 0x%02x does not belong in a text file; "
@@ -60,7 +66,6 @@ textfile_clean(const char *name, char *text, size_t *len, struct err *err)
             return err_set(err, ERR_CONFIG,
                            "%s:%u: this is not UTF-8; save the file as UTF-8",
                            name, line);
-        line += p[0] == '\n';
         memmove(text + out, p, width);
         in += width;
         out += width;
@@ -138,7 +143,7 @@ open_regular(const char *path, struct err *err)
 }
 
 int
-textfile_read(const char *path, size_t max, struct textfile *out,
+textfile_load(const char *path, size_t max, struct textfile *out,
               struct err *err)
 {
     struct textfile file = {0};
@@ -156,8 +161,7 @@ textfile_read(const char *path, size_t max, struct textfile *out,
                     strerror(errno));
         goto out;
     }
-    if (textfile_clean(path, file.text, &file.len, err) < 0)
-        goto out;
+    file.text[file.len] = '\0';
 
     *out = file;
     file = (struct textfile){0};
@@ -166,6 +170,22 @@ out:
     (void)close(fd); /* nothing was written */
     textfile_clear(&file);
     return rc;
+}
+
+int
+textfile_read(const char *path, size_t max, struct textfile *out,
+              struct err *err)
+{
+    struct textfile file = {0};
+
+    if (textfile_load(path, max, &file, err) < 0)
+        return -1;
+    if (textfile_clean(path, file.text, &file.len, err) < 0) {
+        textfile_clear(&file);
+        return -1;
+    }
+    *out = file;
+    return 0;
 }
 
 void

@@ -13,7 +13,7 @@
 #include "common/err.h"
 
 struct textfile {
-    char *text; /* owned, NUL-terminated; holds no other NUL */
+    char *text; /* owned, NUL-terminated; holds no other NUL when it is plain */
     size_t len; /* bytes, without the NUL */
 };
 
@@ -23,6 +23,12 @@ struct textfile {
  * ERR_SYSTEM when it may work with nothing changed or memory ran out.
  */
 int textfile_read(const char *path, size_t max, struct textfile *out,
+                  struct err *err) __attribute__((warn_unused_result));
+
+/*
+ * The same without making it plain: bytes as they are, with a NUL after them.
+ */
+int textfile_load(const char *path, size_t max, struct textfile *out,
                   struct err *err) __attribute__((warn_unused_result));
 
 /* Free; the struct is then zeroed. Twice is fine. */

@@ -5,11 +5,14 @@ if UNIT_TESTS
 COMMON_TESTS = \
 	%D%/test_address \
 	%D%/test_buf \
+	%D%/test_csv \
 	%D%/test_encoded_word \
 	%D%/test_from_field \
 	%D%/test_log \
+	%D%/test_proxy_addresses \
 	%D%/test_socketmap \
-	%D%/test_strmap
+	%D%/test_strmap \
+	%D%/test_utf16
 
 check_PROGRAMS += $(COMMON_TESTS)
 LDADD = common/libcommon.la $(CMOCKA_LIBS)
