@@ -33,6 +33,7 @@
 #define INCLUDE_DEPTH_MAX 10
 #define PORT_MAX          65535
 #define HOPS_MAX          1000
+#define POOL_MAX          1000 /* mailboxes; a look-up weighs each */
 #define LIFETIME_MAX      3600 /* s; of min_token_lifetime, refetch_interval */
 
 /* ---- checks of one value ---- */
@@ -92,6 +93,7 @@ TEXT_CHECK(proxy)
 TEXT_CHECK(server)
 TEXT_CHECK(address)
 TEXT_CHECK(entry)
+TEXT_CHECK(daemon_name)
 TEXT_CHECK(login)
 TEXT_CHECK(name_template)
 TEXT_CHECK(account)
@@ -549,10 +551,82 @@ end_relay(cfg_t *cfg, cfg_opt_t *opt)
 
 /* ---- milter ---- */
 
+/*
+ * One list of a rule. `{}` would look as if it fitted nothing, and what is not
+ * there fits everything.
+ */
+static int
+take_criterion(cfg_t *section, const char *name, struct config_list *out)
+{
+    const cfg_opt_t *option = section->opts;
+
+    while (option->name != NULL && strcmp(option->name, name) != 0)
+        option++;
+    if (option->name == NULL)
+        return 0; /* an exempt has fewer of them than a route */
+    if (cfg_size(section, name) == 0 && (option->flags & CFGF_MODIFIED) != 0) {
+        const struct err reason = {ERR_CONFIG,
+                                   "is empty; name something or remove it"};
+
+        return config_section_fail_option(section, name, &reason);
+    }
+    return config_section_list(section, name, &out->items, &out->count);
+}
+
+/* The networks, which were checked when they were read. */
+static int
+take_clients(cfg_t *section, struct config_criteria *out)
+{
+    struct config_list texts = {0};
+    struct err ignored;
+    int rc = take_criterion(section, "client", &texts);
+
+    if (rc == 0 && texts.count > 0) {
+        out->clients = calloc(texts.count, sizeof(*out->clients));
+        if (out->clients == NULL)
+            rc = config_section_fail_memory(config_loader_of(section));
+        else
+            out->client_count = texts.count;
+    }
+    for (size_t i = 0; i < out->client_count; i++)
+        (void)config_value_network(texts.items[i], &out->clients[i], &ignored);
+    config_section_free_list(texts.items, texts.count);
+    return rc;
+}
+
+/* What messages a rule is for. */
+static int
+take_criteria(cfg_t *section, struct config_criteria *out)
+{
+    const struct {
+        const char *name;
+        struct config_list *list;
+    } lists[] = {
+        {"daemon", &out->daemons},       {"login", &out->logins},
+        {"sender", &out->senders},       {"from", &out->froms},
+        {"recipient", &out->recipients},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        if (take_criterion(section, lists[i].name, lists[i].list) < 0)
+            return -1;
+    return take_clients(section, out);
+}
+
+/* Does it say nothing at all? */
+static bool
+is_idle(const struct config_criteria *criteria)
+{
+    return criteria->client_count == 0 && criteria->daemons.count == 0 &&
+           criteria->logins.count == 0 && criteria->senders.count == 0 &&
+           criteria->froms.count == 0 && criteria->recipients.count == 0;
+}
+
 static cfg_opt_t exempt_options[] = {
     CONFIG_LOADER_ROW,
-    CFG_STR_CB("client", NULL, CFGF_NONE, check_network),
-    CFG_STR_CB("recipient", NULL, CFGF_NONE, check_entry),
+    CFG_STR_LIST_CB("client", NULL, CFGF_NONE, check_network),
+    CFG_STR_LIST_CB("daemon", NULL, CFGF_NONE, check_daemon_name),
+    CFG_STR_LIST_CB("recipient", NULL, CFGF_NONE, check_entry),
     CFG_END(),
 };
 
@@ -570,28 +644,49 @@ end_exempt(cfg_t *cfg, cfg_opt_t *opt)
     milter->exempts = exempt;
     exempt += milter->exempt_count++;
     exempt->line = (unsigned)section->line;
-    config_section_network(section, "client", &exempt->has_client,
-                           &exempt->client);
-    if (config_section_text(section, "recipient", &exempt->recipient) < 0)
+    if (take_criteria(section, &exempt->criteria) < 0)
         return -1;
-    if (!exempt->has_client && exempt->recipient == NULL)
+    if (is_idle(&exempt->criteria))
         return config_section_fail(section,
                                    "it says for which messages nowhere; "
-                                   "write client = \"NETWORK\", recipient = "
-                                   "\"@DOMAIN\" or both");
+                                   "write client = \"NETWORK\", daemon = "
+                                   "\"NAME\" or recipient = \"@DOMAIN\"");
     return cfg_free_value(opt);
 }
 
 static cfg_opt_t route_options[] = {
     CONFIG_LOADER_ROW,
-    CFG_STR_CB("client", NULL, CFGF_NONE, check_network),
-    CFG_STR_CB("login", NULL, CFGF_NONE, check_login),
-    CFG_STR_CB("sender", NULL, CFGF_NONE, check_entry),
-    CFG_STR_CB("from", NULL, CFGF_NONE, check_entry),
-    CFG_STR_CB("recipient", NULL, CFGF_NONE, check_entry),
-    CFG_STR_CB("mailbox", NULL, CFGF_NONE, check_address),
+    CFG_STR_LIST_CB("client", NULL, CFGF_NONE, check_network),
+    CFG_STR_LIST_CB("daemon", NULL, CFGF_NONE, check_daemon_name),
+    CFG_STR_LIST_CB("login", NULL, CFGF_NONE, check_login),
+    CFG_STR_LIST_CB("sender", NULL, CFGF_NONE, check_entry),
+    CFG_STR_LIST_CB("from", NULL, CFGF_NONE, check_entry),
+    CFG_STR_LIST_CB("recipient", NULL, CFGF_NONE, check_entry),
+    CFG_STR_LIST_CB("mailbox", NULL, CFGF_NONE, check_address),
     CFG_END(),
 };
+
+/* Make room for a pool; config_link() fills it by the names kept in `list`. */
+static int
+take_pool(cfg_t *section, const char *name, struct config_list *list,
+          struct config_pool *out)
+{
+    struct config_loader *loader = config_loader_of(section);
+    size_t before = list->count;
+
+    if (cfg_size(section, name) > POOL_MAX)
+        return config_section_fail(section, "a pool of so many mailboxes can't "
+                                            "be meant; name 1000 at most");
+    if (config_section_list(section, name, &list->items, &list->count) < 0)
+        return -1;
+    if (list->count == before)
+        return 0;
+    out->mailboxes = calloc(list->count - before, sizeof(out->mailboxes[0]));
+    if (out->mailboxes == NULL)
+        return config_section_fail_memory(loader);
+    out->count = list->count - before;
+    return 0;
+}
 
 static int
 end_route(cfg_t *cfg, cfg_opt_t *opt)
@@ -601,34 +696,26 @@ end_route(cfg_t *cfg, cfg_opt_t *opt)
     cfg_t *section = config_section_last(opt);
     struct config_route *route = config_section_grow(
         milter->routes, milter->route_count, sizeof(*route));
-    const char *mailbox = cfg_getstr(section, "mailbox");
 
     if (route == NULL)
         return config_section_fail_memory(loader);
     milter->routes = route;
-    if (mailbox == NULL)
+    route += milter->route_count++;
+    route->line = (unsigned)section->line;
+    if (take_criteria(section, &route->criteria) < 0 ||
+        take_pool(section, "mailbox", &loader->names.route_mailboxes,
+                  &route->pool) < 0)
+        return -1;
+    if (route->pool.count == 0)
         return config_section_fail(section,
                                    "mailbox is missing; write mailbox = "
                                    "\"user@domain\" with the title of a "
                                    "mailbox section");
-    if (config_section_append(loader, &loader->names.route_mailboxes,
-                              &loader->names.route_mailbox_count, mailbox) < 0)
-        return -1;
-    route += milter->route_count++;
-    route->line = (unsigned)section->line;
-    config_section_network(section, "client", &route->has_client,
-                           &route->client);
-    if (config_section_text(section, "login", &route->login) < 0 ||
-        config_section_text(section, "sender", &route->sender) < 0 ||
-        config_section_text(section, "from", &route->from) < 0 ||
-        config_section_text(section, "recipient", &route->recipient) < 0)
-        return -1;
-    if (!route->has_client && route->login == NULL && route->sender == NULL &&
-        route->from == NULL && route->recipient == NULL)
+    if (is_idle(&route->criteria))
         return config_section_fail(section,
                                    "it says for which messages nowhere; "
-                                   "write client, login, sender, from or "
-                                   "recipient, or set default_mailbox");
+                                   "write client, daemon, login, sender, from "
+                                   "or recipient, or set default_mailbox");
     return cfg_free_value(opt);
 }
 
@@ -638,7 +725,7 @@ static cfg_opt_t milter_options[] = {
                CFGF_NONE, check_milter_socket),
     CFG_STR_CB("socket_mode", "0660", CFGF_NONE, check_mode),
     CFG_STR_CB("socket_group", "postfix", CFGF_NONE, check_socket_group),
-    CFG_STR_CB("default_mailbox", NULL, CFGF_NONE, check_address),
+    CFG_STR_LIST_CB("default_mailbox", NULL, CFGF_NONE, check_address),
     CFG_STR_CB("not_permitted", "rewrite", CFGF_NONE, check_not_permitted),
     CFG_STR_CB("reply_to", "always", CFGF_NONE, check_reply_to),
     CFG_STR_LIST_CB("deliverable", NULL, CFGF_NONE, check_entry),
@@ -706,8 +793,9 @@ end_milter(cfg_t *cfg, cfg_opt_t *opt)
 
     if (note_only_one(section, &loader->names.milter_line) < 0)
         return -1;
-    loader->names.milter_file = loader->file;
     milter->is_present = !loader->is_default;
+    milter->file = loader->file;
+    milter->line = (unsigned)section->line;
     milter->not_permitted = (enum config_not_permitted)config_section_word(
         section, "not_permitted", config_words_not_permitted);
     milter->null_sender = (enum config_null_sender)config_section_word(
@@ -716,13 +804,13 @@ end_milter(cfg_t *cfg, cfg_opt_t *opt)
                             &milter->socket_mode, &ignored);
     if (take_rewriting(section, milter) < 0 ||
         config_section_text(section, "socket", &milter->socket) < 0 ||
-        config_section_text(section, "default_mailbox",
-                            &milter->default_mailbox) < 0)
+        take_pool(section, "default_mailbox", &loader->names.default_mailboxes,
+                  &milter->default_pool) < 0)
         return -1;
     if (cfg_getstr(section, "socket_group")[0] != '\0' &&
         config_section_text(section, "socket_group", &milter->socket_group) < 0)
         return -1;
-    if (milter->is_present && milter->default_mailbox == NULL &&
+    if (milter->is_present && milter->default_pool.count == 0 &&
         milter->not_permitted != CONFIG_NOT_PERMITTED_REJECT)
         return config_section_fail(section,
                                    "default_mailbox is missing; write "
@@ -1076,7 +1164,9 @@ config_load(const char *path, struct err *err)
     config_section_free_list(loader.send_as, loader.send_as_count);
     config_section_free_list(loader.names.credentials,
                              loader.names.credential_count);
-    config_section_free_list(loader.names.route_mailboxes,
-                             loader.names.route_mailbox_count);
+    config_section_free_list(loader.names.route_mailboxes.items,
+                             loader.names.route_mailboxes.count);
+    config_section_free_list(loader.names.default_mailboxes.items,
+                             loader.names.default_mailboxes.count);
     return config;
 }

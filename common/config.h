@@ -139,15 +139,16 @@ struct config_access {
 };
 
 struct config_mailbox {
-    char *title; /* `user@domain`, or `@domain`: every sender logs in itself */
+    /* `user@domain`; or `@domain`, `@.domain`: every sender logs in itself */
+    char *title;
     const char *file; /* borrowed from config->files */
     unsigned line;
     const struct config_credential *credential; /* never NULL */
-    char **send_as;                             /* `user@domain` or `@domain` */
+    char **send_as; /* `user@domain`, `@domain` or `@.domain` */
     size_t send_as_count;
     struct config_access allow; /* who may have its token; empty: whoever may
                                    ask at all */
-    char *send_as_file; /* NULL: none; a list, one entry a line, # comments */
+    char *send_as_file;         /* NULL: none; what sendas_file.h reads */
 };
 
 struct config_relay {
@@ -163,22 +164,40 @@ struct config_network {
     unsigned prefix; /* bits of 128 */
 };
 
+struct config_list {
+    char **items;
+    size_t count;
+};
+
+/*
+ * Which messages a rule is for: those that fit one of each list that is not
+ * empty. Entries are `user@domain`, `@domain` or `@.domain`.
+ */
+struct config_criteria {
+    struct config_network *clients;
+    size_t client_count;
+    struct config_list daemons;    /* names of the mail server's listeners */
+    struct config_list logins;     /* SASL login names at the relay */
+    struct config_list senders;    /* entries for the envelope sender */
+    struct config_list froms;      /* entries for From: */
+    struct config_list recipients; /* every recipient is in one of these */
+};
+
+/* Mailboxes that share what they are given. */
+struct config_pool {
+    const char **mailboxes; /* titles of `user@domain` mailboxes, borrowed */
+    size_t count;
+};
+
 struct config_exempt {
-    unsigned line;
-    bool has_client;
-    struct config_network client;
-    char *recipient; /* `user@domain` or `@domain`; NULL: any */
+    unsigned line; /* of config_milter.file */
+    struct config_criteria criteria;
 };
 
 struct config_route {
     unsigned line;
-    bool has_client;
-    struct config_network client;
-    char *login;         /* SASL login name at the relay; NULL: any */
-    char *sender;        /* envelope: `user@domain` or `@domain`; NULL: any */
-    char *from;          /* the same for From:; NULL: any */
-    char *recipient;     /* the same for every recipient; NULL: any */
-    const char *mailbox; /* title of a `user@domain` mailbox; never NULL */
+    struct config_criteria criteria;
+    struct config_pool pool; /* never empty */
 };
 
 enum config_not_permitted {
@@ -212,11 +231,14 @@ enum config_dkim {
 };
 
 struct config_milter {
-    bool is_present; /* is there a milter section at all? */
-    char *socket;    /* unix:PATH, inet:PORT@HOST, inet6:PORT@HOST, fd:N */
+    bool is_present;  /* is there a milter section at all? */
+    const char *file; /* where it is; borrowed from config->files */
+    unsigned line;
+    char *socket; /* unix:PATH, inet:PORT@HOST, inet6:PORT@HOST, fd:N */
     mode_t socket_mode;
-    char *socket_group;    /* NULL: leave it */
-    char *default_mailbox; /* a mailbox's title; NULL only with reject */
+    char *socket_group;              /* NULL: leave it */
+    struct config_pool default_pool; /* empty only with reject */
+    const char *default_mailbox;     /* the first of it; NULL: it is empty */
     struct config_exempt *exempts;
     size_t exempt_count;
     struct config_route *routes; /* in the order of the file */

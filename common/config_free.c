@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "common/util.h"
+
 static void
 free_list(char **list, size_t count)
 {
@@ -50,21 +52,32 @@ clear_credential(struct config_credential *credential)
 }
 
 static void
+clear_criteria(struct config_criteria *criteria)
+{
+    struct config_list *lists[] = {
+        &criteria->daemons, &criteria->logins,     &criteria->senders,
+        &criteria->froms,   &criteria->recipients,
+    };
+
+    free(criteria->clients);
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        free_list(lists[i]->items, lists[i]->count);
+}
+
+static void
 clear_milter(struct config_milter *milter)
 {
     free(milter->socket);
     free(milter->socket_group);
-    free(milter->default_mailbox);
+    free(milter->default_pool.mailboxes);
     free(milter->name_template);
     free_list(milter->deliverable, milter->deliverable_count);
     for (size_t i = 0; i < milter->exempt_count; i++)
-        free(milter->exempts[i].recipient);
+        clear_criteria(&milter->exempts[i].criteria);
     free(milter->exempts);
     for (size_t i = 0; i < milter->route_count; i++) {
-        free(milter->routes[i].login);
-        free(milter->routes[i].sender);
-        free(milter->routes[i].from);
-        free(milter->routes[i].recipient);
+        clear_criteria(&milter->routes[i].criteria);
+        free(milter->routes[i].pool.mailboxes);
     }
     free(milter->routes);
 }

@@ -172,39 +172,56 @@ link_credentials(struct linker *linker, const struct section_index *index)
     return 0;
 }
 
+/*
+ * Fill a pool of `count` with its sections' own spelling of their titles; what
+ * stands there are `names`.
+ */
 static int
-fail_no_mailbox(struct linker *linker, unsigned line, const char *what,
-                const char *title)
+link_pool(struct linker *linker, const struct section_index *index,
+          const char *what, unsigned line, char *const *names,
+          struct config_pool *pool)
 {
-    return fail_at(linker, linker->names->milter_file, line,
-                   "%s (ends here): there is no section mailbox \"%s\"; write "
-                   "one or correct the address",
-                   what, title);
+    const char *file = linker->config->milter.file;
+
+    for (size_t i = 0; i < pool->count; i++) {
+        const struct config_mailbox *mailbox = find_section(index, names[i]);
+
+        if (mailbox == NULL)
+            return fail_at(linker, file, line,
+                           "section %s (ends here): there is no section "
+                           "mailbox \"%s\"; write one or correct the address",
+                           what, names[i]);
+        for (size_t k = 0; k < i; k++)
+            if (pool->mailboxes[k] == mailbox->title)
+                return fail_at(linker, file, line,
+                               "section %s (ends here): \"%s\" is there "
+                               "twice; remove one",
+                               what, names[i]);
+        pool->mailboxes[i] = mailbox->title;
+    }
+    return 0;
 }
 
-/* Routes and default_mailbox get their section's own spelling of the title. */
 static int
 link_milter(struct linker *linker, const struct section_index *index)
 {
     struct config_milter *milter = &linker->config->milter;
-    const struct config_mailbox *mailbox;
+    char *const *names = linker->names->route_mailboxes.items;
 
     for (size_t i = 0; i < milter->route_count; i++) {
-        mailbox = find_section(index, linker->names->route_mailboxes[i]);
-        if (mailbox == NULL)
-            return fail_no_mailbox(linker, milter->routes[i].line,
-                                   "section route",
-                                   linker->names->route_mailboxes[i]);
-        milter->routes[i].mailbox = mailbox->title;
+        struct config_route *route = &milter->routes[i];
+
+        if (link_pool(linker, index, "route", route->line, names,
+                      &route->pool) < 0)
+            return -1;
+        names += route->pool.count;
     }
-    if (milter->default_mailbox == NULL)
-        return 0;
-    mailbox = find_section(index, milter->default_mailbox);
-    if (mailbox == NULL)
-        return fail_no_mailbox(linker, linker->names->milter_line,
-                               "section milter, default_mailbox",
-                               milter->default_mailbox);
-    memcpy(milter->default_mailbox, mailbox->title, strlen(mailbox->title));
+    if (link_pool(linker, index, "milter, default_mailbox", milter->line,
+                  linker->names->default_mailboxes.items,
+                  &milter->default_pool) < 0)
+        return -1;
+    if (milter->default_pool.count > 0)
+        milter->default_mailbox = milter->default_pool.mailboxes[0];
     return 0;
 }
 

@@ -17,10 +17,10 @@
 struct config_names {
     char **credentials; /* owned; one for each of config->mailboxes */
     size_t credential_count;
-    char **route_mailboxes; /* owned; one for each of config->milter.routes */
-    size_t route_mailbox_count;
-    const char *milter_file; /* borrowed; where the milter section is */
-    unsigned milter_line;    /* 0: there is none */
+    /* owned; those of each route's pool, in the order of the routes */
+    struct config_list route_mailboxes;
+    struct config_list default_mailboxes; /* owned */
+    unsigned milter_line;                 /* 0: there is no milter section */
 };
 
 /*

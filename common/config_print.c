@@ -9,6 +9,7 @@
 
 #include "common/config_rotation.h"
 #include "common/config_value.h"
+#include "common/util.h"
 
 /* A string as it stands in the file. */
 static void
@@ -35,6 +36,24 @@ print_text(struct buf *out, const char *name, const char *text)
     buf_append_str(out, " = ");
     print_quoted(out, "", text);
     buf_append_char(out, '\n');
+}
+
+/* A list of which most have one item, which then needs no braces. */
+static void
+print_short_list(struct buf *out, const char *name, const char *const *list,
+                 size_t count)
+{
+    if (count == 0)
+        return;
+    buf_append_str(out, "    ");
+    buf_append_str(out, name);
+    buf_append_str(out, count == 1 ? " = " : " = {");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buf_append_str(out, ", ");
+        print_quoted(out, "", list[i]);
+    }
+    buf_append_str(out, count == 1 ? "\n" : "}\n");
 }
 
 static void
@@ -204,35 +223,71 @@ print_mailbox(struct buf *out, const struct config_mailbox *mailbox)
     buf_append_str(out, "}\n");
 }
 
+/* Room for an address, a slash and a number. */
+#define NETWORK_TEXT_MAX (INET6_ADDRSTRLEN + 8)
+
 static void
-print_network(struct buf *out, bool has, const struct config_network *network)
+format_network(const struct config_network *network, char *out)
 {
     static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff};
     char address[INET6_ADDRSTRLEN] = "";
-    char text[INET6_ADDRSTRLEN + 8];
     bool is_ip4 = network->prefix >= 96 &&
                   memcmp(network->address.s6_addr, mapped, 12) == 0;
 
-    if (!has)
-        return;
     (void)inet_ntop(is_ip4 ? AF_INET : AF_INET6,
                     network->address.s6_addr + (is_ip4 ? 12 : 0), address,
                     sizeof(address));
-    (void)snprintf(text, sizeof(text), "%s/%u", address,
+    (void)snprintf(out, NETWORK_TEXT_MAX, "%s/%u", address,
                    network->prefix - (is_ip4 ? 96 : 0));
-    print_text(out, "    client", text);
+}
+
+static void
+print_clients(struct buf *out, const struct config_criteria *criteria)
+{
+    char text[NETWORK_TEXT_MAX];
+
+    if (criteria->client_count == 0)
+        return;
+    buf_append_str(out, "        client = ");
+    if (criteria->client_count > 1)
+        buf_append_char(out, '{');
+    for (size_t i = 0; i < criteria->client_count; i++) {
+        format_network(&criteria->clients[i], text);
+        if (i > 0)
+            buf_append_str(out, ", ");
+        print_quoted(out, "", text);
+    }
+    buf_append_str(out, criteria->client_count > 1 ? "}\n" : "\n");
+}
+
+static void
+print_criteria(struct buf *out, const struct config_criteria *criteria)
+{
+    const struct {
+        const char *name;
+        const struct config_list *list;
+    } lists[] = {
+        {"    daemon", &criteria->daemons},
+        {"    login", &criteria->logins},
+        {"    sender", &criteria->senders},
+        {"    from", &criteria->froms},
+        {"    recipient", &criteria->recipients},
+    };
+
+    print_clients(out, criteria);
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        print_short_list(out, lists[i].name,
+                         (const char *const *)lists[i].list->items,
+                         lists[i].list->count);
 }
 
 static void
 print_route(struct buf *out, const struct config_route *route)
 {
     begin_section(out, "    route", NULL);
-    print_network(out, route->has_client, &route->client);
-    print_text(out, "    login", route->login);
-    print_text(out, "    sender", route->sender);
-    print_text(out, "    from", route->from);
-    print_text(out, "    recipient", route->recipient);
-    print_text(out, "    mailbox", route->mailbox);
+    print_criteria(out, &route->criteria);
+    print_short_list(out, "    mailbox", route->pool.mailboxes,
+                     route->pool.count);
     buf_append_str(out, "    }\n");
 }
 
@@ -260,7 +315,8 @@ print_milter(struct buf *out, const struct config_milter *milter)
     print_text(out, "socket_mode", mode);
     print_text(out, "socket_group",
                milter->socket_group != NULL ? milter->socket_group : "");
-    print_text(out, "default_mailbox", milter->default_mailbox);
+    print_short_list(out, "default_mailbox", milter->default_pool.mailboxes,
+                     milter->default_pool.count);
     print_text(out, "not_permitted",
                config_value_word_name(config_words_not_permitted,
                                       (int)milter->not_permitted));
@@ -277,8 +333,7 @@ print_milter(struct buf *out, const struct config_milter *milter)
         const struct config_exempt *exempt = &milter->exempts[i];
 
         begin_section(out, "    exempt", NULL);
-        print_network(out, exempt->has_client, &exempt->client);
-        print_text(out, "    recipient", exempt->recipient);
+        print_criteria(out, &exempt->criteria);
         buf_append_str(out, "    }\n");
     }
     for (size_t i = 0; i < milter->route_count; i++)

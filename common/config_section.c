@@ -268,16 +268,6 @@ config_section_access(cfg_t *section, const char *name,
     return 0;
 }
 
-void
-config_section_network(cfg_t *section, const char *name, bool *has,
-                       struct config_network *out)
-{
-    const char *text = cfg_getstr(section, name);
-    struct err ignored;
-
-    *has = text != NULL && config_value_network(text, out, &ignored) == 0;
-}
-
 /* The section that has just ended. */
 cfg_t *
 config_section_last(cfg_opt_t *opt)

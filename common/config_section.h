@@ -92,8 +92,6 @@ int config_section_ref(struct cfg_t *section, const char *name,
 /* The accounts of a list; not looked up yet. */
 int config_section_access(struct cfg_t *section, const char *name,
                           struct config_access *out);
-void config_section_network(struct cfg_t *section, const char *name, bool *has,
-                            struct config_network *out);
 
 /* The section of this kind that has just ended. */
 struct cfg_t *config_section_last(struct cfg_opt_t *opt);

@@ -689,12 +689,25 @@ int
 config_value_entry(const char *text, struct err *err)
 {
     size_t len = strlen(text);
+    size_t skip = strncmp(text, "@.", 2) == 0 ? 2 : 1;
 
-    if (text[0] == '@' ? !address_domain_is_valid(text + 1, len - 1)
+    if (text[0] == '@' ? !address_domain_is_valid(text + skip, len - skip)
                        : !address_is_valid(text, len))
         return err_set(err, ERR_CONFIG,
-                       "must be \"user@example.com\", or \"@example.com\" for "
-                       "everybody there");
+                       "must be \"user@example.com\", \"@example.com\" for "
+                       "everybody there, or \"@.example.com\" for all domains "
+                       "below it");
+    return 0;
+}
+
+int
+config_value_daemon_name(const char *text, struct err *err)
+{
+    if (!is_visible(text, true) || strlen(text) > ID_MAX)
+        return err_set(err, ERR_CONFIG,
+                       "must be what milter_macro_daemon_name says, at most %d "
+                       "characters",
+                       ID_MAX);
     return 0;
 }
 

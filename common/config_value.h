@@ -80,12 +80,14 @@ enum config_ref_kind config_value_ref_kind(const char *text);
 
 /* `user@domain` */
 int config_value_address(const char *text, struct err *err);
-/* `user@domain` or `@domain` */
+/* `user@domain`, `@domain`, or `@.domain` for all domains below it */
 int config_value_entry(const char *text, struct err *err);
 
 /* Text for a display name, with %n, %a, %d and %% only; may be empty. */
 int config_value_name_template(const char *text, struct err *err);
 
+/* What a listener of the mail server is called: printable ASCII. */
+int config_value_daemon_name(const char *text, struct err *err);
 /* Any printable text: a user's, group's or login name. */
 int config_value_login(const char *text, struct err *err);
 /* A name of a user or group of this system, or `group:NAME`. */

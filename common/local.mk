@@ -60,7 +60,12 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 	%D%/config_secrets.c \
 	%D%/config_section.c %D%/config_section.h \
 	%D%/config_value.c %D%/config_value.h \
+	%D%/recipients.c %D%/recipients.h \
 	%D%/sendas.c %D%/sendas.h \
+	%D%/sendas_decide.c \
+	%D%/sendas_file.c %D%/sendas_file.h \
+	%D%/sendas_pool.c %D%/sendas_pool.h \
+	%D%/sendas_table.c %D%/sendas_table.h \
 	%D%/textfile.c %D%/textfile.h
 
 # Both daemons read that file, so its page comes with either.

@@ -1,10 +1,11 @@
 /*
  * sendas - who may send as whom, and which mailbox that takes.
  *
- * Two maps: titles of mailboxes, and send_as entries. Both hold `user@domain`
- * and `@domain`, which are different strings, so a look-up for the domain asks
- * for the address from its @ on, and nothing is copied. Keys are borrowed from
- * the configuration and from the texts of the send_as files.
+ * Two maps: titles of mailboxes, and send_as entries. Both hold `user@domain`,
+ * `@domain` and, for `@.domain`, `.domain`: strings that can't be equal, so a
+ * look-up for a domain asks for the address from its @ on, one for the domains
+ * above for what follows from each dot on, and nothing is copied. Keys are
+ * borrowed from the configuration and from what was taken of the files.
  */
 #include "common/sendas.h"
 
@@ -12,37 +13,54 @@
 #include <string.h>
 
 #include "common/address.h"
-#include "common/config_value.h"
 #include "common/log.h"
+#include "common/sendas_file.h"
 #include "common/strmap.h"
-#include "common/textfile.h"
 
-#define FILE_SIZE_MAX (64u << 20) /* bytes of one send_as_file */
+/* Where entries come from: a mailbox's send_as or its send_as_file. */
+struct source {
+    const struct config_mailbox *mailbox;
+    const char *file;         /* borrowed from the configuration */
+    struct sendas_file taken; /* of a send_as_file */
+};
+
+struct entry {
+    const char *text; /* borrowed from the configuration or `taken` */
+    uint32_t line;
+    uint32_t source;
+};
 
 struct sendas {
     struct config *config;
     struct strmap *titles;  /* -> struct config_mailbox */
-    struct strmap *entries; /* -> struct config_mailbox */
-    struct textfile *files; /* what entries of send_as_files point into */
-    size_t file_count;
+    struct strmap *entries; /* -> struct entry */
+    struct source *sources;
+    size_t source_count;
+    struct entry *list;
+    size_t list_count;
+    bool has_subdomains;      /* is there any `@.domain`? */
     unsigned reference_count; /* atomic */
     uint64_t shadowed_count;  /* entries that are also a mailbox's title */
 };
 
-/* Where an entry is written. */
-struct place {
-    const char *file;
-    unsigned line;
-};
-
 /* ---- building ---- */
+
+/* As the maps have it: see above. */
+static const char *
+key_of(const char *entry)
+{
+    return entry[0] == '@' && entry[1] == '.' ? entry + 1 : entry;
+}
 
 static int
 add_title(struct sendas *sendas, struct config_mailbox *mailbox,
           struct err *err)
 {
+    const char *key = key_of(mailbox->title);
+
+    sendas->has_subdomains |= key[0] == '.';
     /* The configuration has no two sections of one title. */
-    if (strmap_add(sendas->titles, mailbox->title, mailbox) == STRMAP_NO_MEMORY)
+    if (strmap_add(sendas->titles, key, mailbox) == STRMAP_NO_MEMORY)
         return err_set(err, ERR_SYSTEM, "out of memory");
     return 0;
 }
@@ -52,8 +70,9 @@ static void
 warn_if_shadowed(struct sendas *sendas, const char *entry,
                  const struct config_mailbox *mailbox)
 {
+    const char *key = key_of(entry);
     const struct config_mailbox *titled =
-        strmap_get(sendas->titles, entry, strlen(entry));
+        strmap_get(sendas->titles, key, strlen(key));
 
     if (titled == NULL || titled == mailbox ||
         !log_is_due(++sendas->shadowed_count))
@@ -63,132 +82,152 @@ warn_if_shadowed(struct sendas *sendas, const char *entry,
                 F_INT("count", sendas->shadowed_count));
 }
 
+/* An entry that has been counted. */
 static int
-add_entry(struct sendas *sendas, const char *entry,
-          struct config_mailbox *mailbox, const struct place *place,
-          struct err *err)
+add_entry(struct sendas *sendas, const char *text, size_t line,
+          const struct source *source, struct err *err)
 {
+    struct entry *entry = &sendas->list[sendas->list_count];
+    const struct config_mailbox *mailbox = source->mailbox;
+    const char *key = key_of(text);
     const struct config_mailbox *other;
 
-    switch (strmap_add(sendas->entries, entry, mailbox)) {
+    *entry = (struct entry){text, (uint32_t)line,
+                            (uint32_t)(source - sendas->sources)};
+    sendas->has_subdomains |= key[0] == '.';
+    switch (strmap_add(sendas->entries, key, entry)) {
     case STRMAP_ADDED:
-        warn_if_shadowed(sendas, entry, mailbox);
+        sendas->list_count++;
+        warn_if_shadowed(sendas, text, mailbox);
         return 0;
     case STRMAP_NO_MEMORY:
         return err_set(err, ERR_SYSTEM, "out of memory");
     case STRMAP_EXISTS:
         break;
     }
-    other = strmap_get(sendas->entries, entry, strlen(entry));
+    entry = strmap_get(sendas->entries, key, strlen(key));
+    other = sendas->sources[entry->source].mailbox;
     if (other == mailbox)
         return 0;
     return err_set(err, ERR_CONFIG,
-                   "%s:%u: section mailbox \"%s\": send_as has \"%s\", which "
+                   "%s:%zu: section mailbox \"%s\": send_as has \"%s\", which "
                    "section mailbox \"%s\" (ends at %s:%u) has as well; remove "
                    "it from one of them",
-                   place->file, place->line, mailbox->title, entry,
-                   other->title, other->file, other->line);
+                   source->file, line, mailbox->title, text, other->title,
+                   other->file, other->line);
 }
 
-static char *
-skip_blanks(char *text)
-{
-    return text + strspn(text, " \t");
-}
-
-/* Cut off a comment, which begins a line or follows a blank, and blanks. */
+/* What was skipped is told, and a list of which nothing counts is suspect. */
 static void
-cut_line(char *line)
+log_file(const struct source *source)
 {
-    size_t len = strlen(line);
+    const struct sendas_file *taken = &source->taken;
 
-    for (char *hash = strchr(line, '#'); hash != NULL;
-         hash = strchr(hash + 1, '#')) {
-        if (hash == line || hash[-1] == ' ' || hash[-1] == '\t') {
-            len = (size_t)(hash - line);
-            break;
-        }
-    }
-    while (len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t'))
-        len--;
-    line[len] = '\0';
-}
-
-/* Entries of a file's text, which is cut into strings in place. */
-static int
-add_lines(struct sendas *sendas, char *text, struct config_mailbox *mailbox,
-          struct err *err)
-{
-    struct place place = {mailbox->send_as_file, 0};
-    char *next = text;
-
-    while (next != NULL && *next != '\0') {
-        char *line = next;
-        struct err reason = {ERR_NONE, ""};
-
-        next = strchr(line, '\n');
-        if (next != NULL)
-            *next++ = '\0';
-        place.line++;
-        line = skip_blanks(line);
-        cut_line(line);
-        if (line[0] == '\0')
-            continue;
-        if (config_value_entry(line, &reason) < 0)
-            return err_set(err, ERR_CONFIG,
-                           "%s:%u: a line %s; comments begin with #",
-                           place.file, place.line, reason.text);
-        if (add_entry(sendas, line, mailbox, &place, err) < 0)
-            return -1;
-    }
-    return 0;
+    if (taken->skipped_count == 0)
+        return;
+    if (taken->count == 0)
+        log_warning("send_as_file has nothing for its mailbox; xoauth2ctl "
+                    "sendas import says why",
+                    F_STR("file", source->file),
+                    F_STR("mailbox", source->mailbox->title),
+                    F_INT("skipped", taken->skipped_count));
+    else
+        log_info("send_as_file read", F_STR("file", source->file),
+                 F_STR("mailbox", source->mailbox->title),
+                 F_INT("taken", taken->count),
+                 F_INT("skipped", taken->skipped_count));
 }
 
 static int
-add_file(struct sendas *sendas, struct config_mailbox *mailbox, struct err *err)
+read_file(struct source *source, struct err *err)
 {
-    struct textfile *file = &sendas->files[sendas->file_count];
+    const struct config_mailbox *mailbox = source->mailbox;
+    const struct sendas_file_options options = {.name = source->file,
+                                                .mailbox = mailbox->title};
     struct err cannot = {ERR_NONE, ""};
+    struct textfile file = {0};
+    int rc;
 
-    if (textfile_read(mailbox->send_as_file, FILE_SIZE_MAX, file, &cannot) < 0)
+    if (sendas_file_load(mailbox->send_as_file, &file, &cannot) < 0)
         return err_set(err, cannot.code,
                        "%s:%u: section mailbox \"%s\" (ends "
                        "here): send_as_file: %s",
                        mailbox->file, mailbox->line, mailbox->title,
                        cannot.text);
-    sendas->file_count++;
-    return add_lines(sendas, file->text, mailbox, err);
+    rc = sendas_file_parse(&options, file.text, &source->taken, err);
+    textfile_clear(&file);
+    if (rc == 0)
+        log_file(source);
+    return rc;
+}
+
+/* The sources of a mailbox, read and counted. */
+static int
+add_sources(struct sendas *sendas, const struct config_mailbox *mailbox,
+            size_t *entry_count, struct err *err)
+{
+    struct source *source = &sendas->sources[sendas->source_count];
+
+    if (mailbox->send_as_count > 0) {
+        *source++ = (struct source){.mailbox = mailbox, .file = mailbox->file};
+        sendas->source_count++;
+        *entry_count += mailbox->send_as_count;
+    }
+    if (mailbox->send_as_file == NULL)
+        return 0;
+    *source =
+        (struct source){.mailbox = mailbox, .file = mailbox->send_as_file};
+    sendas->source_count++;
+    if (read_file(source, err) < 0)
+        return -1;
+    *entry_count += source->taken.count;
+    return 0;
 }
 
 static int
-add_mailbox(struct sendas *sendas, struct config_mailbox *mailbox,
-            struct err *err)
+add_entries(struct sendas *sendas, const struct source *source, struct err *err)
 {
-    struct place place = {mailbox->file, mailbox->line};
+    const struct config_mailbox *mailbox = source->mailbox;
+    const struct sendas_file *taken = &source->taken;
 
-    for (size_t i = 0; i < mailbox->send_as_count; i++)
-        if (add_entry(sendas, mailbox->send_as[i], mailbox, &place, err) < 0)
+    if (source->file == mailbox->file)
+        for (size_t i = 0; i < mailbox->send_as_count; i++)
+            if (add_entry(sendas, mailbox->send_as[i], mailbox->line, source,
+                          err) < 0)
+                return -1;
+    for (size_t i = 0; i < taken->count; i++)
+        if (add_entry(sendas, sendas_file_text(taken, i),
+                      taken->entries[i].line, source, err) < 0)
             return -1;
-    return mailbox->send_as_file != NULL ? add_file(sendas, mailbox, err) : 0;
+    return 0;
 }
 
 static int
 fill(struct sendas *sendas, struct err *err)
 {
     struct config *config = sendas->config;
-    size_t file_count = 0;
+    size_t entry_count = 0;
 
-    for (size_t i = 0; i < config->mailbox_count; i++) {
-        if (add_title(sendas, &config->mailboxes[i], err) < 0)
-            return -1;
-        file_count += config->mailboxes[i].send_as_file != NULL;
-    }
-    sendas->files = calloc(file_count + 1, sizeof(*sendas->files));
-    if (sendas->files == NULL)
+    sendas->sources =
+        calloc(config->mailbox_count * 2 + 1, sizeof(*sendas->sources));
+    if (sendas->sources == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
     for (size_t i = 0; i < config->mailbox_count; i++)
-        if (add_mailbox(sendas, &config->mailboxes[i], err) < 0)
+        if (add_title(sendas, &config->mailboxes[i], err) < 0 ||
+            add_sources(sendas, &config->mailboxes[i], &entry_count, err) < 0)
             return -1;
+    /* One more, as the next one is written before it is known to be new. */
+    sendas->list = calloc(entry_count + 1, sizeof(*sendas->list));
+    if (sendas->list == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    for (size_t i = 0; i < sendas->source_count; i++) {
+        struct sendas_file *taken = &sendas->sources[i].taken;
+
+        if (add_entries(sendas, &sendas->sources[i], err) < 0)
+            return -1;
+        free(taken->entries); /* its texts stay */
+        taken->entries = NULL;
+    }
     return 0;
 }
 
@@ -197,9 +236,10 @@ sendas_free(struct sendas *sendas)
 {
     strmap_free(&sendas->titles);
     strmap_free(&sendas->entries);
-    for (size_t i = 0; i < sendas->file_count; i++)
-        textfile_clear(&sendas->files[i]);
-    free(sendas->files);
+    for (size_t i = 0; i < sendas->source_count; i++)
+        sendas_file_clear(&sendas->sources[i].taken);
+    free(sendas->sources);
+    free(sendas->list);
     config_unref(&sendas->config);
     free(sendas);
 }
@@ -251,13 +291,59 @@ sendas_config(const struct sendas *sendas)
 /* ---- looking up ---- */
 
 static bool
-found(const struct strmap *map, const char *key, enum sendas_rule rule,
-      struct sendas_match *out)
+found_title(const struct sendas *sendas, const char *key, enum sendas_rule rule,
+            struct sendas_match *out)
 {
-    out->mailbox = strmap_get(map, key, strlen(key));
-    if (out->mailbox != NULL)
-        out->rule = rule;
-    return out->mailbox != NULL;
+    const struct config_mailbox *mailbox =
+        strmap_get(sendas->titles, key, strlen(key));
+
+    if (mailbox == NULL)
+        return false;
+    *out = (struct sendas_match){.rule = rule,
+                                 .mailbox = mailbox,
+                                 .file = mailbox->file,
+                                 .line = mailbox->line};
+    return true;
+}
+
+static bool
+found_entry(const struct sendas *sendas, const char *key, enum sendas_rule rule,
+            struct sendas_match *out)
+{
+    const struct entry *entry = strmap_get(sendas->entries, key, strlen(key));
+
+    if (entry == NULL)
+        return false;
+    *out =
+        (struct sendas_match){.rule = rule,
+                              .mailbox = sendas->sources[entry->source].mailbox,
+                              .file = sendas->sources[entry->source].file,
+                              .line = entry->line};
+    return true;
+}
+
+/* Each domain above that of the address has a turn, the nearest first. */
+static bool
+find_above(const struct sendas *sendas, const char *domain, bool has_entries,
+           struct sendas_match *out)
+{
+    if (!sendas->has_subdomains)
+        return false;
+    for (const char *dot = strchr(domain, '.'); dot != NULL;
+         dot = strchr(dot + 1, '.'))
+        if (found_title(sendas, dot, SENDAS_RULE_MAILBOX_SUBDOMAIN, out) ||
+            (has_entries &&
+             found_entry(sendas, dot, SENDAS_RULE_SUBDOMAIN, out)))
+            return true;
+    return false;
+}
+
+/* What goes into user=, once there is a mailbox. */
+static bool
+set_login(const char *address, struct sendas_match *out)
+{
+    out->login = sendas_rule_is_own(out->rule) ? address : out->mailbox->title;
+    return true;
 }
 
 bool
@@ -266,34 +352,39 @@ sendas_find(const struct sendas *sendas, const char *address,
 {
     const char *domain;
 
-    *out = (struct sendas_match){SENDAS_RULE_NONE, NULL, NULL};
+    *out = (struct sendas_match){.rule = SENDAS_RULE_NONE};
     if (!address_is_valid(address, strlen(address)))
         return false;
     domain = strrchr(address, '@');
-    if (!found(sendas->titles, address, SENDAS_RULE_MAILBOX, out) &&
-        !found(sendas->entries, address, SENDAS_RULE_EXACT, out) &&
-        !found(sendas->titles, domain, SENDAS_RULE_MAILBOX_DOMAIN, out) &&
-        !found(sendas->entries, domain, SENDAS_RULE_DOMAIN, out))
-        return false;
-    out->login =
-        out->rule == SENDAS_RULE_MAILBOX_DOMAIN ? address : out->mailbox->title;
-    return true;
+    return (found_title(sendas, address, SENDAS_RULE_MAILBOX, out) ||
+            found_entry(sendas, address, SENDAS_RULE_EXACT, out) ||
+            found_title(sendas, domain, SENDAS_RULE_MAILBOX_DOMAIN, out) ||
+            found_entry(sendas, domain, SENDAS_RULE_DOMAIN, out) ||
+            find_above(sendas, domain, true, out)) &&
+           set_login(address, out);
 }
 
 bool
 sendas_find_login(const struct sendas *sendas, const char *address,
                   struct sendas_match *out)
 {
-    *out = (struct sendas_match){SENDAS_RULE_NONE, NULL, NULL};
+    const char *domain;
+
+    *out = (struct sendas_match){.rule = SENDAS_RULE_NONE};
     if (!address_is_valid(address, strlen(address)))
         return false;
-    if (!found(sendas->titles, address, SENDAS_RULE_MAILBOX, out) &&
-        !found(sendas->titles, strrchr(address, '@'),
-               SENDAS_RULE_MAILBOX_DOMAIN, out))
-        return false;
-    out->login =
-        out->rule == SENDAS_RULE_MAILBOX_DOMAIN ? address : out->mailbox->title;
-    return true;
+    domain = strrchr(address, '@');
+    return (found_title(sendas, address, SENDAS_RULE_MAILBOX, out) ||
+            found_title(sendas, domain, SENDAS_RULE_MAILBOX_DOMAIN, out) ||
+            find_above(sendas, domain, false, out)) &&
+           set_login(address, out);
+}
+
+bool
+sendas_rule_is_own(enum sendas_rule rule)
+{
+    return rule == SENDAS_RULE_MAILBOX_DOMAIN ||
+           rule == SENDAS_RULE_MAILBOX_SUBDOMAIN;
 }
 
 const char *
@@ -310,165 +401,12 @@ sendas_rule_name(enum sendas_rule rule)
         return "mailbox-domain";
     case SENDAS_RULE_DOMAIN:
         return "send_as-domain";
+    case SENDAS_RULE_MAILBOX_SUBDOMAIN:
+        return "mailbox-subdomain";
+    case SENDAS_RULE_SUBDOMAIN:
+        return "send_as-subdomain";
     }
     return "none";
-}
-
-/* ---- deciding ---- */
-
-bool
-sendas_entry_covers(const char *entry, const char *address)
-{
-    const char *domain;
-
-    if (entry[0] != '@')
-        return address_equal(entry, address);
-    domain = address_domain(address);
-    return domain != NULL && domain - 1 > address &&
-           address_equal(entry + 1, domain);
-}
-
-static bool
-is_in_network(const struct config_network *network,
-              const struct in6_addr *address)
-{
-    unsigned whole = network->prefix / 8;
-    unsigned rest = network->prefix % 8;
-    unsigned differs;
-
-    if (memcmp(network->address.s6_addr, address->s6_addr, whole) != 0)
-        return false;
-    if (rest == 0)
-        return true;
-    differs = network->address.s6_addr[whole] ^ address->s6_addr[whole];
-    return differs >> (8 - rest) == 0;
-}
-
-static bool
-client_matches(bool has_rule, const struct config_network *network,
-               const struct sendas_message *message)
-{
-    return !has_rule ||
-           (message->has_client && is_in_network(network, &message->client));
-}
-
-/* Is every recipient covered, and is there one? */
-static bool
-recipients_match(const char *entry, const struct sendas_message *message)
-{
-    if (entry == NULL)
-        return true;
-    for (size_t i = 0; i < message->recipient_count; i++)
-        if (!sendas_entry_covers(entry, message->recipients[i]))
-            return false;
-    return message->recipient_count > 0;
-}
-
-static bool
-address_matches(const char *entry, const char *address)
-{
-    return entry == NULL ||
-           (address != NULL && sendas_entry_covers(entry, address));
-}
-
-static const struct config_exempt *
-find_exempt(const struct config_milter *milter,
-            const struct sendas_message *message)
-{
-    for (size_t i = 0; i < milter->exempt_count; i++) {
-        const struct config_exempt *exempt = &milter->exempts[i];
-
-        if (client_matches(exempt->has_client, &exempt->client, message) &&
-            recipients_match(exempt->recipient, message))
-            return exempt;
-    }
-    return NULL;
-}
-
-static const struct config_route *
-find_route(const struct config_milter *milter,
-           const struct sendas_message *message)
-{
-    for (size_t i = 0; i < milter->route_count; i++) {
-        const struct config_route *route = &milter->routes[i];
-
-        if (client_matches(route->has_client, &route->client, message) &&
-            (route->login == NULL ||
-             (message->login != NULL &&
-              address_equal(route->login, message->login))) &&
-            address_matches(route->sender, message->sender) &&
-            address_matches(route->from, message->from) &&
-            recipients_match(route->recipient, message))
-            return route;
-    }
-    return NULL;
-}
-
-/* Nobody may send it as it is, and no route says who does. */
-static void
-decide_default(const struct config_milter *milter, bool may_reject,
-               struct sendas_decision *out)
-{
-    if (milter->default_mailbox == NULL ||
-        (may_reject && milter->not_permitted == CONFIG_NOT_PERMITTED_REJECT)) {
-        out->verdict = SENDAS_REJECT;
-        return;
-    }
-    out->verdict = SENDAS_REWRITE;
-    out->login = milter->default_mailbox;
-}
-
-/* Postfix logs in as the default mailbox, whoever From names. */
-static void
-decide_null_sender(const struct config_milter *milter,
-                   const struct sendas_match *match,
-                   struct sendas_decision *out)
-{
-    if (match->rule != SENDAS_RULE_NONE && milter->default_mailbox != NULL &&
-        address_equal(match->login, milter->default_mailbox)) {
-        out->verdict = SENDAS_KEEP;
-        out->login = milter->default_mailbox;
-        out->rule = match->rule;
-        return;
-    }
-    decide_default(milter, false, out);
-}
-
-void
-sendas_decide(const struct sendas *sendas, const struct sendas_message *message,
-              struct sendas_decision *out)
-{
-    const struct config_milter *milter = &sendas->config->milter;
-    const struct config_exempt *exempt = find_exempt(milter, message);
-    const struct config_route *route;
-    struct sendas_match match = {SENDAS_RULE_NONE, NULL, NULL};
-
-    *out = (struct sendas_decision){.verdict = SENDAS_EXEMPT};
-    if (exempt != NULL) {
-        out->rule_line = exempt->line;
-        return;
-    }
-    if (message->from != NULL)
-        (void)sendas_find(sendas, message->from, &match); /* NONE if not */
-    if (message->sender[0] == '\0' &&
-        milter->null_sender == CONFIG_NULL_SENDER_KEEP) {
-        decide_null_sender(milter, &match, out);
-        return;
-    }
-    if (match.rule != SENDAS_RULE_NONE) {
-        out->verdict = SENDAS_KEEP;
-        out->login = match.login;
-        out->rule = match.rule;
-        return;
-    }
-    route = find_route(milter, message);
-    if (route == NULL) {
-        decide_default(milter, true, out);
-        return;
-    }
-    out->verdict = SENDAS_REWRITE;
-    out->login = route->mailbox;
-    out->rule_line = route->line;
 }
 
 /* ---- for status ---- */
@@ -486,8 +424,10 @@ sendas_memory(const struct sendas *sendas)
     size_t bytes = sizeof(*sendas) + strmap_memory(sendas->titles) +
                    strmap_memory(sendas->entries);
 
-    for (size_t i = 0; i < sendas->file_count; i++)
-        bytes += sizeof(sendas->files[i]) + sendas->files[i].len + 1;
+    bytes += sendas->list_count * sizeof(*sendas->list);
+    for (size_t i = 0; i < sendas->source_count; i++)
+        bytes += sizeof(sendas->sources[i]) +
+                 sendas->sources[i].taken.texts.capacity;
     for (size_t i = 0; i < config->mailbox_count; i++) {
         const struct config_mailbox *mailbox = &config->mailboxes[i];
 

@@ -38,16 +38,25 @@ enum sendas_rule {
     SENDAS_RULE_EXACT,          /* an exact send_as entry */
     SENDAS_RULE_MAILBOX_DOMAIN, /* a mailbox "@domain" */
     SENDAS_RULE_DOMAIN,         /* a send_as "@domain" */
+    /* Of domains above, the nearest one first: */
+    SENDAS_RULE_MAILBOX_SUBDOMAIN, /* a mailbox "@.domain" */
+    SENDAS_RULE_SUBDOMAIN,         /* a send_as "@.domain" */
 };
 
 struct sendas_match {
     enum sendas_rule rule;
     const struct config_mailbox *mailbox; /* NULL for NONE */
     /*
-     * What goes into user=: the mailbox's title, or for a mailbox "@domain"
-     * the very address that was asked for. Borrowed from either.
+     * What goes into user=: the mailbox's title, or for a mailbox "@domain" or
+     * "@.domain" the very address that was asked for. Borrowed from either.
      */
     const char *login;
+    /*
+     * Where it is written. For a title or a send_as in relay.conf the line is
+     * the one on which the mailbox section ends. Borrowed from the policy.
+     */
+    const char *file;
+    unsigned line;
 };
 
 /* Who may send as `address`? True unless the rule is NONE. */
@@ -56,17 +65,21 @@ bool sendas_find(const struct sendas *sendas, const char *address,
 
 /*
  * May `address` itself log in: is it a mailbox's title, or of a mailbox
- * "@domain"? send_as entries do not count. (What `token` asks.)
+ * "@domain" or "@.domain"? send_as entries do not count. (What `token` asks.)
  */
 bool sendas_find_login(const struct sendas *sendas, const char *address,
                        struct sendas_match *out);
 
 const char *sendas_rule_name(enum sendas_rule rule);
 
+/* Is it a mailbox for a domain, where everybody logs in as itself? */
+bool sendas_rule_is_own(enum sendas_rule rule);
+
 /* What is known of one message when it is decided on. */
 struct sendas_message {
     bool has_client;
     struct in6_addr client; /* IPv4 as ::ffff:a.b.c.d */
+    const char *daemon;     /* of the listener it came by; NULL: not known */
     const char *login;      /* SASL login at the relay; NULL: none */
     const char *sender;     /* envelope; "" for the null sender */
     const char *from;       /* the one plain address; NULL: not one */
@@ -86,7 +99,13 @@ struct sendas_decision {
     const char *login;     /* the mailbox; NULL for EXEMPT and REJECT; borrowed
                               from the policy or from message->from */
     enum sendas_rule rule; /* for KEEP */
-    unsigned rule_line;    /* of the exempt or route that matched; 0: default */
+    /*
+     * For REWRITE: what `login` was picked from by the original sender, which
+     * is the address in From, or the envelope's where that is none. NULL for
+     * the null sender, which is always the first default mailbox's.
+     */
+    const struct config_pool *pool;
+    unsigned rule_line; /* of the exempt or route that matched; 0: default */
 };
 
 /*
@@ -101,7 +120,8 @@ void sendas_decide(const struct sendas *sendas,
                    struct sendas_decision *out);
 
 /*
- * Does an entry (`user@domain` or `@domain`) cover the address? Without case.
+ * Does an entry (`user@domain`, `@domain`, or `@.domain` for the domains below
+ * it) cover the address? Without case.
  */
 bool sendas_entry_covers(const char *entry, const char *address);
 

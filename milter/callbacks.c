@@ -117,7 +117,8 @@ wanted_steps(unsigned needs)
 {
     unsigned long steps = NEVER_STEPS | NO_REPLIES | SMFIP_HDR_LEADSPC;
 
-    if ((needs & POLICY_NEED_CLIENT) == 0)
+    /* A server that can't be asked for macros tells the daemon's name there. */
+    if ((needs & (POLICY_NEED_CLIENT | POLICY_NEED_DAEMON)) == 0)
         steps |= SMFIP_NOCONNECT;
     if ((needs & POLICY_NEED_RECIPIENTS) == 0)
         steps |= SMFIP_NORCPT;
@@ -129,6 +130,11 @@ set_macros(SMFICTX *ctx, unsigned needs)
 {
     char none[] = "";
     char login[] = "{auth_authen}";
+    char daemon[] = "{daemon_name}";
+    char both[] = "{auth_authen} {daemon_name}";
+    char *at_mail[] = {none, login, daemon, both};
+    size_t which = ((needs & POLICY_NEED_LOGIN) != 0 ? 1u : 0u) +
+                   ((needs & POLICY_NEED_DAEMON) != 0 ? 2u : 0u);
     char queue_id[] = "i";
     const struct {
         int stage;
@@ -136,7 +142,7 @@ set_macros(SMFICTX *ctx, unsigned needs)
     } wanted[] = {
         {SMFIM_CONNECT, none},
         {SMFIM_HELO, none},
-        {SMFIM_ENVFROM, (needs & POLICY_NEED_LOGIN) != 0 ? login : none},
+        {SMFIM_ENVFROM, at_mail[which]},
         {SMFIM_ENVRCPT, none},
         {SMFIM_DATA, none},
         {SMFIM_EOH, none},
@@ -234,6 +240,7 @@ on_mail(SMFICTX *ctx, char **arguments)
 {
     struct session *session = get_session(ctx);
     char login[] = "{auth_authen}";
+    char daemon[] = "{daemon_name}";
 
     if (session == NULL)
         return answer(session, SMFIP_NR_MAIL);
@@ -242,6 +249,8 @@ on_mail(SMFICTX *ctx, char **arguments)
     message_begin(&session->message, choose_policy(session), arguments);
     if ((session->needs & POLICY_NEED_LOGIN) != 0)
         message_set_login(&session->message, smfi_getsymval(ctx, login));
+    if ((session->needs & POLICY_NEED_DAEMON) != 0)
+        message_set_daemon(&session->message, smfi_getsymval(ctx, daemon));
     return answer(session, SMFIP_NR_MAIL);
 }
 

@@ -63,6 +63,7 @@ message_clear(struct message *message)
     texts_clear(&message->values);
     free(message->fields);
     free(message->login);
+    free(message->daemon);
     free(message->sender);
     sendas_unref(&message->policy);
     *message = (struct message){0};
@@ -76,6 +77,16 @@ message_set_login(struct message *message, const char *login)
     free(message->login);
     message->login = strdup(login);
     message->has_failed |= message->login == NULL;
+}
+
+void
+message_set_daemon(struct message *message, const char *name)
+{
+    if (name == NULL)
+        return;
+    free(message->daemon);
+    message->daemon = strdup(name);
+    message->has_failed |= message->daemon == NULL;
 }
 
 /* Is a list of `count` full, given that it grows to powers of two? */
@@ -188,6 +199,7 @@ message_view(const struct message *message, struct rewrite_message *out)
     *out = (struct rewrite_message){
         .envelope =
             {
+                .daemon = message->daemon,
                 .login = message->login,
                 .sender = message->sender,
                 .recipients = (const char *const *)message->recipients.items,

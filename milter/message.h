@@ -29,6 +29,7 @@ struct message {
     struct sendas *policy; /* owned; NULL between two messages */
     char *sender;          /* owned; without brackets, "" for the null sender */
     char *login;           /* owned; NULL: none, or not known */
+    char *daemon;          /* owned; the listener's name; NULL: not known */
     struct message_texts recipients;
     struct message_texts values;  /* what `fields` points to */
     struct rewrite_field *fields; /* owned */
@@ -53,6 +54,9 @@ void message_clear(struct message *message);
 
 /* The SASL login; NULL: none. Copies. */
 void message_set_login(struct message *message, const char *login);
+
+/* The name of the listener it came by; NULL: not known. Copies. */
+void message_set_daemon(struct message *message, const char *name);
 
 /* One more recipient, as a path. Copies. */
 void message_add_recipient(struct message *message, const char *path);

@@ -36,6 +36,7 @@ enum policy_need {
     POLICY_NEED_CLIENT = 1,
     POLICY_NEED_LOGIN = 2,
     POLICY_NEED_RECIPIENTS = 4,
+    POLICY_NEED_DAEMON = 8,
 };
 
 /* Which of them does this one need? Several are added. */

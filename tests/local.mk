@@ -17,6 +17,9 @@ EXTRA_DIST += \
 	%D%/checks/scripts.sh \
 	%D%/checks/units.sh \
 	%D%/checks/words.sh \
+	%D%/data/exchange/export-sendas.csv \
+	%D%/data/exchange/permissions.csv \
+	%D%/data/exchange/recipients.csv \
 	%D%/data/from-fields.txt \
 	%D%/lib/build.sh \
 	%D%/lib/packages.sh \

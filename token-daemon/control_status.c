@@ -105,7 +105,7 @@ describe_suspect(const char *address, const struct suspect *suspect, void *arg)
     struct sendas_match match;
 
     if (sendas_find_login(mailboxes->policy, address, &match) &&
-        match.rule == SENDAS_RULE_MAILBOX_DOMAIN)
+        sendas_rule_is_own(match.rule))
         (void)json_array_append_new(
             mailboxes->list,
             describe_mailbox(address, match.mailbox->credential->name,

@@ -88,6 +88,9 @@ def test_asks_for_as_little_as_it_can(milter_world):
      {"NOCONNECT"}, []),
     ({"routes": [{"login": "erp", "mailbox": RELAY}]},
      {"NOCONNECT", "NORCPT"}, ["{auth_authen}"]),
+    ({"exempts": [{"daemon": "in"}]}, {"NORCPT"}, ["{daemon_name}"]),
+    ({"routes": [{"login": "erp", "daemon": "in", "mailbox": RELAY}]},
+     {"NORCPT"}, ["{auth_authen}", "{daemon_name}"]),
 ])
 def test_asks_for_what_the_rules_need(milter_world, options, steps, macros):
     with connect(milter_world(**options)) as client:

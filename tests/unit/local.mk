@@ -301,6 +301,8 @@ CONFIG_TESTS = \
 	%D%/test_config_secrets \
 	%D%/test_config_value \
 	%D%/test_sendas \
+	%D%/test_sendas_file \
+	%D%/test_sendas_pool \
 	%D%/test_textfile
 
 check_PROGRAMS += $(CONFIG_TESTS)
@@ -321,6 +323,11 @@ SCRATCH = %D%/scratch.c %D%/scratch.h
 %C%_test_config_value_LDADD = $(CONFIG_TEST_LIBS)
 %C%_test_sendas_SOURCES = %D%/test_sendas.c $(SCRATCH)
 %C%_test_sendas_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_sendas_file_SOURCES = %D%/test_sendas_file.c $(SCRATCH)
+%C%_test_sendas_file_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DSOURCE_DIR='"$(abs_top_srcdir)"'
+%C%_test_sendas_file_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_sendas_pool_LDADD = $(CONFIG_TEST_LIBS)
 %C%_test_textfile_SOURCES = %D%/test_textfile.c $(SCRATCH)
 %C%_test_textfile_LDADD = $(CONFIG_TEST_LIBS)
 endif

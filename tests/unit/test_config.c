@@ -496,6 +496,55 @@ static struct row rows[] = {
              "        mailbox = \"relay@example.com\"\n"
              "    }\n"
              "}\n"},
+    {.name = "lists and pools of the milter",
+     .text = BASE
+     "mailbox \"b@example.com\" { credential = c }\n"
+     "mailbox \"@.example.com\" { credential = c }\n"
+     "milter { default_mailbox = {\"b@EXAMPLE.com\", \"relay@example.com\"}\n"
+     "exempt { client = {\"10.1.0.0/16\", \"::1\"} daemon = \"IN\"\n"
+     "  recipient = {\"@local.example\", \"@.local.example\"} }\n"
+     "route { daemon = {\"SUB MIT\", \"scan\"} login = {\"a\", \"b\"}\n"
+     "  sender = {\"@a.example\", \"@b.example\"} from = {\"@.x\"}\n"
+     "  mailbox = {\"relay@example.com\", \"b@example.com\"} } }",
+     .want = "    exempt {\n"
+             "        client = {\"10.1.0.0/16\", \"::1/128\"}\n"
+             "        daemon = \"IN\"\n"
+             "        recipient = {\"@local.example\", \"@.local.example\"}\n"
+             "    }\n"
+             "    route {\n"
+             "        daemon = {\"SUB MIT\", \"scan\"}\n"
+             "        login = {\"a\", \"b\"}\n"
+             "        sender = {\"@a.example\", \"@b.example\"}\n"
+             "        from = \"@.x\"\n"
+             "        mailbox = {\"relay@example.com\", \"b@example.com\"}\n"
+             "    }\n"
+             "}\n"},
+    {.name = "a pool of default mailboxes",
+     .text = BASE
+     "mailbox \"b@example.com\" { credential = c }\n"
+     "milter { default_mailbox = {\"b@EXAMPLE.com\", \"relay@example.com\"} }",
+     .want =
+         "    default_mailbox = {\"b@example.com\", \"relay@example.com\"}\n"},
+    {.name = "a criterion that is an empty list",
+     .text = MILTER("exempt { client = {} recipient = \"@x.example\" }"),
+     .line = 4,
+     .want = "client is empty; name something or remove it"},
+    {.name = "a pool with one mailbox twice",
+     .text = BASE "milter { default_mailbox = {\"relay@example.com\",\n"
+                  "\"Relay@example.com\"}\n}",
+     .line = 5,
+     .want = "default_mailbox (ends here): \"Relay@example.com\" is there "
+             "twice; remove one"},
+    {.name = "a pool with a mailbox that is not there",
+     .text = MILTER("route { from = \"@x.example\" mailbox = "
+                    "{\"relay@example.com\",\n\"a@b.c\"} }"),
+     .line = 5,
+     .want =
+         "section route (ends here): there is no section mailbox \"a@b.c\""},
+    {.name = "an empty pool",
+     .text = BASE "milter { default_mailbox = {} }",
+     .line = 3,
+     .want = "default_mailbox is missing; write default_mailbox = "},
     {.name = "default_mailbox is missing",
      .text = BASE "milter {\n}",
      .line = 4,
@@ -1041,11 +1090,16 @@ the_structs_hold_what_the_file_says(void **state)
     assert_int_equal(config->milter.socket_mode, 0606);
     assert_int_equal(config->milter.reply_to, CONFIG_REPLY_TO_DELIVERABLE);
     assert_string_equal(config->milter.default_mailbox, "Relay@example.com");
-    assert_true(config->milter.exempts[0].has_client);
-    assert_int_equal(config->milter.exempts[0].client.prefix, 112);
+    assert_ptr_equal(config->milter.default_mailbox,
+                     config->mailboxes[0].title);
+    assert_ptr_equal(config->milter.file, config->files[0]);
+    assert_int_equal(config->milter.line, 8);
+    assert_int_equal(config->milter.exempts[0].criteria.client_count, 1);
+    assert_int_equal(config->milter.exempts[0].criteria.clients[0].prefix, 112);
     assert_int_equal(config->milter.exempts[0].line, 7);
     assert_int_equal(config->milter.routes[0].line, 8);
-    assert_ptr_equal(config->milter.routes[0].mailbox,
+    assert_int_equal(config->milter.routes[0].pool.count, 1);
+    assert_ptr_equal(config->milter.routes[0].pool.mailboxes[0],
                      config->mailboxes[0].title);
     assert_true(config->tokend.allow.peers[0].is_group);
     assert_true(config->tokend.allow.peers[0].is_known);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uchar.h>
 
 #include <cmocka.h>
 
@@ -71,6 +72,13 @@ __wrap_strdup(const char *text)
     return must_fail() ? NULL : __real_strdup(text);
 }
 
+/* In UTF-16; what Get-RecipientPermission prints, and a denial. */
+static const char16_t table[] =
+    u"\xfeff\"Identity\";\"Trustee\";\"AccessControlType\"\r\n"
+    u"\"z@b.c\";\"a@b.c\";\"Allow\"\r\n"
+    u"\"y@b.c\";\"a@b.c\";\"Deny\"\r\n"
+    u"\"y@b.c\";\"a@b.c\";\"Allow\"";
+
 /* All that a load does; false when it failed, with *err set. */
 static bool
 load(struct err *err)
@@ -107,13 +115,16 @@ each_allocation_may_fail(void **state)
         "tokend { allow = {\"root\", \"group:root\"} }\n",
         scratch_path("list.txt"));
     scratch_write_text("relay.conf", text);
-    scratch_write_text("list.txt", "z@b.c\n");
+    scratch_write("list.txt", table, sizeof(table) - 2, 0644);
     scratch_write_text(
         "more.conf",
         "relay \"h\" { }\nmailbox \"d@b.c\" { credential = \"c\" }\n"
-        "milter { default_mailbox = \"a@b.c\" exempt { recipient = \"@x.c\" }\n"
-        "route { login = \"l\" sender = \"@s.c\" from = \"@f.c\" "
-        "recipient = \"@r.c\" mailbox = \"d@b.c\" } }\n");
+        "mailbox \"@.b.c\" { credential = \"c\" }\n"
+        "milter { default_mailbox = {\"a@b.c\", \"d@b.c\"}\n"
+        "exempt { client = {\"::1\", \"10.0.0.0/8\"} recipient = \"@x.c\" }\n"
+        "route { daemon = \"d\" login = \"l\" sender = \"@s.c\" from = "
+        "\"@f.c\" recipient = {\"@r.c\", \"@.r.c\"} "
+        "mailbox = {\"d@b.c\", \"a@b.c\"} } }\n");
     for (long n = 0;; n++) {
         struct err err = {ERR_NONE, ""};
         bool is_good;

@@ -33,10 +33,14 @@
     "  send_as = \"odd@printers.contoso.com\" }\n"                       \
     "mailbox \"@apps.contoso.com\" { credential = \"c\" }\n"             \
     "mailbox \"@both.contoso.com\" { credential = \"c\" }\n"             \
-    "mailbox \"own@apps.contoso.com\" { credential = \"c\" }\n"
+    "mailbox \"own@apps.contoso.com\" { credential = \"c\" }\n"          \
+    "mailbox \"@.sub.example\" { credential = \"c\" }\n"                 \
+    "mailbox \"far@contoso.com\" { credential = \"c\"\n"                 \
+    "  send_as = {\"@.far.example\", \"@.x.sub.example\", \"@.lan\",\n"  \
+    "             \"@y.sub.example\", \"one@z.sub.example\"} }\n"
 
 /* rule_line is the line on which one of these ends. */
-#define RULES_LINE 12
+#define RULES_LINE 16
 #define RULES                                                                 \
     "exempt { recipient = \"@contoso.local\" }\n"                             \
     "exempt { client = \"10.1.0.0/16\" recipient = \"@half.example\" }\n"     \
@@ -47,7 +51,14 @@
     "route { recipient = \"@bank.example\" mailbox = "                        \
     "\"own@apps.contoso.com\" }"                                              \
     "\nroute { client = \"2001:db8::/33\" mailbox = \"scanner@contoso.com\" " \
-    "}\n"
+    "}\n"                                                                     \
+    "route { daemon = {\"scan\", \"fax\"} sender = {\"@a.lists\",\n"          \
+    "  \"@.b.lists\"} mailbox = \"scanner@contoso.com\" }\n"                  \
+    "exempt { client = {\"192.0.2.0/24\", \"198.51.100.1\"}\n"                \
+    "  recipient = {\"@one.local\", \"@.two.local\"} }\n"                     \
+    "exempt { daemon = \"inbound\" }\n"                                       \
+    "route { login = \"pool\" mailbox = {\"scanner@contoso.com\",\n"          \
+    "  \"relay@contoso.com\", \"far@contoso.com\"} }\n"
 #define EXEMPT_LOCAL  RULES_LINE
 #define EXEMPT_HALF   (RULES_LINE + 1)
 #define ROUTE_CLIENT  (RULES_LINE + 2)
@@ -55,7 +66,14 @@
 #define ROUTE_FROM    (RULES_LINE + 5)
 #define ROUTE_BANK    (RULES_LINE + 6)
 #define ROUTE_CLIENT6 (RULES_LINE + 7)
+#define ROUTE_DAEMON  (RULES_LINE + 9)
+#define EXEMPT_LISTS  (RULES_LINE + 11)
+#define EXEMPT_DAEMON (RULES_LINE + 12)
+#define ROUTE_POOL    (RULES_LINE + 14)
 
+#define POOL                                                            \
+    "default_mailbox = {\"far@contoso.com\", \"scanner@contoso.com\", " \
+    "\"relay@contoso.com\"} "
 #define DEFAULT "default_mailbox = \"relay@contoso.com\" "
 
 static struct sendas *
@@ -106,6 +124,32 @@ static const struct {
      "Any@Apps.contoso.com"},
     {"x@both.contoso.com", SENDAS_RULE_MAILBOX_DOMAIN, "x@both.contoso.com",
      "x@both.contoso.com"},
+    /* domains below one, of any depth; the nearest one first */
+    {"a@b.sub.example", SENDAS_RULE_MAILBOX_SUBDOMAIN, "a@b.sub.example",
+     "a@b.sub.example"},
+    {"a@c.b.Sub.Example", SENDAS_RULE_MAILBOX_SUBDOMAIN, "a@c.b.Sub.Example",
+     "a@c.b.Sub.Example"},
+    {"a@sub.example", SENDAS_RULE_NONE, NULL, NULL},
+    {"a@xsub.example", SENDAS_RULE_NONE, NULL, NULL},
+    {"a@b.far.example", SENDAS_RULE_SUBDOMAIN, "far@contoso.com", NULL},
+    {"a@d.c.b.far.example", SENDAS_RULE_SUBDOMAIN, "far@contoso.com", NULL},
+    {"a@far.example", SENDAS_RULE_NONE, NULL, NULL},
+    {"a@far.example.com", SENDAS_RULE_NONE, NULL, NULL},
+    {"a@printer.LAN", SENDAS_RULE_SUBDOMAIN, "far@contoso.com", NULL},
+    {"a@lan", SENDAS_RULE_NONE, NULL, NULL},
+    {"a@b.x.sub.example", SENDAS_RULE_SUBDOMAIN, "far@contoso.com",
+     "a@b.x.sub.example"},
+    {"a@x.sub.example", SENDAS_RULE_MAILBOX_SUBDOMAIN, "a@x.sub.example",
+     "a@x.sub.example"},
+    /* an exact entry and one for the domain come before those above */
+    {"a@y.sub.example", SENDAS_RULE_DOMAIN, "far@contoso.com",
+     "a@y.sub.example"},
+    {"one@z.sub.example", SENDAS_RULE_EXACT, "far@contoso.com",
+     "one@z.sub.example"},
+    {"@.sub.example", SENDAS_RULE_NONE, NULL, NULL},
+    {"@b.sub.example", SENDAS_RULE_NONE, NULL, NULL},
+    {"a@.sub.example", SENDAS_RULE_NONE, NULL, NULL},
+    {".sub.example", SENDAS_RULE_NONE, NULL, NULL},
     {"alerts+1@contoso.com", SENDAS_RULE_NONE, NULL, NULL},
     {"a@sub.printers.contoso.com", SENDAS_RULE_NONE, NULL, NULL},
     {"a@xprinters.contoso.com", SENDAS_RULE_NONE, NULL, NULL},
@@ -157,7 +201,7 @@ the_most_exact_rule_wins(void **state)
         else
             assert_int_equal(match.rule, SENDAS_RULE_NONE);
     }
-    assert_int_equal(sendas_count(sendas), 5 + 6);
+    assert_int_equal(sendas_count(sendas), 7 + 11);
     sendas_unref(&sendas);
     assert_null(sendas);
 }
@@ -172,6 +216,13 @@ entries_cover_an_address_or_a_domain(void **state)
     assert_true(sendas_entry_covers("@b.c", "\"x@y\"@b.c"));
     assert_false(sendas_entry_covers("@b.c", "x@a.b.c"));
     assert_false(sendas_entry_covers("@b.c", "@b.c"));
+    assert_true(sendas_entry_covers("@.b.c", "x@a.B.c"));
+    assert_true(sendas_entry_covers("@.b.c", "x@d.a.b.c"));
+    assert_false(sendas_entry_covers("@.b.c", "x@b.c"));
+    assert_false(sendas_entry_covers("@.b.c", "x@ab.c"));
+    assert_false(sendas_entry_covers("@.b.c", "x@.b.c"));
+    assert_false(sendas_entry_covers("@.b.c", "@a.b.c"));
+    assert_false(sendas_entry_covers("@.b.c", "x"));
     assert_false(sendas_entry_covers("@b.c", "b.c"));
     assert_false(sendas_entry_covers("@b.c", ""));
     assert_false(sendas_entry_covers("a@b.c", ""));
@@ -183,6 +234,7 @@ struct decide_row {
     const char *name;
     const char *options; /* of the milter; NULL: DEFAULT */
     const char *client;
+    const char *daemon;
     const char *login;
     const char *sender; /* NULL: a@device.example */
     const char *from;
@@ -191,6 +243,7 @@ struct decide_row {
     const char *want_login;
     enum sendas_rule want_rule;
     unsigned want_line;
+    bool is_pool; /* of more than one */
 };
 
 static struct decide_row decide_rows[] = {
@@ -332,6 +385,87 @@ static struct decide_row decide_rows[] = {
      .want = SENDAS_REWRITE,
      .want_login = "Relay@Contoso.com"},
 
+    {.name = "a route by daemon and a list of senders",
+     .daemon = "Scan",
+     .sender = "x@a.lists",
+     .want = SENDAS_REWRITE,
+     .want_login = "scanner@contoso.com",
+     .want_line = ROUTE_DAEMON},
+    {.name = "a route by the second of either list",
+     .daemon = "fax",
+     .sender = "x@y.b.lists",
+     .want = SENDAS_REWRITE,
+     .want_login = "scanner@contoso.com",
+     .want_line = ROUTE_DAEMON},
+    {.name = "no route by a sender alone",
+     .sender = "x@a.lists",
+     .want = SENDAS_REWRITE,
+     .want_login = "Relay@Contoso.com"},
+    {.name = "no route by another daemon",
+     .daemon = "scanner",
+     .sender = "x@a.lists",
+     .want = SENDAS_REWRITE,
+     .want_login = "Relay@Contoso.com"},
+    {.name = "exempt by one of two networks and recipients of both entries",
+     .client = "198.51.100.1",
+     .recipients = {"a@one.local", "b@x.two.local"},
+     .want = SENDAS_EXEMPT,
+     .want_line = EXEMPT_LISTS},
+    {.name = "not exempt with a recipient of neither entry",
+     .client = "192.0.2.77",
+     .recipients = {"a@one.local", "b@two.local"},
+     .want = SENDAS_REWRITE,
+     .want_login = "Relay@Contoso.com"},
+    {.name = "not exempt from a network of neither",
+     .client = "198.51.100.2",
+     .recipients = {"a@one.local"},
+     .want = SENDAS_REWRITE,
+     .want_login = "Relay@Contoso.com"},
+    {.name = "exempt by daemon",
+     .daemon = "inbound",
+     .want = SENDAS_EXEMPT,
+     .want_line = EXEMPT_DAEMON},
+    {.name = "a pool of a route, by From",
+     .login = "pool",
+     .from = "printer-1@device.example",
+     .sender = "x@device.example",
+     .want = SENDAS_REWRITE,
+     .want_login = "far@contoso.com",
+     .want_line = ROUTE_POOL,
+     .is_pool = true},
+    {.name = "a pool of a route, by the envelope where From is none",
+     .login = "pool",
+     .sender = "printer-4@device.example",
+     .want = SENDAS_REWRITE,
+     .want_login = "scanner@contoso.com",
+     .want_line = ROUTE_POOL,
+     .is_pool = true},
+    {.name = "a pool of default mailboxes",
+     .options = POOL,
+     .from = "printer-3@device.example",
+     .want = SENDAS_REWRITE,
+     .want_login = "Relay@Contoso.com",
+     .is_pool = true},
+    {.name = "a bounce: only the first of the pool of default mailboxes",
+     .options = POOL,
+     .sender = "",
+     .from = "printer-3@device.example",
+     .want = SENDAS_REWRITE,
+     .want_login = "far@contoso.com"},
+    {.name = "a bounce: From stays by the first of the pool only",
+     .options = POOL,
+     .sender = "",
+     .from = "alerts@contoso.com",
+     .want = SENDAS_REWRITE,
+     .want_login = "far@contoso.com"},
+    {.name = "a bounce that gets a sender goes by the pool",
+     .options = POOL "null_sender = \"rewrite\"",
+     .sender = "",
+     .from = "printer-3@device.example",
+     .want = SENDAS_REWRITE,
+     .want_login = "Relay@Contoso.com",
+     .is_pool = true},
+
     {.name = "a bounce: routes do not apply",
      .sender = "",
      .client = "10.0.5.1",
@@ -393,6 +527,7 @@ fill_message(const struct decide_row *row, struct sendas_message *message)
 
     *message = (struct sendas_message){
         .has_client = row->client != NULL,
+        .daemon = row->daemon,
         .login = row->login,
         .sender = row->sender != NULL ? row->sender : "a@device.example",
         .from = row->from,
@@ -429,6 +564,7 @@ check_decision(void **state)
     assert_int_equal(got.verdict, row->want);
     assert_int_equal(got.rule, row->want_rule);
     assert_int_equal(got.rule_line, row->want_line);
+    assert_int_equal(got.pool != NULL && got.pool->count > 1, row->is_pool);
     if (row->want_login == NULL)
         assert_null(got.login);
     else
@@ -488,13 +624,14 @@ static struct build_row build_rows[] = {
                   "send_as_file = \"%s\" }\n",
      .list = "one@b.c\n\n# x\ntwo three@b.c\n",
      .in = "list.txt:4: ",
-     .want = "a line must be \"user@example.com\", or "},
+     .want = "a line must be \"user@example.com\", \"@example.com\""},
     {.name = "a line of a table",
      .mailboxes = "mailbox \"a@b.c\" { credential = \"c\"\n"
                   "send_as_file = \"%s\" }\n",
-     .list = "\"Identity\",\"Trustee\"\n",
+     .list = "\"Identity\",\"Office\"\n",
      .in = "list.txt:1: ",
-     .want = "a line must be \"user@example.com\", or "},
+     .want = "this is neither an address nor the header of a table that is "
+             "known"},
     {.name = "a line with a NUL after it",
      .mailboxes = "mailbox \"a@b.c\" { credential = \"c\"\n"
                   "send_as_file = \"%s\" }\n",
