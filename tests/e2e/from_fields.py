@@ -78,7 +78,25 @@ def gmime():
         found = GMime.InternetAddressList.parse(None, text)
         if found is None:
             return None
-        return [found.get_address(i).get_addr()
-                if hasattr(found.get_address(i), "get_addr") else None
-                for i in range(found.length())]
+        return _mailboxes(found)
     return addresses
+
+
+def gmime_senders(content):
+    """The addresses that GMime finds in the From: and in the Sender: of a
+    whole message."""
+    import gi
+    gi.require_version("GMime", "3.0")
+    from gi.repository import GMime
+    GMime.init()
+    parser = GMime.Parser.new_with_stream(
+        GMime.StreamMem.new_with_buffer(content))
+    message = parser.construct_message(None)
+    return [_mailboxes(found) for found in
+            (message.get_from(), message.get_sender())]
+
+
+def _mailboxes(found):
+    return [found.get_address(i).get_addr()
+            if hasattr(found.get_address(i), "get_addr") else None
+            for i in range(found.length())]

@@ -1,7 +1,9 @@
 EXTRA_DIST += \
+	%D%/attacks.py \
 	%D%/conftest.py \
 	%D%/from_fields.py \
 	%D%/milter_client.py \
+	%D%/test_attacks.py \
 	%D%/test_bad_input.py \
 	%D%/test_delivery.py \
 	%D%/test_filter.py \

@@ -5,6 +5,7 @@ is judged by another reading of RFC 5322 than the milter's.
 """
 
 import email
+import email.errors
 import email.policy
 import re
 
@@ -72,7 +73,10 @@ def _parse(name, value):
     except Exception:  # the package's parser raises all sorts on bad input
         return []
     groups = [group for group in field.groups if group.display_name]
-    if field.defects or groups:
+    # A dot in a name that is not quoted: old, and everybody takes it.
+    defects = [defect for defect in field.defects if not isinstance(
+        defect, email.errors.ObsoleteHeaderDefect)]
+    if defects or groups:
         return []
     specs = [address.addr_spec for address in field.addresses]
     if any("@" not in spec or spec.startswith("@") or spec == "<>"
