@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "common/config_reference.h"
 #include "common/util.h"
 
 static void
@@ -16,27 +17,19 @@ free_list(char **list, size_t count)
 }
 
 static void
-clear_ref(struct config_ref *ref)
-{
-    free(ref->written);
-    free(ref->text);
-    free(ref->value);
-}
-
-static void
 clear_credential(struct config_credential *credential)
 {
     free(credential->name);
     free(credential->tenant);
     free(credential->client_id);
     for (size_t i = 0; i < credential->client_secret_count; i++)
-        clear_ref(&credential->client_secrets[i]);
+        config_reference_clear(&credential->client_secrets[i]);
     free(credential->client_secrets);
-    clear_ref(&credential->certificate);
-    clear_ref(&credential->private_key);
-    clear_ref(&credential->passphrase);
-    clear_ref(&credential->federated_token);
-    clear_ref(&credential->service_account_key);
+    config_reference_clear(&credential->certificate);
+    config_reference_clear(&credential->private_key);
+    config_reference_clear(&credential->passphrase);
+    config_reference_clear(&credential->federated_token);
+    config_reference_clear(&credential->service_account_key);
     free(credential->identity_value);
     free(credential->issuer);
     free(credential->token_url);
@@ -105,9 +98,9 @@ clear_tokend(struct config_tokend *tokend)
     clear_access(&tokend->control_read);
     free(tokend->login_password);
     free(tokend->state);
-    clear_ref(&tokend->seal_key);
+    config_reference_clear(&tokend->seal_key);
     free(tokend->metrics);
-    clear_ref(&tokend->on_event);
+    config_reference_clear(&tokend->on_event);
 }
 
 static void

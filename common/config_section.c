@@ -218,20 +218,9 @@ int
 config_section_copy_ref(struct config_loader *loader, const char *text,
                         struct config_ref *out)
 {
-    size_t shown = strlen(text);
-
-    out->kind = config_value_ref_kind(text);
-    /* Who passes a password to a command does not want it in every log. */
-    if (out->kind == CONFIG_REF_EXEC)
-        shown = strcspn(text, " \t");
-    else if (out->kind == CONFIG_REF_PKCS11)
-        shown = strcspn(text, "?");
-    out->written = strdup(text);
-    out->text = strndup(text, shown);
-    if (out->written == NULL || out->text == NULL)
-        return config_section_fail_memory(loader);
-    out->value = strdup(strchr(text, ':') + 1);
-    return out->value != NULL ? 0 : config_section_fail_memory(loader);
+    return config_reference_parse(text, out) == 0
+               ? 0
+               : config_section_fail_memory(loader);
 }
 
 int

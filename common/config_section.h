@@ -15,6 +15,7 @@
 
 #include "common/config.h"
 #include "common/config_link.h"
+#include "common/config_reference.h"
 #include "common/config_value.h"
 #include "common/err.h"
 

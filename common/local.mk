@@ -56,6 +56,7 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 	%D%/config_link.c %D%/config_link.h \
 	%D%/config_print.c \
 	%D%/config_rotation.c %D%/config_rotation.h \
+	%D%/config_reference.c %D%/config_reference.h \
 	%D%/config_scan.c %D%/config_scan.h \
 	%D%/config_secrets.c \
 	%D%/config_section.c %D%/config_section.h \

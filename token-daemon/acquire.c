@@ -5,7 +5,7 @@
  *     |                                 ^       ^  |          |         ^
  *     +--else--> DISCOVERING --known----+       |  +--can't---|--------->
  *                     +--not known--------------|-------------|--------->
- *                                               +--secret-----+         |
+ *                                               +--key--------+         |
  *                                                  refused: the next    |
  *                                 ASKING <--timer-- a machine's service,
  *                                                  which is not ready yet
@@ -15,17 +15,22 @@
  */
 #include "token-daemon/acquire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <event2/event.h>
 
 #include "common/buf.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "token-daemon/assertion.h"
 #include "token-daemon/discovery.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/http.h"
+#include "token-daemon/key.h"
+#include "token-daemon/keyring.h"
 #include "token-daemon/machine_identity.h"
 #include "token-daemon/proof.h"
 #include "token-daemon/provider.h"
@@ -49,9 +54,16 @@ struct acquire {
     void *arg;
 
     struct provider_settings settings;
-    bool is_discovered; /* do the settings have something of the issuer's? */
-    size_t tried;       /* secrets that failed so far */
-    unsigned tries;     /* of a machine's service */
+    bool is_discovered;   /* do the settings have something of the issuer's? */
+    struct key_list keys; /* in the order to be tried; each a reference */
+    bool is_probe;
+    size_t tried; /* keys that failed so far */
+    /* Of the current key. */
+    struct key_material *material; /* of this try; NULL: nothing read */
+    struct key_material *changed;  /* what is read now, to be tried second */
+    bool is_given; /* the other one of read and remembered is being tried */
+    char thumbprint[ASSERTION_THUMBPRINT_SIZE];
+    unsigned tries;                           /* of a machine's service */
     char key_file[MACHINE_IDENTITY_NAME_MAX]; /* it wants to see; "": none */
     struct acquire_result result;
 
@@ -71,6 +83,9 @@ free_acquire(struct acquire *acquire)
     proof_cancel(&acquire->proof);
     http_cancel(&acquire->call);
     provider_settings_clear(&acquire->settings);
+    key_material_unref(&acquire->material);
+    key_material_unref(&acquire->changed);
+    key_list_clear(&acquire->keys);
     oauth_token_clear(&acquire->result.token);
     device_answer_clear(&acquire->result.device);
     free(acquire->user);
@@ -83,20 +98,13 @@ free_acquire(struct acquire *acquire)
     free(acquire);
 }
 
-static bool
-has_certificate(const struct acquire *acquire)
+/* The key that is being tried; NULL: there is none at all. */
+static struct key *
+current_key(const struct acquire *acquire)
 {
-    return acquire->credential->certificate.kind != CONFIG_REF_NONE;
-}
-
-/* Are the credential's client secrets what proves it? */
-static bool
-uses_secrets(const struct acquire *acquire)
-{
-    return (acquire->grant->proof == GRANT_PROOF_SECRET ||
-            acquire->grant->proof == GRANT_PROOF_OPTIONAL) &&
-           !has_certificate(acquire) &&
-           acquire->credential->client_secret_count > 0;
+    return acquire->keys.count > 0
+               ? acquire->keys.keys[acquire->result.secret_index]
+               : NULL;
 }
 
 static bool
@@ -109,6 +117,9 @@ static void
 finish(struct acquire *acquire)
 {
     acquire->result.reason = problem_word(acquire->result.problem);
+    acquire->result.key = current_key(acquire);
+    if (acquire->context.keyring != NULL)
+        keyring_settle(acquire->context.keyring, acquire->credential->name);
     acquire->done(&acquire->result, acquire->arg);
     free_acquire(acquire);
 }
@@ -171,34 +182,60 @@ problem_of(enum err_code code)
 
 /* ---- The answer ---------------------------------------------------------- */
 
-/* Proving ends in asking, and asking may end in proving by the next secret. */
-static void prove(struct acquire *acquire);
+/* Proving ends in asking, and asking may end in proving by the next key. */
+static void prove(struct acquire *acquire, struct key_material *material);
 static void wait_and_ask(struct acquire *acquire, int64_t delay_ms);
 
-static const struct config_ref *
-current_secret(const struct acquire *acquire)
+/* From the beginning with the key that is current now. */
+static void
+begin_key(struct acquire *acquire)
 {
-    return &acquire->credential->client_secrets[acquire->result.secret_index];
+    acquire->is_given = false;
+    key_material_unref(&acquire->changed);
+    prove(acquire, NULL);
+}
+
+/* Was it put in so recently that not all of the provider need know it? */
+static bool
+is_fresh(const struct acquire *acquire, const struct key *key)
+{
+    int64_t age = acquire->context.wall() - key->added_wall;
+
+    return key->added_wall != 0 && age >= 0 && age < KEYRING_SPREAD_S;
+}
+
+/* Each line of a key that fails again and again would be the same. */
+static void
+log_skipped(const struct acquire *acquire, const struct key *key, bool is_news,
+            const struct oauth_failure *failure, const struct err *err)
+{
+    LOG_AT(is_news ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+           failure->problem == PROBLEM_NO_SECRET ? "secret can't be read"
+                                                 : "secret refused",
+           F_STR("credential", acquire->credential->name),
+           F_STR("source", key->source),
+           F_STR("id", key->health.id[0] != '\0' ? key->health.id : NULL),
+           F_STR("reason", problem_word(failure->problem)),
+           F_STR("hint", failure->hint), F_STR("error", err->text), F_END);
 }
 
 /*
- * This secret is no use: on to the next one, round the list once. What is
+ * This key is no use: on to the next one, round the list once. What is
  * reported in the end is the provider's last refusal, if there was any: that
- * some other secret can't be read has been logged.
+ * some other key can't be read has been logged.
  */
 static void
-skip_secret(struct acquire *acquire, const struct oauth_failure *failure,
-            const struct err *err)
+skip_key(struct acquire *acquire, const struct oauth_failure *failure,
+         const struct err *err)
 {
-    size_t count = acquire->credential->client_secret_count;
+    struct key *key = current_key(acquire);
+    size_t count = acquire->keys.count;
+    bool is_news = key_failed(key, acquire->material, failure->problem,
+                              err->text, acquire->context.wall());
 
-    log_info(failure->problem == PROBLEM_NO_SECRET ? "secret can't be read"
-                                                   : "secret refused",
-             F_STR("credential", acquire->credential->name),
-             F_INT("secret", acquire->result.secret_index + 1),
-             F_STR("source", current_secret(acquire)->text),
-             F_STR("reason", problem_word(failure->problem)),
-             F_STR("hint", failure->hint), F_STR("error", err->text));
+    if (failure->problem == PROBLEM_BAD_SECRET && is_fresh(acquire, key))
+        acquire->result.may_spread = true;
+    log_skipped(acquire, key, is_news, failure, err);
     if (failure->problem != PROBLEM_NO_SECRET ||
         acquire->result.problem != PROBLEM_BAD_SECRET)
         set_failure(acquire, failure, err);
@@ -208,7 +245,62 @@ skip_secret(struct acquire *acquire, const struct oauth_failure *failure,
         return;
     }
     acquire->result.secret_index = (acquire->result.secret_index + 1) % count;
-    prove(acquire);
+    begin_key(acquire);
+}
+
+/*
+ * What was read has changed since it worked last: one of the two does not work,
+ * so try the other. False: there is no other.
+ */
+static bool
+tries_other(struct acquire *acquire, enum problem problem,
+            const struct err *err)
+{
+    struct key *key = current_key(acquire);
+    struct key_material *other = acquire->changed;
+
+    if (other != NULL) {
+        acquire->changed = NULL;
+        prove(acquire, other);
+        key_material_unref(&other);
+        return true;
+    }
+    other = acquire->is_given ? NULL : key_other(key, acquire->material);
+    if (other == NULL)
+        return false;
+    acquire->is_given = true;
+    if (key_passed_over(key, acquire->material, problem, err->text,
+                        acquire->context.wall()))
+        log_error("what is new in a file of secrets does not work; what was "
+                  "there before is used",
+                  F_STR("credential", acquire->credential->name),
+                  F_STR("source", key->source), F_STR("error", err->text));
+    prove(acquire, other);
+    return true;
+}
+
+/* The provider refused this key, or it can't be used. */
+static void
+give_up_key(struct acquire *acquire, const struct oauth_failure *failure,
+            const struct err *err)
+{
+    if (!tries_other(acquire, failure->problem, err))
+        skip_key(acquire, failure, err);
+}
+
+/* Is it the key that was refused? Google says invalid_grant of a bad one. */
+static bool
+is_refusal(const struct acquire *acquire, enum problem problem)
+{
+    const struct key *key = current_key(acquire);
+
+    if (key == NULL)
+        return false;
+    return problem == PROBLEM_BAD_SECRET ||
+           (key->kind == KEY_ACCOUNT && problem == PROBLEM_NEEDS_LOGIN &&
+            (acquire->keys.count > 1 || acquire->changed != NULL ||
+             (!acquire->is_given &&
+              key_other(key, acquire->material) != NULL)));
 }
 
 static void
@@ -216,12 +308,19 @@ succeed(struct acquire *acquire)
 {
     const struct oauth_failure nothing = {.problem = PROBLEM_NONE};
     const struct err none = {ERR_NONE, ""};
+    const struct key_facts facts = {
+        .thumbprint =
+            acquire->thumbprint[0] != '\0' ? acquire->thumbprint : NULL,
+        .not_after = acquire->result.not_after,
+    };
+    struct key *key = current_key(acquire);
 
     if (acquire->tried > 0)
         log_info("another secret is in use",
                  F_STR("credential", acquire->credential->name),
-                 F_INT("secret", acquire->result.secret_index + 1),
-                 F_STR("source", current_secret(acquire)->text));
+                 F_STR("source", key->source));
+    if (key != NULL)
+        key_worked(key, acquire->material, &facts, acquire->context.wall());
     set_failure(acquire, &nothing, &none);
     finish(acquire);
 }
@@ -384,8 +483,8 @@ on_answer(const struct http_answer *answer, void *arg)
     if (is_machine(acquire))
         explain_machine(answer, &failure);
     doubt_discovery(acquire, failure.problem);
-    if (failure.problem == PROBLEM_BAD_SECRET && uses_secrets(acquire)) {
-        skip_secret(acquire, &failure, &err);
+    if (is_refusal(acquire, failure.problem)) {
+        give_up_key(acquire, &failure, &err);
         return;
     }
     set_failure(acquire, &failure, &err);
@@ -535,29 +634,77 @@ wait_and_ask(struct acquire *acquire, int64_t delay_ms)
 
 /* ---- The proof ----------------------------------------------------------- */
 
+/* What is known of the key now. */
+static void
+note_proof(struct acquire *acquire, const struct proof_result *proof)
+{
+    struct key_material *material = proof->material;
+
+    acquire->result.not_after = proof->not_after;
+    (void)snprintf(acquire->thumbprint, sizeof(acquire->thumbprint), "%s",
+                   proof->thumbprint != NULL ? proof->thumbprint : "");
+    if (material != NULL)
+        (void)key_material_ref(material);
+    key_material_unref(&acquire->material);
+    acquire->material = material;
+}
+
+/* Nobody would rotate to a certificate that has ended. */
+static bool
+has_expired(const struct acquire *acquire, struct err *err)
+{
+    int64_t end = acquire->result.not_after;
+    time_t end_time = (time_t)end;
+    struct tm tm;
+    char date[16] = "";
+
+    if (!acquire->is_probe || end == 0 || end > acquire->context.wall())
+        return false;
+    if (gmtime_r(&end_time, &tm) != NULL)
+        (void)strftime(date, sizeof(date), "%F", &tm);
+    (void)err_set(err, ERR_CONFIG, "the certificate has expired on %s", date);
+    return true;
+}
+
 static void
 on_proof(const struct proof_result *proof, void *arg)
 {
     const struct oauth_failure failure = {.problem = PROBLEM_NO_SECRET};
     struct acquire *acquire = arg;
+    struct key *key = current_key(acquire);
+    struct err err = {ERR_NONE, ""};
 
     acquire->proof = NULL;
-    acquire->result.not_after = proof->not_after;
-    if (proof->err.code == ERR_NONE)
-        ask(acquire, proof);
-    else if (uses_secrets(acquire))
-        skip_secret(acquire, &failure, &proof->err);
-    else
-        fail(acquire, PROBLEM_NO_SECRET, &proof->err);
+    note_proof(acquire, proof);
+    if (proof->err.code != ERR_NONE) {
+        if (key != NULL)
+            give_up_key(acquire, &failure, &proof->err);
+        else
+            fail(acquire, PROBLEM_NO_SECRET, &proof->err);
+        return;
+    }
+    if (has_expired(acquire, &err)) {
+        fail(acquire, PROBLEM_NO_SECRET, &err);
+        return;
+    }
+    if (key != NULL && acquire->material != NULL && !acquire->is_given &&
+        !acquire->is_probe && key_prefers_good(key, acquire->material)) {
+        acquire->is_given = true;
+        acquire->changed = key_material_ref(acquire->material);
+        prove(acquire, key->good);
+        return;
+    }
+    ask(acquire, proof);
 }
 
 static void
-prove(struct acquire *acquire)
+prove(struct acquire *acquire, struct key_material *material)
 {
     const struct proof_request request = {
         .credential = acquire->credential,
         .kind = acquire->grant->proof,
-        .secret_index = acquire->result.secret_index,
+        .key = current_key(acquire),
+        .material = material,
         .audience = acquire->settings.token_url,
         .scope = acquire->settings.scope,
         .user = acquire->user,
@@ -584,8 +731,7 @@ check_input(const struct acquire *acquire, enum problem *problem,
         *problem = PROBLEM_NEEDS_LOGIN;
         return err_set(err, ERR_REAUTH, "nobody has signed in yet");
     }
-    if (acquire->grant->proof == GRANT_PROOF_SECRET &&
-        !has_certificate(acquire) && credential->client_secret_count == 0)
+    if (acquire->grant->proof == GRANT_PROOF_SECRET && acquire->keys.count == 0)
         return err_set(err, ERR_CONFIG,
                        "credential \"%s\" has neither client_secret nor "
                        "certificate",
@@ -623,7 +769,7 @@ go_on(struct acquire *acquire)
     else if (is_machine(acquire))
         ask(acquire, &none);
     else
-        prove(acquire);
+        begin_key(acquire);
 }
 
 static void
@@ -718,13 +864,37 @@ copy(char **out, const char *text)
     return *out != NULL;
 }
 
+/* Which keys, in which order. False: out of memory. */
+static bool
+take_keys(struct acquire *acquire, const struct acquire_request *request)
+{
+    static const struct key_salt salt;
+    struct key_list *keys = &acquire->keys;
+
+    if (request->keys != NULL) {
+        acquire->is_probe = true;
+        for (size_t i = 0; i < request->keys->count; i++)
+            if (key_list_add(keys, request->keys->keys[i]) < 0)
+                return false;
+        return true;
+    }
+    if (acquire->context.keyring != NULL)
+        return keyring_list(acquire->context.keyring, acquire->credential,
+                            keys) == 0;
+    if (key_list_configured(acquire->credential, &salt, keys) < 0)
+        return false;
+    /* The list may have become shorter since. */
+    if (request->first_secret < keys->count)
+        acquire->result.secret_index = request->first_secret;
+    return true;
+}
+
 struct acquire *
 acquire_start(const struct acquire_context *context,
               const struct acquire_request *request, acquire_done_fn *done,
               void *arg)
 {
     struct acquire *acquire = calloc(1, sizeof(*acquire));
-    size_t count = request->credential->client_secret_count;
 
     if (acquire == NULL)
         return NULL;
@@ -736,11 +906,9 @@ acquire_start(const struct acquire_context *context,
                          : grant_find(request->credential->grant);
     acquire->done = done;
     acquire->arg = arg;
-    /* The list may have become shorter since. */
-    if (request->first_secret < count)
-        acquire->result.secret_index = request->first_secret;
     acquire->timer = event_new(context->base, -1, 0, on_timer, acquire);
-    if (acquire->timer == NULL || !copy(&acquire->user, request->user) ||
+    if (acquire->timer == NULL || !take_keys(acquire, request) ||
+        !copy(&acquire->user, request->user) ||
         !copy(&acquire->refresh_token, request->refresh_token) ||
         !copy(&acquire->code, request->code) ||
         !copy(&acquire->verifier, request->verifier) ||

@@ -2,8 +2,10 @@
  * acquire - one attempt to get one access token for one credential.
  *
  * Reads the secrets anew, asks the token endpoint, and says how it went. With
- * several secrets it goes on to the next one when the provider refuses one or
- * when one can't be read; any other failure ends the attempt. Only a machine's
+ * several keys (secrets, certificates) it goes on to the next one when the
+ * provider refuses one or when one can't be read, and each key is told how it
+ * did; any other failure ends the attempt. Where what is read has changed and
+ * does not work, what was read before is tried. Only a machine's
  * own identity service is asked several times in one attempt, at the pace that
  * it wants (up to a minute). Does not know when to try again, or who waits for
  * the token, and keeps no refresh token.
@@ -25,6 +27,9 @@ struct discovery;
 struct event_base;
 struct grant;
 struct http;
+struct key;
+struct key_list;
+struct keyring;
 struct signer;
 struct acquire;
 
@@ -35,6 +40,8 @@ struct acquire_context {
     struct signer *signer;
     int64_t (*wall)(void); /* s since 1970: clock_wall(), or a test's own */
     int timeout_ms;        /* of one HTTP request; 0: HTTP_TIMEOUT_MS */
+    /* Which keys a credential has, in which order; NULL: those configured. */
+    struct keyring *keyring;
     struct discovery *discovery; /* for `issuer`; NULL: such credentials fail */
     /*
      * Where a machine asks for its own tokens, unless its credential says so:
@@ -50,7 +57,12 @@ struct acquire_request {
     struct config *config;
     const struct config_credential *credential; /* of that configuration */
     const char *user;    /* copied; NULL where the grant is not per user */
-    size_t first_secret; /* where to begin: the index that worked last */
+    size_t first_secret; /* where to begin, where there is no keyring */
+    /*
+     * NULL: what the keyring says. Else these keys only (copied by reference),
+     * for a probe: a certificate that has expired is not even sent.
+     */
+    const struct key_list *keys;
     /*
      * Copied, and wiped after. Used where grant_needs_login(); without one the
      * attempt ends in PROBLEM_NEEDS_LOGIN and nothing is asked.
@@ -83,7 +95,11 @@ struct acquire_result {
      */
     struct oauth_token token;
     struct device_answer device; /* of grant_device_request; the same holds */
-    size_t secret_index;         /* of client_secrets: worked, or tried last */
+    size_t secret_index;         /* in the order of this attempt: of that key */
+    const struct key *key;       /* worked, or tried last; borrowed; or NULL */
+    /* One that was refused was put in so recently that it may not be known
+     * everywhere yet: try again soon. */
+    bool may_spread;
     int64_t not_after; /* the certificate's, s since 1970; 0: none used */
 
     int http_status;       /* of the last answer; 0: there was none */

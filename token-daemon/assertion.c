@@ -32,6 +32,7 @@ struct assertion_key {
     EVP_PKEY *key;  /* NULL, or only the public half: it is elsewhere */
     char *x5t_sha1; /* base64url of the DER's digest; NULL: no certificate */
     char *x5t_sha256;
+    char thumbprint[ASSERTION_THUMBPRINT_SIZE];
     int64_t not_after; /* s since 1970; 0: no certificate */
 };
 
@@ -141,6 +142,22 @@ thumbprint(const X509 *certificate, const EVP_MD *digest)
     return copy;
 }
 
+/* The same, as people compare it. */
+static void
+write_thumbprint(const X509 *certificate, char out[ASSERTION_THUMBPRINT_SIZE])
+{
+    static const char hex[] = "0123456789ABCDEF";
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+
+    if (X509_digest(certificate, EVP_sha1(), bytes, &len) != 1)
+        return;
+    for (unsigned i = 0; i < (ASSERTION_THUMBPRINT_SIZE - 1) / 2; i++) {
+        out[2 * i] = hex[bytes[i] >> 4];
+        out[2 * i + 1] = hex[bytes[i] & 15];
+    }
+}
+
 static int
 read_not_after(const X509 *certificate, int64_t *out)
 {
@@ -173,6 +190,7 @@ note_certificate(struct assertion_key *loaded, const X509 *x509,
 {
     if (X509_check_private_key(x509, loaded->key) != 1)
         return err_set(err, ERR_CONFIG, OTHER_CERTIFICATE);
+    write_thumbprint(x509, loaded->thumbprint);
     loaded->x5t_sha1 = thumbprint(x509, EVP_sha1());
     loaded->x5t_sha256 = thumbprint(x509, EVP_sha256());
     if (loaded->x5t_sha1 == NULL || loaded->x5t_sha256 == NULL)
@@ -235,6 +253,12 @@ int64_t
 assertion_key_not_after(const struct assertion_key *key)
 {
     return key->not_after;
+}
+
+const char *
+assertion_key_thumbprint(const struct assertion_key *key)
+{
+    return key->thumbprint;
 }
 
 /* RFC 9562, section 5.4: version 4. */

@@ -17,10 +17,11 @@
 #include "common/config.h"
 #include "common/err.h"
 
-#define ASSERTION_LIFETIME    600 /* s from nbf to exp, of a client's */
-#define ASSERTION_ID_SIZE     37  /* bytes of a GUID as text, with the NUL */
-#define ASSERTION_DIGEST_SIZE 32
-#define ASSERTION_LENGTH_MAX  ((size_t)16 * 1024)
+#define ASSERTION_LIFETIME        600 /* s from nbf to exp, of a client's */
+#define ASSERTION_ID_SIZE         37 /* bytes of a GUID as text, with the NUL */
+#define ASSERTION_DIGEST_SIZE     32
+#define ASSERTION_LENGTH_MAX      ((size_t)16 * 1024)
+#define ASSERTION_THUMBPRINT_SIZE 41 /* bytes, with the NUL */
 
 struct assertion_key;
 
@@ -48,6 +49,12 @@ void assertion_key_free(struct assertion_key **key);
 
 /* When the certificate expires, s since 1970; 0: there is none. */
 int64_t assertion_key_not_after(const struct assertion_key *key);
+
+/*
+ * The certificate's SHA-1 in upper-case hexadecimal digits, as portals show it;
+ * "": there is none. Borrowed: for the key's life.
+ */
+const char *assertion_key_thumbprint(const struct assertion_key *key);
 
 /* A random GUID for `id` below. Errors: ERR_SYSTEM. */
 int assertion_new_id(char out[ASSERTION_ID_SIZE], struct err *err)

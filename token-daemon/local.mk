@@ -28,7 +28,12 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/http.c %D%/http.h \
 	%D%/id_token.c %D%/id_token.h \
 	%D%/key_maker.c %D%/key_maker.h \
+	%D%/fingerprint.c %D%/fingerprint.h \
+	%D%/key.c %D%/key.h \
 	%D%/key_pkcs11.c %D%/key_pkcs11.h \
+	%D%/key_reader.c %D%/key_reader.h \
+	%D%/keyring.c %D%/keyring.h \
+	%D%/keyring_record.c %D%/keyring_record.h \
 	%D%/login_flow.c %D%/login_flow.h \
 	%D%/machine_identity.c %D%/machine_identity.h \
 	%D%/oauth_response.c %D%/oauth_response.h \
@@ -75,7 +80,6 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/ctl_format.c %D%/ctl_format.h \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/delivery_status.c %D%/delivery_status.h \
-	%D%/fingerprint.c %D%/fingerprint.h \
 	%D%/keeper.c %D%/keeper.h \
 	%D%/lookup_key.c %D%/lookup_key.h \
 	%D%/lookup_server.c %D%/lookup_server.h \

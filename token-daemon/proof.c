@@ -1,8 +1,8 @@
 /*
  * proof - what shows a token endpoint who is asking: read, and signed, anew.
  *
- * What has to be read is in slots, which are read one after the other. When
- * all are read there is a proof, or one to be signed.
+ * What its key is made of is read first, unless it is given. Then there is a
+ * proof, or one to be signed.
  */
 #include "token-daemon/proof.h"
 
@@ -12,27 +12,12 @@
 
 #include <event2/event.h>
 
-#include "common/buf.h"
 #include "token-daemon/assertion.h"
-#include "token-daemon/secret_source.h"
+#include "token-daemon/key_reader.h"
 #include "token-daemon/service_account.h"
 #include "token-daemon/signer.h"
 
 #define USER_LIFETIME 3600 /* s: the most that Google takes */
-
-enum slot_kind {
-    SLOT_TEXT, /* client secret, federated token, or a service account's key */
-    SLOT_CERTIFICATE,
-    SLOT_KEY,
-    SLOT_PASSPHRASE,
-    SLOT_COUNT,
-};
-
-struct slot {
-    const char *option; /* its name; NULL: the reference says enough */
-    const struct config_ref *ref; /* NULL: not needed */
-    struct buf text;
-};
 
 struct proof {
     struct event_base *base;
@@ -40,13 +25,13 @@ struct proof {
     struct proof_request request;
     proof_done_fn *done;
     void *arg;
-    struct slot slots[SLOT_COUNT];
-    size_t next; /* slot to be read */
+    struct key *key;               /* references; NULL: none */
+    struct key_material *material; /* NULL: to be read, or nothing */
     struct service_account account;
 
     /* At most one of these three is pending. */
     struct event *begin;
-    struct secret_source *source;
+    struct key_reader *reader;
     struct signer_job *job;
 };
 
@@ -55,17 +40,18 @@ free_proof(struct proof *proof)
 {
     if (proof->begin != NULL)
         event_free(proof->begin);
-    secret_source_cancel(&proof->source);
+    key_reader_cancel(&proof->reader);
     signer_cancel(&proof->job);
-    for (size_t i = 0; i < SLOT_COUNT; i++)
-        buf_clear(&proof->slots[i].text);
     service_account_clear(&proof->account);
+    key_material_unref(&proof->material);
+    key_unref(&proof->key);
     free(proof);
 }
 
 static void
-finish(struct proof *proof, const struct proof_result *result)
+finish(struct proof *proof, struct proof_result *result)
 {
+    result->material = proof->material;
     proof->done(result, proof->arg);
     free_proof(proof);
 }
@@ -93,19 +79,23 @@ fail_out_of_memory(struct proof *proof)
 
 /* ---- Signing ------------------------------------------------------------- */
 
-/* The text of a slot, or NULL. */
+/* The text of a part, or NULL. */
 static const char *
-text_of(const struct proof *proof, enum slot_kind kind)
+text_of(const struct proof *proof, enum key_part part)
 {
-    const struct slot *slot = &proof->slots[kind];
+    return proof->material != NULL ? proof->material->texts[part] : NULL;
+}
 
-    return slot->text.len > 0 ? buf_str(&slot->text) : NULL;
+static size_t
+len_of(const struct proof *proof, enum key_part part)
+{
+    return proof->material != NULL ? proof->material->lens[part] : 0;
 }
 
 static bool
 is_by_certificate(const struct proof *proof)
 {
-    return proof->slots[SLOT_CERTIFICATE].ref != NULL;
+    return proof->key != NULL && proof->key->kind == KEY_CERTIFICATE;
 }
 
 static const char *
@@ -121,7 +111,8 @@ static void
 on_signed(const struct signer_result *signature, void *arg)
 {
     struct proof *proof = arg;
-    struct proof_result result = {.not_after = signature->not_after};
+    struct proof_result result = {.not_after = signature->not_after,
+                                  .thumbprint = signature->thumbprint};
 
     proof->job = NULL;
     if (signature->assertion == NULL) {
@@ -144,21 +135,20 @@ on_signed(const struct signer_result *signature, void *arg)
 static void
 fill_material(const struct proof *proof, struct signer_order *order)
 {
-    const struct config_ref *key = &proof->request.credential->private_key;
+    const struct config_ref *ref = &proof->key->refs[KEY_PART_PRIVATE_KEY];
     struct assertion_material *material = &order->material;
 
-    material->certificate = text_of(proof, SLOT_CERTIFICATE);
-    material->certificate_len = proof->slots[SLOT_CERTIFICATE].text.len;
-    if (key->kind == CONFIG_REF_PKCS11) {
-        order->uri = key->written;
-        order->pin = text_of(proof, SLOT_PASSPHRASE);
+    material->certificate = text_of(proof, KEY_PART_CERTIFICATE);
+    material->certificate_len = len_of(proof, KEY_PART_CERTIFICATE);
+    if (ref->kind == CONFIG_REF_PKCS11) {
+        order->uri = ref->written;
+        order->pin = text_of(proof, KEY_PART_PASSPHRASE);
         return;
     }
-    material->passphrase = text_of(proof, SLOT_PASSPHRASE);
-    if (key->kind != CONFIG_REF_NONE) {
-        material->private_key = text_of(proof, SLOT_KEY);
-        material->private_key_len = proof->slots[SLOT_KEY].text.len;
-    } else {
+    material->passphrase = text_of(proof, KEY_PART_PASSPHRASE);
+    material->private_key = text_of(proof, KEY_PART_PRIVATE_KEY);
+    material->private_key_len = len_of(proof, KEY_PART_PRIVATE_KEY);
+    if (material->private_key == NULL) {
         material->private_key = material->certificate;
         material->private_key_len = material->certificate_len;
     }
@@ -233,10 +223,9 @@ sign_for_user(struct proof *proof)
 static void
 conclude(struct proof *proof)
 {
-    const struct config_credential *credential = proof->request.credential;
     struct proof_result result = {.secret = NULL};
     struct err err = {ERR_NONE, ""};
-    const char *text = text_of(proof, SLOT_TEXT);
+    const char *text = text_of(proof, KEY_PART_TEXT);
 
     switch (proof->request.kind) {
     case GRANT_PROOF_SECRET:
@@ -251,9 +240,8 @@ conclude(struct proof *proof)
         result.assertion = text;
         break;
     case GRANT_PROOF_ACCOUNT:
-        if (credential->service_account_key.kind == CONFIG_REF_NONE ||
-            service_account_parse(text, strlen(text), &proof->account, &err) ==
-                0)
+        if (text == NULL || service_account_parse(text, strlen(text),
+                                                  &proof->account, &err) == 0)
             sign_for_user(proof);
         else
             fail(proof, "service_account_key", &err);
@@ -264,111 +252,37 @@ conclude(struct proof *proof)
     finish(proof, &result);
 }
 
-/* Reading a slot ends in reading the next. */
-static void read_next(struct proof *proof);
-
 static void
-on_read(const char *secret, size_t len, const struct err *err, void *arg)
+on_read(struct key_material *material, const struct err *err, void *arg)
 {
     struct proof *proof = arg;
-    struct slot *slot = &proof->slots[proof->next];
 
-    proof->source = NULL;
-    if (secret == NULL) {
-        fail(proof, slot->option, err);
+    proof->reader = NULL;
+    if (material == NULL) {
+        fail(proof, NULL, err);
         return;
     }
-    buf_append(&slot->text, secret, len);
-    if (buf_failed(&slot->text)) {
-        fail_out_of_memory(proof);
-        return;
-    }
-    proof->next++;
-    read_next(proof);
-}
-
-static void
-read_next(struct proof *proof)
-{
-    while (proof->next < SLOT_COUNT && proof->slots[proof->next].ref == NULL)
-        proof->next++;
-    if (proof->next == SLOT_COUNT) {
-        conclude(proof);
-        return;
-    }
-    proof->source =
-        secret_source_read(proof->base, proof->slots[proof->next].ref,
-                           SECRET_SOURCE_LIMIT_MS, on_read, proof);
-    if (proof->source == NULL)
-        fail_out_of_memory(proof);
+    proof->material = key_material_ref(material);
+    conclude(proof);
 }
 
 static void
 on_begin(evutil_socket_t fd, short what, void *arg)
 {
+    struct proof *proof = arg;
+
     (void)fd;
     (void)what;
-    read_next(arg);
-}
-
-/* ---- What is needed ------------------------------------------------------ */
-
-static void
-need(struct proof *proof, enum slot_kind kind, const char *option,
-     const struct config_ref *ref)
-{
-    if (ref->kind == CONFIG_REF_NONE || ref->kind == CONFIG_REF_PKCS11)
+    if (proof->key == NULL || proof->material != NULL ||
+        !key_is_read(proof->key)) {
+        conclude(proof);
         return;
-    proof->slots[kind].option = option;
-    proof->slots[kind].ref = ref;
-}
-
-static void
-need_key(struct proof *proof)
-{
-    const struct config_credential *credential = proof->request.credential;
-
-    need(proof, SLOT_KEY, "private_key", &credential->private_key);
-    need(proof, SLOT_PASSPHRASE, "passphrase", &credential->passphrase);
-}
-
-static void
-need_client_proof(struct proof *proof)
-{
-    const struct config_credential *credential = proof->request.credential;
-
-    if (credential->certificate.kind != CONFIG_REF_NONE) {
-        need(proof, SLOT_CERTIFICATE, "certificate", &credential->certificate);
-        need_key(proof);
-    } else if (proof->request.secret_index < credential->client_secret_count) {
-        need(proof, SLOT_TEXT, NULL,
-             &credential->client_secrets[proof->request.secret_index]);
     }
-}
-
-static void
-need_slots(struct proof *proof)
-{
-    const struct config_credential *credential = proof->request.credential;
-
-    switch (proof->request.kind) {
-    case GRANT_PROOF_SECRET:
-    case GRANT_PROOF_OPTIONAL:
-        need_client_proof(proof);
-        break;
-    case GRANT_PROOF_FEDERATED:
-        need(proof, SLOT_TEXT, "federated_token", &credential->federated_token);
-        break;
-    case GRANT_PROOF_ACCOUNT:
-        if (credential->service_account_key.kind != CONFIG_REF_NONE)
-            need(proof, SLOT_TEXT, "service_account_key",
-                 &credential->service_account_key);
-        else
-            need_key(proof);
-        break;
-    case GRANT_PROOF_MACHINE:
-        break;
-    }
+    proof->reader =
+        key_reader_start(proof->base, proof->key,
+                         proof->request.credential->name, on_read, proof);
+    if (proof->reader == NULL)
+        fail_out_of_memory(proof);
 }
 
 struct proof *
@@ -384,9 +298,15 @@ proof_start(struct event_base *base, struct signer *signer,
     proof->request = *request;
     proof->done = done;
     proof->arg = arg;
-    for (size_t i = 0; i < SLOT_COUNT; i++)
-        buf_init(&proof->slots[i].text, SECRET_SOURCE_MAX);
-    need_slots(proof);
+    if (request->key != NULL) {
+        struct key_material *material = request->material != NULL
+                                            ? request->material
+                                            : request->key->material;
+
+        proof->key = key_ref(request->key);
+        if (material != NULL)
+            proof->material = key_material_ref(material);
+    }
     proof->begin = event_new(base, -1, 0, on_begin, proof);
     if (proof->begin == NULL) {
         free_proof(proof);

@@ -14,6 +14,7 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "token-daemon/grant.h"
+#include "token-daemon/key.h"
 
 struct event_base;
 struct proof;
@@ -22,20 +23,26 @@ struct signer;
 struct proof_request {
     const struct config_credential *credential; /* borrowed: until the end */
     enum grant_proof kind;                      /* not MACHINE */
-    size_t secret_index;  /* of client_secrets, where these are used */
+    struct key *key; /* held until the end; NULL: a public client has none */
+    struct key_material *material; /* the same; NULL: read anew, if need be */
     const char *audience; /* the token endpoint; borrowed: until the end */
     const char *scope;    /* the same; ACCOUNT: what is asked for; or NULL */
     const char *user;     /* the same; ACCOUNT: for whom */
     int64_t now;          /* s since 1970 */
 };
 
-/* At most one of the three texts is there; all borrowed: during the call. */
+/*
+ * At most one of the first three texts is there; all borrowed: during the call.
+ * The material is there also when it is what can't be used.
+ */
 struct proof_result {
     struct err err; /* ERR_NONE: there is a proof, or none is needed */
     const char *secret;
     const char *assertion;
     const char *user_assertion;
-    int64_t not_after; /* the certificate's, s since 1970; 0: none used */
+    struct key_material *material; /* what it is made of; NULL: nothing read */
+    int64_t not_after;      /* the certificate's, s since 1970; 0: none used */
+    const char *thumbprint; /* the certificate's; "": none used; or NULL */
 };
 
 /* Exactly once, unless cancelled, from the event loop. */

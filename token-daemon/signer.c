@@ -50,6 +50,7 @@ struct signer_job {
     struct assertion_key *key; /* of a token: the public half, while RUNNING */
     struct buf assertion;
     int64_t not_after;
+    char thumbprint[ASSERTION_THUMBPRINT_SIZE];
     struct err err;
     struct event *limit; /* not of a token: the process has its own */
     signer_done_fn *done;
@@ -167,10 +168,20 @@ tell(struct signer_job *job)
         .assertion =
             job->err.code == ERR_NONE ? buf_str(&job->assertion) : NULL,
         .not_after = job->not_after,
+        .thumbprint = job->thumbprint,
     };
 
     job->done(&result, job->arg);
     free_job(job);
+}
+
+static void
+note_certificate(struct signer_job *job, const struct assertion_key *key)
+{
+    const char *thumbprint = assertion_key_thumbprint(key);
+
+    job->not_after = assertion_key_not_after(key);
+    memcpy(job->thumbprint, thumbprint, strlen(thumbprint) + 1);
 }
 
 /* ---- Keys in memory ------------------------------------------------------ */
@@ -183,7 +194,7 @@ sign(struct signer_job *job)
 
     if (key == NULL)
         return;
-    job->not_after = assertion_key_not_after(key);
+    note_certificate(job, key);
     if (assertion_sign(key, order->algorithm, &order->claims, &job->assertion,
                        &job->err) < 0)
         buf_reset(&job->assertion);
@@ -511,7 +522,7 @@ begin_by_token(struct signer_job *job)
     job->key = assertion_key_load(&job->order.material, &job->err);
     if (job->key == NULL)
         return -1;
-    job->not_after = assertion_key_not_after(job->key);
+    note_certificate(job, job->key);
     if (assertion_begin(job->key, job->order.algorithm, &job->order.claims,
                         &job->assertion, token_order.digest, &job->err) < 0)
         return -1;

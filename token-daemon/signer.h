@@ -47,8 +47,9 @@ struct signer_result {
     /* ERR_NONE: signed; else as assertion_key_load(), assertion_sign() and
      * token_signer_read() say, or ERR_RETRY: too slow, or it crashed. */
     struct err err;
-    const char *assertion; /* a secret; borrowed: during the call; or NULL */
-    int64_t not_after;     /* assertion_key_not_after() */
+    const char *assertion;  /* a secret; borrowed: during the call; or NULL */
+    int64_t not_after;      /* assertion_key_not_after() */
+    const char *thumbprint; /* assertion_key_thumbprint(); borrowed likewise */
 };
 
 /* Exactly once, unless cancelled, from the event loop. */

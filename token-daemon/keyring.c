@@ -1,0 +1,727 @@
+/*
+ * keyring - what each credential proves itself with, in which order.
+ */
+#include "token-daemon/keyring.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "common/log.h"
+#include "common/strmap.h"
+#include "common/util.h"
+#include "token-daemon/fingerprint.h"
+#include "token-daemon/keyring_record.h"
+
+/* The keys of one credential. */
+struct ring {
+    TAILQ_ENTRY(ring) link;
+    char *name;
+    struct key_salt salt;
+    char client[KEY_MARK_SIZE];     /* the application's of now; "": unknown */
+    char kept_for[KEY_MARK_SIZE];   /* whose the kept keys are */
+    struct key_list kept;           /* newest first */
+    struct key_list configured;     /* none: it is not configured */
+    struct keyring_record restored; /* memos for keys that are yet to come */
+    bool is_changed;                /* what is kept */
+};
+
+struct keyring {
+    struct keyring_env env;
+    TAILQ_HEAD(, ring) rings;
+    struct strmap *by_name;
+};
+
+/* ---- Rings --------------------------------------------------------------- */
+
+static struct ring *
+find(const struct keyring *keyring, const char *name)
+{
+    return strmap_get(keyring->by_name, name, strlen(name));
+}
+
+static void
+free_ring(struct ring *ring)
+{
+    key_list_clear(&ring->kept);
+    key_list_clear(&ring->configured);
+    keyring_record_clear(&ring->restored);
+    free(ring->name);
+    free(ring);
+}
+
+/* The ring of that name, made if there is none. NULL with ERR_SYSTEM. */
+static struct ring *
+need(struct keyring *keyring, const char *name, struct err *err)
+{
+    struct ring *ring = find(keyring, name);
+
+    if (ring != NULL)
+        return ring;
+    ring = calloc(1, sizeof(*ring));
+    if (ring != NULL)
+        ring->name = strdup(name);
+    if (ring == NULL || ring->name == NULL) {
+        free(ring);
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    if (key_salt_make(&ring->salt, err) < 0) {
+        free_ring(ring);
+        return NULL;
+    }
+    if (strmap_add(keyring->by_name, ring->name, ring) != STRMAP_ADDED) {
+        free_ring(ring);
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&keyring->rings, ring, link);
+    return ring;
+}
+
+struct keyring *
+keyring_new(const struct keyring_env *env)
+{
+    struct keyring *keyring = calloc(1, sizeof(*keyring));
+
+    if (keyring == NULL)
+        return NULL;
+    keyring->env = *env;
+    TAILQ_INIT(&keyring->rings);
+    keyring->by_name = strmap_new();
+    if (keyring->by_name == NULL)
+        keyring_free(&keyring);
+    return keyring;
+}
+
+void
+keyring_free(struct keyring **keyring)
+{
+    struct keyring *k = *keyring;
+    struct ring *ring;
+
+    if (k == NULL)
+        return;
+    while ((ring = TAILQ_FIRST(&k->rings)) != NULL) {
+        TAILQ_REMOVE(&k->rings, ring, link);
+        free_ring(ring);
+    }
+    strmap_free(&k->by_name);
+    free(k);
+    *keyring = NULL;
+}
+
+/* Are the kept keys for another application than the credential is now? */
+static bool
+is_aside(const struct ring *ring)
+{
+    return ring->kept.count > 0 && ring->client[0] != '\0' &&
+           strcmp(ring->client, ring->kept_for) != 0;
+}
+
+/* ---- Configuration ------------------------------------------------------- */
+
+/* Which application it is: secrets of one are never sent as another's. */
+static int
+mark_client(const struct config_credential *credential,
+            const struct key_salt *salt, char out[KEY_MARK_SIZE],
+            struct err *err)
+{
+    const char provider[] = {(char)('a' + (int)credential->provider), '\0'};
+    const char *const texts[] = {provider, credential->tenant,
+                                 credential->client_id, credential->issuer,
+                                 credential->token_url};
+    struct fingerprint_part parts[ARRAY_LEN(texts)];
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        parts[i] = (struct fingerprint_part){
+            texts[i], texts[i] != NULL ? strlen(texts[i]) : 0};
+    return fingerprint_salted(salt->bytes, sizeof(salt->bytes), parts,
+                              ARRAY_LEN(parts), out, err);
+}
+
+/* What is known of a key of relay.conf from before a restart. */
+static void
+recall(struct ring *ring, struct key *key)
+{
+    char *refs = keyring_record_refs(key);
+
+    for (size_t i = 0; refs != NULL && i < ring->restored.memo_count; i++) {
+        const struct keyring_memo *memo = &ring->restored.memos[i];
+
+        if (strcmp(memo->refs, refs) != 0)
+            continue;
+        key->health = memo->health;
+        key->added_wall = memo->added_wall;
+        memcpy(key->seen, memo->seen, sizeof(key->seen));
+        memcpy(key->refused, memo->refused, sizeof(key->refused));
+    }
+    free(refs);
+}
+
+/* The same key of before a reload, or NULL. */
+static struct key *
+find_same(const struct key_list *list, const struct key *key)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (key_is_same(list->keys[i], key))
+            return list->keys[i];
+    return NULL;
+}
+
+/* Put what is known already in the place of what is new. */
+static void
+adopt(struct ring *ring, struct key_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct key *old = find_same(&ring->configured, list->keys[i]);
+
+        if (old != NULL) {
+            key_unref(&list->keys[i]);
+            list->keys[i] = key_ref(old);
+            key_forgive(old);
+        } else {
+            recall(ring, list->keys[i]);
+        }
+    }
+    for (size_t i = 0; i < ring->kept.count; i++)
+        key_forgive(ring->kept.keys[i]);
+}
+
+/* What one credential is to have. */
+struct plan {
+    struct ring *ring;
+    char client[KEY_MARK_SIZE];
+    struct key_list list;
+};
+
+static int
+make_plan(struct keyring *keyring, const struct config_credential *credential,
+          struct plan *plan, struct err *err)
+{
+    plan->ring = need(keyring, credential->name, err);
+    if (plan->ring == NULL ||
+        mark_client(credential, &plan->ring->salt, plan->client, err) < 0)
+        return -1;
+    if (key_list_configured(credential, &plan->ring->salt, &plan->list) < 0)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    return 0;
+}
+
+static void
+follow(struct plan *plan)
+{
+    struct ring *ring = plan->ring;
+
+    adopt(ring, &plan->list);
+    key_list_clear(&ring->configured);
+    ring->configured = plan->list;
+    plan->list = (struct key_list){0};
+    memcpy(ring->client, plan->client, sizeof(ring->client));
+    if (is_aside(ring))
+        log_warning("keys that were rotated in are set aside: the credential "
+                    "is another application now",
+                    F_STR("credential", ring->name));
+}
+
+int
+keyring_configure(struct keyring *keyring, const struct config *config,
+                  struct err *err)
+{
+    struct plan *plans =
+        calloc(config->credential_count + 1, sizeof(struct plan));
+    struct ring *ring;
+    int rc = -1;
+
+    if (plans == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    for (size_t i = 0; i < config->credential_count; i++)
+        if (make_plan(keyring, &config->credentials[i], &plans[i], err) < 0)
+            goto out;
+
+    /* Nothing can fail from here on. Those that are not configured any more
+     * keep what they kept. */
+    for (size_t i = 0; i < config->credential_count; i++)
+        follow(&plans[i]);
+    TAILQ_FOREACH(ring, &keyring->rings, link)
+    {
+        bool is_configured = false;
+
+        for (size_t i = 0; i < config->credential_count; i++)
+            is_configured = is_configured || plans[i].ring == ring;
+        if (!is_configured)
+            key_list_clear(&ring->configured);
+    }
+    rc = 0;
+out:
+    for (size_t i = 0; i < config->credential_count; i++)
+        key_list_clear(&plans[i].list);
+    free(plans);
+    return rc;
+}
+
+/* ---- The order ----------------------------------------------------------- */
+
+static int64_t
+wall_of(const struct keyring *keyring)
+{
+    return keyring->env.wall(keyring->env.arg);
+}
+
+/* Did it fail, and not because it is new? */
+static bool
+is_failing(const struct keyring *keyring, const struct key *key)
+{
+    int64_t age = wall_of(keyring) - key->added_wall;
+
+    if (key->health.problem == PROBLEM_BAD_SECRET && key->added_wall != 0 &&
+        age >= 0 && age < KEYRING_SPREAD_S)
+        return false;
+    return key->health.problem != PROBLEM_NONE;
+}
+
+/* Append those of a stage. */
+static int
+add_stage(const struct key_list *from, enum key_stage stage,
+          struct key_list *list)
+{
+    for (size_t i = 0; i < from->count; i++)
+        if (from->keys[i]->stage == stage &&
+            key_list_add(list, from->keys[i]) < 0)
+            return -1;
+    return 0;
+}
+
+/* In the order of the stages, whether they fail or not. */
+static int
+add_stages(const struct ring *ring, struct key_list *list)
+{
+    bool has_kept = !is_aside(ring);
+
+    if ((has_kept && add_stage(&ring->kept, KEY_AHEAD, list) < 0) ||
+        add_stage(&ring->configured, KEY_CONFIGURED, list) < 0 ||
+        (has_kept && add_stage(&ring->kept, KEY_BEHIND, list) < 0))
+        return -1;
+    return 0;
+}
+
+static int
+list_ring(const struct keyring *keyring, const struct ring *ring,
+          struct key_list *list)
+{
+    struct key_list all = {0};
+    int rc = add_stages(ring, &all);
+
+    for (size_t i = 0; rc == 0 && i < all.count; i++)
+        if (!is_failing(keyring, all.keys[i]))
+            rc = key_list_add(list, all.keys[i]);
+    for (size_t i = 0; rc == 0 && i < all.count; i++)
+        if (is_failing(keyring, all.keys[i]))
+            rc = key_list_add(list, all.keys[i]);
+    key_list_clear(&all);
+    return rc;
+}
+
+int
+keyring_list(struct keyring *keyring,
+             const struct config_credential *credential, struct key_list *list)
+{
+    const struct ring *ring = find(keyring, credential->name);
+    const struct key_salt none = {{0}};
+
+    if (ring == NULL)
+        return key_list_configured(credential, &none, list);
+    return list_ring(keyring, ring, list);
+}
+
+void
+keyring_each(struct keyring *keyring, const char *credential,
+             void (*visit)(const struct keyring_info *info, void *arg),
+             void *arg)
+{
+    struct ring *ring;
+
+    TAILQ_FOREACH(ring, &keyring->rings, link)
+    {
+        struct key_list order = {0};
+        struct key_list all = {0};
+
+        if (credential != NULL ? ring != find(keyring, credential)
+                               : ring->configured.count == 0)
+            continue;
+        if (list_ring(keyring, ring, &order) == 0 &&
+            add_stages(ring, &all) == 0 &&
+            (!is_aside(ring) ||
+             (add_stage(&ring->kept, KEY_AHEAD, &all) == 0 &&
+              add_stage(&ring->kept, KEY_BEHIND, &all) == 0)) &&
+            add_stage(&ring->kept, KEY_CANDIDATE, &all) == 0)
+            for (size_t i = 0; i < all.count; i++)
+                visit(
+                    &(struct keyring_info){
+                        .credential = ring->name,
+                        .key = all.keys[i],
+                        .is_live =
+                            order.count > 0 && order.keys[0] == all.keys[i],
+                        .is_aside = is_aside(ring) &&
+                                    all.keys[i]->stage != KEY_CONFIGURED,
+                    },
+                    arg);
+        key_list_clear(&order);
+        key_list_clear(&all);
+    }
+}
+
+/* ---- What is kept -------------------------------------------------------- */
+
+/* For people: where a kept key is from. */
+static void
+name_source(struct key *key)
+{
+    const char *ref = NULL;
+    time_t at = (time_t)key->added_wall;
+    struct tm tm;
+    char when[32] = "";
+
+    for (size_t i = 0; i < KEY_PART_COUNT && ref == NULL; i++)
+        ref = key->refs[i].text;
+    if (key->stage != KEY_CANDIDATE && gmtime_r(&at, &tm) != NULL)
+        (void)strftime(when, sizeof(when), "%FT%TZ", &tm);
+    (void)snprintf(key->source, sizeof(key->source), "%s%s%s",
+                   key->material == NULL && ref != NULL ? ref : "state",
+                   key->stage == KEY_CANDIDATE ? ", not in use yet"
+                                               : ", rotated at ",
+                   when);
+}
+
+static size_t
+index_of(const struct ring *ring, const struct key *key)
+{
+    size_t i = 0;
+
+    while (i < ring->kept.count && ring->kept.keys[i] != key)
+        i++;
+    return i;
+}
+
+static void
+drop(struct ring *ring, size_t index)
+{
+    struct key_list *kept = &ring->kept;
+
+    key_unref(&kept->keys[index]);
+    kept->count--;
+    memmove(&kept->keys[index], &kept->keys[index + 1],
+            (kept->count - index) * sizeof(struct key *));
+    ring->is_changed = true;
+}
+
+/* Which of the kept keys is missed least? Candidates are not ours to drop. */
+static bool
+find_least(const struct ring *ring, size_t *out)
+{
+    int best = -1;
+
+    for (size_t i = 0; i < ring->kept.count; i++) {
+        const struct key *key = ring->kept.keys[i];
+        int rank = 0;
+
+        if (key->stage == KEY_CANDIDATE)
+            continue;
+        if (key->health.problem != PROBLEM_NONE)
+            rank = 2;
+        else if (key->stage == KEY_BEHIND)
+            rank = 1;
+        if (rank >= best) { /* of equals the oldest, which is the last */
+            best = rank;
+            *out = i;
+        }
+    }
+    return best >= 0;
+}
+
+/* Room for one more; what was kept for another application goes. */
+static int
+make_room(struct ring *ring, const struct key *key, struct err *err)
+{
+    size_t i = ring->kept.count;
+
+    while (i-- > 0) {
+        const struct key *other = ring->kept.keys[i];
+
+        if (is_aside(ring) ||
+            (other->material != NULL && key->material != NULL &&
+             strcmp(other->material->mark, key->material->mark) == 0) ||
+            (other->material == NULL && key->material == NULL &&
+             key_is_same(other, key)))
+            drop(ring, i);
+    }
+    while (ring->kept.count >= KEYRING_KEPT_MAX) {
+        if (!find_least(ring, &i))
+            return err_set(err, ERR_CONFIG,
+                           "%d keys of credential \"%s\" wait to be used "
+                           "already",
+                           KEYRING_KEPT_MAX, ring->name);
+        drop(ring, i);
+    }
+    return 0;
+}
+
+int
+keyring_salt(const struct keyring *keyring, const char *credential,
+             struct key_salt *out, struct err *err)
+{
+    const struct ring *ring = find(keyring, credential);
+
+    if (ring == NULL || ring->configured.count == 0)
+        return err_set(err, ERR_NOTFOUND,
+                       "credential \"%s\" is not configured, or has no secret "
+                       "and no certificate",
+                       credential);
+    *out = ring->salt;
+    return 0;
+}
+
+/* Put the last of the list first. */
+static void
+bring_forward(struct key_list *list)
+{
+    struct key *last = list->keys[list->count - 1];
+
+    memmove(&list->keys[1], &list->keys[0],
+            (list->count - 1) * sizeof(struct key *));
+    list->keys[0] = last;
+}
+
+int
+keyring_add(struct keyring *keyring, const char *credential, struct key *key,
+            enum key_stage stage, struct err *err)
+{
+    struct ring *ring = find(keyring, credential);
+    struct key_salt salt;
+
+    if (keyring_salt(keyring, credential, &salt, err) < 0)
+        return -1;
+    if (make_room(ring, key, err) < 0)
+        return -1;
+    if (key_list_add(&ring->kept, key) < 0)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    bring_forward(&ring->kept);
+    memcpy(ring->kept_for, ring->client, sizeof(ring->kept_for));
+    key->stage = stage;
+    key->added_wall = wall_of(keyring);
+    if (key->health.id[0] == '\0' && key->material != NULL)
+        (void)snprintf(key->health.id, sizeof(key->health.id), "%s",
+                       key->material->mark);
+    name_source(key);
+    ring->is_changed = true;
+    return 0;
+}
+
+bool
+keyring_promote(struct keyring *keyring, const char *credential,
+                struct key *key)
+{
+    struct ring *ring = find(keyring, credential);
+    size_t index = ring != NULL ? index_of(ring, key) : 0;
+
+    if (ring == NULL || index == ring->kept.count)
+        return false;
+    memmove(&ring->kept.keys[1], &ring->kept.keys[0],
+            index * sizeof(struct key *));
+    ring->kept.keys[0] = key;
+    key->stage = KEY_AHEAD;
+    key->added_wall = wall_of(keyring);
+    name_source(key);
+    ring->is_changed = true;
+    return true;
+}
+
+bool
+keyring_remove(struct keyring *keyring, const char *credential, struct key *key)
+{
+    struct ring *ring = find(keyring, credential);
+    size_t index = ring != NULL ? index_of(ring, key) : 0;
+
+    if (ring == NULL || index == ring->kept.count)
+        return false;
+    drop(ring, index);
+    return true;
+}
+
+size_t
+keyring_forget(struct keyring *keyring, const char *credential)
+{
+    struct ring *ring = find(keyring, credential);
+    size_t i = ring != NULL ? ring->kept.count : 0;
+    size_t count = 0;
+
+    while (i-- > 0) {
+        if (ring->kept.keys[i]->stage == KEY_CANDIDATE)
+            continue;
+        drop(ring, i);
+        count++;
+    }
+    return count;
+}
+
+void
+keyring_changed(struct keyring *keyring, const char *credential,
+                struct key *key, const char *mark, bool works)
+{
+    struct ring *ring = find(keyring, credential);
+
+    (void)snprintf(key->seen, sizeof(key->seen), "%s", mark);
+    key->is_changed = true;
+    if (!works || ring == NULL)
+        return;
+    key->added_wall = wall_of(keyring);
+    for (size_t i = 0; i < ring->kept.count; i++)
+        if (ring->kept.keys[i]->stage == KEY_AHEAD && ring->kept.keys[i] != key)
+            ring->kept.keys[i]->stage = KEY_BEHIND;
+    ring->is_changed = true;
+}
+
+struct key *
+keyring_find(struct keyring *keyring, const char *credential, const char *name)
+{
+    const struct ring *ring = find(keyring, credential);
+    struct key *found = NULL;
+
+    for (size_t i = 0; ring != NULL && i < ring->kept.count; i++) {
+        struct key *key = ring->kept.keys[i];
+
+        if (strcmp(key->health.id, name) == 0 || strcmp(key->tag, name) == 0)
+            return key;
+    }
+    for (size_t i = 0; ring != NULL && i < ring->kept.count; i++) {
+        if (strcmp(ring->kept.keys[i]->origin, name) != 0)
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = ring->kept.keys[i];
+    }
+    return found;
+}
+
+/* ---- What outlives the process ------------------------------------------- */
+
+/* Was anything of note found out? Asks each key once. */
+static bool
+take_changes(struct ring *ring)
+{
+    bool is_changed = ring->is_changed;
+
+    ring->is_changed = false;
+    for (size_t i = 0; i < ring->configured.count; i++) {
+        is_changed = is_changed || ring->configured.keys[i]->is_changed;
+        ring->configured.keys[i]->is_changed = false;
+    }
+    for (size_t i = 0; i < ring->kept.count; i++) {
+        is_changed = is_changed || ring->kept.keys[i]->is_changed;
+        ring->kept.keys[i]->is_changed = false;
+    }
+    return is_changed;
+}
+
+void
+keyring_settle(struct keyring *keyring, const char *credential)
+{
+    struct ring *ring = find(keyring, credential);
+
+    if (ring != NULL && take_changes(ring) && keyring->env.changed != NULL)
+        keyring->env.changed(keyring->env.arg, ring->name);
+}
+
+void
+keyring_save_all(struct keyring *keyring)
+{
+    struct ring *ring;
+
+    TAILQ_FOREACH(ring, &keyring->rings, link)
+    {
+        (void)take_changes(ring);
+        if (keyring->env.changed != NULL)
+            keyring->env.changed(keyring->env.arg, ring->name);
+    }
+}
+
+/* Only what there was anything to know of. */
+static bool
+is_known(const struct key *key)
+{
+    return key->health.worked_wall != 0 || key->health.failed_wall != 0 ||
+           key->seen[0] != '\0';
+}
+
+static int
+fill_record(const struct ring *ring, struct keyring_record *record)
+{
+    record->salt = ring->salt;
+    memcpy(record->client, ring->kept_for, sizeof(record->client));
+    for (size_t i = 0; i < ring->kept.count; i++)
+        if (key_list_add(&record->kept, ring->kept.keys[i]) < 0)
+            return -1;
+    for (size_t i = 0; i < ring->configured.count &&
+                       record->memo_count < KEYRING_RECORD_KEYS_MAX;
+         i++)
+        if (is_known(ring->configured.keys[i]) &&
+            keyring_record_note(record, ring->configured.keys[i]) < 0)
+            return -1;
+    return 0;
+}
+
+int
+keyring_encode(struct keyring *keyring, const char *credential, struct buf *out,
+               struct err *err)
+{
+    const struct ring *ring = find(keyring, credential);
+    struct keyring_record record = {0};
+    int rc = -1;
+
+    if (ring == NULL)
+        return err_set(err, ERR_NOTFOUND, "no such credential");
+    if (fill_record(ring, &record) < 0)
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+    else if (record.kept.count == 0 && record.memo_count == 0)
+        (void)err_set(err, ERR_NOTFOUND, "nothing is kept");
+    else
+        rc = keyring_record_encode(&record, out, err);
+    keyring_record_clear(&record);
+    return rc;
+}
+
+int
+keyring_restore(struct keyring *keyring, const char *credential,
+                const char *value, size_t len, struct err *err)
+{
+    struct keyring_record record;
+    struct ring *ring;
+
+    if (keyring_record_decode(value, len, &record, err) < 0)
+        return -1;
+    ring = need(keyring, credential, err);
+    if (ring == NULL) {
+        keyring_record_clear(&record);
+        return -1;
+    }
+    for (size_t i = 0; i < record.kept.count; i++)
+        name_source(record.kept.keys[i]);
+    if (ring->kept.count == 0) {
+        ring->kept = record.kept; /* it moves to us */
+        record.kept = (struct key_list){0};
+        memcpy(ring->kept_for, record.client, sizeof(ring->kept_for));
+    }
+    if (ring->configured.count == 0) {
+        keyring_record_clear(&ring->restored);
+        ring->salt = record.salt;
+        ring->restored = record;
+        return 0;
+    }
+    /* Opened late: the marks of now are of another salt, so all of it is
+     * stored again. */
+    ring->is_changed = true;
+    keyring_record_clear(&record);
+    return 0;
+}
