@@ -31,6 +31,8 @@ struct state {
     struct event_base *base;
     struct refresher *refresher;
     struct config *config;
+    struct state_kind kinds[STATE_KINDS_MAX];
+    size_t kind_count;
     struct secret_source *source; /* the key is being read */
     struct writer *writer;        /* NULL until the key is known */
     struct event *timer;         /* the end of state_wait(), or the key again */
@@ -63,6 +65,10 @@ restore(struct state *state, const struct store_record *record)
     struct token_record token = {0};
     struct err err = {ERR_NONE, ""};
 
+    for (size_t i = 0; i < state->kind_count; i++)
+        if (strcmp(record->kind, state->kinds[i].kind) == 0)
+            state->kinds[i].restore(state->kinds[i].arg, record->name,
+                                    record->value, record->len);
     if (strcmp(record->kind, KIND) != 0)
         return;
     if (token_record_decode(record->value, record->len, &token, &err) < 0) {
@@ -83,6 +89,9 @@ on_opened(const struct writer_opening *opening, void *arg)
         restore(state, &opening->records[i]);
     if (opening->err == NULL && opening->is_new && state->is_told)
         refresher_save_all(state->refresher);
+    for (size_t i = 0; opening->err == NULL && i < state->kind_count; i++)
+        if (state->kinds[i].opened != NULL)
+            state->kinds[i].opened(state->kinds[i].arg, opening->is_new);
     end_wait(state);
 }
 
@@ -171,6 +180,8 @@ state_new(const struct state_settings *settings, struct err *err)
     state->base = settings->base;
     state->refresher = settings->refresher;
     state->config = config_ref(settings->config);
+    state->kind_count = settings->kind_count;
+    memcpy(state->kinds, settings->kinds, sizeof(state->kinds));
     state->timer = evtimer_new(state->base, on_timer, state);
     if (state->timer == NULL) {
         err_set(err, ERR_SYSTEM, "out of memory");
@@ -252,24 +263,31 @@ saving_new(struct state *state, refresher_saved_fn *done, void *arg)
     return saving;
 }
 
-static int
-put(struct state *state, const char *name, const struct buf *value,
-    struct saving *saving)
+int
+state_put(struct state *state, const char *kind, const char *name,
+          const struct buf *value, refresher_saved_fn *done, void *done_arg)
 {
+    struct saving *saving = NULL;
     struct err err = {ERR_NONE, ""};
     const struct store_record record = {
-        .kind = KIND,
+        .kind = kind,
         .name = name,
-        .value = value->data,
+        .value = buf_str(value),
         .len = value->len,
         .updated = clock_wall(),
     };
 
+    if (state == NULL || state->writer == NULL)
+        return -1;
+    if (done != NULL && (saving = saving_new(state, done, done_arg)) == NULL)
+        return -1;
     if (writer_put(state->writer, &record, saving != NULL ? on_written : NULL,
                    saving, &err) == 0)
         return 0;
-    log_error("a token can not be stored", F_STR("name", name),
-              F_STR("error", err.text));
+    if (saving != NULL)
+        saving_free(saving);
+    log_error("a record can not be stored", F_STR("kind", kind),
+              F_STR("name", name), F_STR("error", err.text));
     return -1;
 }
 
@@ -278,7 +296,6 @@ state_save(struct state *state, const char *name,
            const struct token_record *record, refresher_saved_fn *done,
            void *done_arg)
 {
-    struct saving *saving = NULL;
     struct err err = {ERR_NONE, ""};
     struct buf value;
     int rc = -1;
@@ -286,17 +303,11 @@ state_save(struct state *state, const char *name,
     if (state == NULL || state->writer == NULL)
         return -1;
     buf_init(&value, TOKEN_RECORD_MAX);
-    if (token_record_encode(record, &value, &err) < 0) {
+    if (token_record_encode(record, &value, &err) < 0)
         log_error("a token can not be stored", F_STR("name", name),
                   F_STR("error", err.text));
-        goto out;
-    }
-    if (done != NULL && (saving = saving_new(state, done, done_arg)) == NULL)
-        goto out;
-    rc = put(state, name, &value, saving);
-    if (rc < 0 && saving != NULL)
-        saving_free(saving);
-out:
+    else
+        rc = state_put(state, KIND, name, &value, done, done_arg);
     buf_clear(&value);
     return rc;
 }
@@ -318,15 +329,22 @@ state_unsave(struct state *state, const void *done_arg)
 }
 
 void
-state_unstore(struct state *state, const char *name)
+state_delete(struct state *state, const char *kind, const char *name)
 {
     struct err err = {ERR_NONE, ""};
 
     if (state == NULL || state->writer == NULL)
         return;
-    if (writer_delete(state->writer, KIND, name, NULL, NULL, &err) < 0)
-        log_error("a token could not be removed from the state",
-                  F_STR("name", name), F_STR("error", err.text));
+    if (writer_delete(state->writer, kind, name, NULL, NULL, &err) < 0)
+        log_error("a record could not be removed from the state",
+                  F_STR("kind", kind), F_STR("name", name),
+                  F_STR("error", err.text));
+}
+
+void
+state_unstore(struct state *state, const char *name)
+{
+    state_delete(state, KIND, name);
 }
 
 void

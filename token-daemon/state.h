@@ -2,16 +2,18 @@
  * state - what of the tokens outlives the process.
  *
  * Stands between the refresher, which knows tokens, and the writer, which
- * knows records: reads the key that seals, opens the state, hands over what
- * was stored, and stores what changes. A state that can't be used costs no
- * token: everything stays in memory, the log says what to do, and it is tried
- * again.
+ * knows records (and hands records of other kinds to those who know them):
+ * reads the key that seals, opens the state, hands over what was stored, and
+ * stores what changes. A state that can't be used costs no token: everything
+ * stays in memory, the log says what to do, and it is tried again.
  */
 #ifndef TOKEN_DAEMON_STATE_H
 #define TOKEN_DAEMON_STATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
+#include "common/buf.h"
 #include "common/config.h"
 #include "common/err.h"
 #include "token-daemon/refresher.h"
@@ -21,10 +23,29 @@
 struct event_base;
 struct state;
 
+#define STATE_KINDS_MAX 8
+
+/* Records of another kind than tokens: whose they are. */
+struct state_kind {
+    const char *kind; /* of at most STORE_KIND_MAX bytes, static; not "token" */
+    /* What is stored; borrowed: during the call. What can't be understood is
+     * said in the log by the callee, and stays in the file. */
+    void (*restore)(void *arg, const char *name, const char *value, size_t len);
+    /*
+     * The state has been opened, after all calls of restore(): at the start,
+     * or later. `is_new`: the file has nothing of what was stored before, so
+     * all that is to be kept must be put again. May be NULL.
+     */
+    void (*opened)(void *arg, bool is_new);
+    void *arg;
+};
+
 struct state_settings {
     struct event_base *base;     /* borrowed: for the state's life */
     struct refresher *refresher; /* likewise; gets what was stored */
     struct config *config;       /* of the start; a reference is held */
+    struct state_kind kinds[STATE_KINDS_MAX]; /* copied */
+    size_t kind_count;
 };
 
 /* Begin to open the state. Owned; NULL with ERR_SYSTEM. */
@@ -47,6 +68,17 @@ int state_save(struct state *state, const char *name,
                void *done_arg) __attribute__((warn_unused_result));
 void state_unsave(struct state *state, const void *done_arg);
 void state_unstore(struct state *state, const char *name);
+
+/*
+ * The same for a record of another kind: sealed for its kind and name, which
+ * are copied as `value` is. -1: it is not stored, as there is no writer or no
+ * memory; then put it again when `opened` is called. Once this returned 0 it is
+ * tried until it is on the disk, also when `done` says that it is not yet.
+ */
+int state_put(struct state *state, const char *kind, const char *name,
+              const struct buf *value, refresher_saved_fn *done, void *done_arg)
+    __attribute__((warn_unused_result));
+void state_delete(struct state *state, const char *kind, const char *name);
 
 /* Who did what; see store_audit. Copies. */
 void state_audit(struct state *state, const struct store_audit *entry);
