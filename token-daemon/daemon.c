@@ -32,12 +32,15 @@
 #include "token-daemon/control_server.h"
 #include "token-daemon/discovery.h"
 #include "token-daemon/http.h"
+#include "token-daemon/key_state.h"
+#include "token-daemon/keyring.h"
 #include "token-daemon/lookup_server.h"
 #include "token-daemon/lookups.h"
 #include "token-daemon/machine_identity.h"
 #include "token-daemon/observer.h"
 #include "token-daemon/peer_identity.h"
 #include "token-daemon/refresher.h"
+#include "token-daemon/rotation.h"
 #include "token-daemon/signer.h"
 #include "token-daemon/state.h"
 
@@ -62,7 +65,9 @@ struct daemon {
     struct acquire_context acquire;
     struct observer *observer;
     struct loaded in_force;
+    struct keyring *keyring;
     struct refresher *refresher;
+    struct rotation *rotation;
     struct state *state; /* NULL only while starting */
     struct lookups *lookups;
     struct lookup_server *lookup_server;
@@ -174,6 +179,33 @@ env_save(void *arg, const char *name, const struct token_record *record,
     const struct daemon *daemon = arg;
 
     return state_save(daemon->state, name, record, done, done_arg);
+}
+
+static int
+env_save_keys(void *arg, const char *credential, refresher_saved_fn *done,
+              void *done_arg)
+{
+    const struct daemon *daemon = arg;
+
+    return key_state_save(daemon->state, daemon->keyring, credential, done,
+                          done_arg);
+}
+
+static void
+env_keys_changed(void *arg, const char *credential)
+{
+    /* What fails is said by the one who writes, and is tried again there. */
+    (void)env_save_keys(arg, credential, NULL, NULL);
+}
+
+static void
+env_rotated(void *arg, const char *credential, const struct key *key,
+            const struct err *err)
+{
+    const struct daemon *daemon = arg;
+
+    (void)key;
+    observer_rotated(daemon->observer, credential, err);
 }
 
 static void
@@ -341,6 +373,8 @@ apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
 {
     struct err again = {ERR_NONE, ""};
 
+    if (keyring_configure(daemon->keyring, loaded->config, err) < 0)
+        return -1;
     if (lookups_configure(daemon->lookups, loaded->policy, err) < 0)
         return -1;
     if (refresher_configure(daemon->refresher, loaded->config, err) < 0) {
@@ -512,18 +546,22 @@ make_acquire_context(struct daemon *daemon, struct err *err)
     daemon->signer = signer_new(daemon->base, err);
     if (daemon->signer == NULL)
         return -1;
+    daemon->keyring = keyring_new(&(struct keyring_env){
+        .wall = env_wall, .changed = env_keys_changed, .arg = daemon});
     daemon->discovery = discovery_new(daemon->http);
     buf_init(&daemon->identity_endpoint, MACHINE_IDENTITY_URL_MAX);
     machine_identity_find(getenv("IDENTITY_ENDPOINT"), getenv("IMDS_ENDPOINT"),
                           access(MACHINE_IDENTITY_AGENT, F_OK) == 0,
                           &daemon->identity_endpoint);
-    if (daemon->discovery == NULL || buf_failed(&daemon->identity_endpoint))
+    if (daemon->keyring == NULL || daemon->discovery == NULL ||
+        buf_failed(&daemon->identity_endpoint))
         return err_set(err, ERR_SYSTEM, "out of memory");
     daemon->acquire = (struct acquire_context){
         .base = daemon->base,
         .http = daemon->http,
         .signer = daemon->signer,
         .wall = clock_wall,
+        .keyring = daemon->keyring,
         .discovery = daemon->discovery,
         .identity_endpoint = buf_str(&daemon->identity_endpoint),
     };
@@ -539,6 +577,8 @@ open_state(struct daemon *daemon, struct config *config, struct err *err)
             .base = daemon->base,
             .refresher = daemon->refresher,
             .config = config,
+            .kinds = {key_state_kind(daemon->keyring)},
+            .kind_count = 1,
         },
         err);
     if (daemon->state == NULL)
@@ -565,6 +605,26 @@ make_observer(struct daemon *daemon, struct err *err)
     if (daemon->observer == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
     return 0;
+}
+
+/* The keyring is there already, as attempts ask it. */
+static int
+make_rotation(struct daemon *daemon, struct err *err)
+{
+    daemon->rotation = rotation_new(&(struct rotation_env){
+        .refresher = daemon->refresher,
+        .keyring = daemon->keyring,
+        .boot_ms = env_boot_ms,
+        .timer_new = env_timer_new,
+        .timer_set = env_timer_set,
+        .timer_free = env_timer_free,
+        .save = env_save_keys,
+        .unsave = env_unsave,
+        .told = env_rotated,
+        .arg = daemon,
+    });
+    return daemon->rotation != NULL ? 0
+                                    : err_set(err, ERR_SYSTEM, "out of memory");
 }
 
 static int
@@ -603,6 +663,8 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         return -1;
     lookups_env.metrics = observer_metrics(daemon->observer);
     daemon->refresher = refresher_new(&refresher_env);
+    if (make_rotation(daemon, err) < 0)
+        return -1;
     if (daemon->refresher != NULL)
         daemon->lookups = lookups_new(&lookups_env, daemon->refresher);
     if (daemon->lookups == NULL)
@@ -788,8 +850,10 @@ daemon_free(struct daemon **daemon)
     lookup_server_free(&d->lookup_server);
     control_free(&d->control);
     lookups_free(&d->lookups);
+    rotation_free(&d->rotation);
     refresher_free(&d->refresher);
     state_free(&d->state);
+    keyring_free(&d->keyring);
     observer_free(&d->observer);
     status_listener_close(&d->page_listener);
     signer_free(&d->signer);

@@ -13,6 +13,7 @@
 #include "token-daemon/backoff.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/hardening.h"
+#include "token-daemon/key.h"
 #include "token-daemon/planner.h"
 #include "token-daemon/provider.h"
 #include "token-daemon/refresh_token.h"
@@ -33,6 +34,16 @@ struct refresher_waiter {
     void *arg;
 };
 
+/* A key that is being tried. */
+struct keeper_probe {
+    struct key *key;
+    refresher_probed_fn *done;
+    void *arg;
+    struct acquire *acquire; /* NULL: it waits for what is in flight */
+    int64_t asked_at;        /* CLOCK_BOOTTIME, ms */
+    bool is_new;             /* its caller hears of it by a result */
+};
+
 struct keeper {
     struct keeper_shared *shared;
     const struct config_credential *credential; /* in shared->config */
@@ -48,6 +59,7 @@ struct keeper {
     int64_t answered_us;     /* when the last one came; 0: not by a request */
     struct timetable_entry entry; /* token.due_at, or the end of a wait */
     bool is_to_spread; /* what it says now of when was not chosen here */
+    struct keeper_probe *probe; /* NULL: none; no fetch begins while it asks */
     struct waiter_list waiters;
     struct waiter_list passed_over; /* while the others are being answered */
     size_t waiter_count;
@@ -79,6 +91,13 @@ keeper_gone(void)
 }
 
 static void begin_fetch(struct keeper *keeper);
+static void begin_probe(struct keeper *keeper);
+
+static bool
+is_probing(const struct keeper *keeper)
+{
+    return keeper->probe != NULL && keeper->probe->acquire != NULL;
+}
 
 static int64_t
 now_of(const struct keeper *keeper)
@@ -332,7 +351,11 @@ fail(struct keeper *keeper, const struct acquire_result *result)
         .hint = result->hint,
         .delay_ms = backoff_delay_ms(&(struct backoff_input){
             .attempt = token->failures + 1,
-            .problem = result->problem,
+            /* A new key takes seconds to be known everywhere. */
+            .problem =
+                result->may_spread && result->problem == PROBLEM_BAD_SECRET
+                    ? PROBLEM_UNAVAILABLE
+                    : result->problem,
             .retry_after_s = result->retry_after_s,
             .random = chance_of(keeper),
         }),
@@ -416,6 +439,7 @@ use_held(struct keeper *keeper)
     use(keeper, &issued);
     oauth_token_clear(&issued);
     schedule(keeper);
+    begin_probe(keeper);
     answer_waiters(keeper);
 }
 
@@ -471,6 +495,8 @@ on_saved(bool is_durable, int64_t durable_us, void *arg)
         use_held(keeper);
     else if (keeper->is_asking_later)
         ask(keeper);
+    else
+        begin_probe(keeper);
 }
 
 /* Store a new refresh token. 0: on_saved() will be called. */
@@ -559,6 +585,7 @@ on_acquired(struct acquire_result *result, void *arg)
     }
     tell_ended(keeper, result, now_of(keeper) - keeper->asked_at);
     schedule(keeper);
+    begin_probe(keeper);
     answer_waiters(keeper);
 }
 
@@ -601,6 +628,8 @@ ask(struct keeper *keeper)
 static void
 begin_fetch(struct keeper *keeper)
 {
+    if (is_probing(keeper))
+        return; /* its end looks again at what is wanted */
     token_begin(&keeper->token, &keeper->shared->policy, now_of(keeper));
     if (keeper->unsaved > 0 && token_is_alive(&keeper->token, now_of(keeper))) {
         keeper->is_asking_later = true;
@@ -623,6 +652,147 @@ keeper_fire(struct timetable_entry *entry)
         ask(keeper); /* likewise */
     else
         begin_fetch(keeper);
+}
+
+/* ---- Probes ------------------------------------------------------------- */
+
+/* Without a word. */
+static void
+drop_probe(struct keeper *keeper)
+{
+    struct keeper_probe *probe = keeper->probe;
+
+    keeper->probe = NULL;
+    if (probe == NULL)
+        return;
+    keeper->shared->env.cancel(&probe->acquire);
+    key_unref(&probe->key);
+    free(probe);
+}
+
+static void
+end_probe(struct keeper *keeper, const struct acquire_result *result)
+{
+    refresher_probed_fn *done = keeper->probe->done;
+    void *arg = keeper->probe->arg;
+
+    drop_probe(keeper);
+    done(result, arg);
+}
+
+/* It did not get so far. */
+static void
+fail_probe(struct keeper *keeper, enum err_code code, const char *text)
+{
+    struct acquire_result result = {.problem = PROBLEM_INTERNAL};
+
+    if (keeper->probe == NULL)
+        return;
+    (void)err_set(&result.err, code, "%s", text);
+    result.reason = problem_word(result.problem);
+    end_probe(keeper, &result);
+}
+
+/* acquire_done_fn */
+static void
+on_probed(struct acquire_result *result, void *arg)
+{
+    struct keeper *keeper = arg;
+
+    keeper->probe->acquire = NULL;
+    keeper->requests += result->requests;
+    note_skew(keeper, result);
+    if (result->err.code == ERR_NONE) {
+        token_begin(&keeper->token, &keeper->shared->policy, now_of(keeper));
+        succeed(keeper, result);
+        tell_ended(keeper, result, now_of(keeper) - keeper->probe->asked_at);
+    }
+    end_probe(keeper, result);
+    schedule(keeper);
+    answer_waiters(keeper);
+}
+
+/* Is a refresh token used, or is a new one not durable yet? */
+static bool
+is_busy(const struct keeper *keeper)
+{
+    return keeper->acquire != NULL || keeper->held.access != NULL ||
+           keeper->is_asking_later || keeper->unsaved > 0;
+}
+
+/* Begin the one that waits, if nothing else is in flight. */
+static void
+begin_probe(struct keeper *keeper)
+{
+    const struct refresher_env *env = &keeper->shared->env;
+    struct keeper_probe *probe = keeper->probe;
+    struct key_list keys;
+
+    if (probe == NULL || probe->acquire != NULL || is_busy(keeper))
+        return;
+    keys = (struct key_list){&probe->key, 1};
+    probe->asked_at = now_of(keeper);
+    probe->acquire = env->start(env->arg,
+                                &(struct acquire_request){
+                                    .config = keeper->shared->config,
+                                    .credential = keeper->credential,
+                                    .user = keeper->user,
+                                    .keys = &keys,
+                                    .refresh_token = keeper->refresh.text,
+                                },
+                                on_probed, keeper);
+    if (probe->acquire == NULL && !probe->is_new)
+        fail_probe(keeper, ERR_SYSTEM, "out of memory");
+}
+
+bool
+keeper_may_probe(const struct keeper *keeper)
+{
+    return !grant_needs_login(keeper->credential->grant) ||
+           keeper->refresh.text != NULL;
+}
+
+bool
+keeper_is_well(const struct keeper *keeper)
+{
+    return keeper->token.state == TOKEN_READY && keeper_may_probe(keeper);
+}
+
+int
+keeper_probe(struct keeper *keeper, struct key *key, refresher_probed_fn *done,
+             void *arg, struct err *err)
+{
+    struct keeper_probe *probe;
+    bool must_wait = is_busy(keeper);
+
+    if (keeper->probe != NULL)
+        return err_set(err, ERR_RETRY, "another key is being tried just now");
+    probe = calloc(1, sizeof(*probe));
+    if (probe == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    probe->key = key_ref(key);
+    probe->done = done;
+    probe->arg = arg;
+    probe->is_new = true;
+    keeper->probe = probe;
+    begin_probe(keeper);
+    probe->is_new = false;
+    if (must_wait || probe->acquire != NULL)
+        return 0;
+    drop_probe(keeper);
+    return err_set(err, ERR_SYSTEM, "out of memory");
+}
+
+void
+keeper_unprobe(struct keeper *keeper, const void *arg)
+{
+    bool was_probing = is_probing(keeper);
+
+    if (keeper->probe == NULL || keeper->probe->arg != arg)
+        return;
+    drop_probe(keeper);
+    if (was_probing)
+        schedule(keeper);
 }
 
 /* ---- Life --------------------------------------------------------------- */
@@ -679,6 +849,7 @@ keeper_free(struct keeper **keeper)
     if (k == NULL)
         return;
     k->shared->env.cancel(&k->acquire);
+    drop_probe(k);
     if (k->shared->env.unsave != NULL)
         k->shared->env.unsave(k->shared->env.arg, k);
     while ((waiter = TAILQ_FIRST(&k->waiters)) != NULL)
@@ -703,6 +874,7 @@ keeper_retire(struct keeper **keeper)
     *keeper = NULL;
     k->is_gone = true;
     k->shared->env.cancel(&k->acquire);
+    fail_probe(k, ERR_NOTFOUND, "the credential is no longer configured");
     planner_set(k->shared->planner, &k->entry, TOKEN_NEVER);
     if (k->shared->env.unsave != NULL)
         k->shared->env.unsave(k->shared->env.arg, k);
@@ -799,6 +971,7 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
 {
     int64_t now = now_of(keeper);
 
+    fail_probe(keeper, ERR_RETRY, "the configuration was read again meanwhile");
     if (keeper->acquire != NULL &&
         !is_same_request(keeper->credential, credential))
         restart_request(keeper);
@@ -997,6 +1170,7 @@ keeper_describe(const struct keeper *keeper, struct refresher_info *out)
 static void
 stop_fetch(struct keeper *keeper)
 {
+    fail_probe(keeper, ERR_RETRY, "somebody signed in or out meanwhile");
     keeper->shared->env.cancel(&keeper->acquire);
     oauth_token_clear(&keeper->held);
     keeper->is_asking_later = false;

@@ -98,6 +98,16 @@ void keeper_sign_out(struct keeper *keeper);
  * false). `drops` also stops serving the token that is there. */
 bool keeper_fetch(struct keeper *keeper, bool drops, int64_t *not_before_wall);
 
+/* Could it be probed, and would that be better than with most? */
+bool keeper_may_probe(const struct keeper *keeper);
+bool keeper_is_well(const struct keeper *keeper);
+
+/* See refresher_probe(). Errors: ERR_RETRY, ERR_SYSTEM. */
+int keeper_probe(struct keeper *keeper, struct key *key,
+                 refresher_probed_fn *done, void *arg, struct err *err)
+    __attribute__((warn_unused_result));
+void keeper_unprobe(struct keeper *keeper, const void *arg);
+
 /* What is said of a token that a reload has taken away. */
 const struct token *keeper_gone(void);
 

@@ -26,6 +26,7 @@ struct ring {
     struct key_list configured;     /* none: it is not configured */
     struct keyring_record restored; /* memos for keys that are yet to come */
     bool is_changed;                /* what is kept */
+    bool is_unsaved;                /* the state could not be written */
 };
 
 struct keyring {
@@ -635,16 +636,12 @@ keyring_settle(struct keyring *keyring, const char *credential)
 }
 
 void
-keyring_save_all(struct keyring *keyring)
+keyring_unsaved(struct keyring *keyring, const char *credential)
 {
-    struct ring *ring;
+    struct ring *ring = find(keyring, credential);
 
-    TAILQ_FOREACH(ring, &keyring->rings, link)
-    {
-        (void)take_changes(ring);
-        if (keyring->env.changed != NULL)
-            keyring->env.changed(keyring->env.arg, ring->name);
-    }
+    if (ring != NULL)
+        ring->is_unsaved = true;
 }
 
 /* Only what there was anything to know of. */
@@ -653,6 +650,31 @@ is_known(const struct key *key)
 {
     return key->health.worked_wall != 0 || key->health.failed_wall != 0 ||
            key->seen[0] != '\0';
+}
+
+static bool
+has_anything(const struct ring *ring)
+{
+    for (size_t i = 0; i < ring->configured.count; i++)
+        if (is_known(ring->configured.keys[i]))
+            return true;
+    return ring->kept.count > 0;
+}
+
+void
+keyring_opened(struct keyring *keyring, bool is_new)
+{
+    struct ring *ring;
+
+    TAILQ_FOREACH(ring, &keyring->rings, link)
+    {
+        if (!ring->is_unsaved && !(is_new && has_anything(ring)))
+            continue;
+        ring->is_unsaved = false;
+        (void)take_changes(ring);
+        if (keyring->env.changed != NULL)
+            keyring->env.changed(keyring->env.arg, ring->name);
+    }
 }
 
 static int
@@ -684,8 +706,6 @@ keyring_encode(struct keyring *keyring, const char *credential, struct buf *out,
         return err_set(err, ERR_NOTFOUND, "no such credential");
     if (fill_record(ring, &record) < 0)
         (void)err_set(err, ERR_SYSTEM, "out of memory");
-    else if (record.kept.count == 0 && record.memo_count == 0)
-        (void)err_set(err, ERR_NOTFOUND, "nothing is kept");
     else
         rc = keyring_record_encode(&record, out, err);
     keyring_record_clear(&record);
@@ -721,7 +741,7 @@ keyring_restore(struct keyring *keyring, const char *credential,
     }
     /* Opened late: the marks of now are of another salt, so all of it is
      * stored again. */
-    ring->is_changed = true;
+    ring->is_unsaved = true;
     keyring_record_clear(&record);
     return 0;
 }

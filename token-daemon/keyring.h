@@ -33,6 +33,7 @@
 
 struct keyring;
 
+/* All called in one thread, never one from a callback of another. */
 struct keyring_env {
     int64_t (*wall)(void *arg); /* s since 1970 */
     /* Something of this credential is to be stored: keyring_encode(). */
@@ -119,9 +120,8 @@ void keyring_each(struct keyring *keyring, const char *credential,
                   void *arg);
 
 /*
- * What is to be stored of a credential (secret: seal it). Errors: ERR_NOTFOUND
- * (nothing is to be stored: remove what is there), ERR_CONFIG (too much),
- * ERR_SYSTEM.
+ * What is to be stored of a credential (secret: seal it). Errors: ERR_NOTFOUND,
+ * ERR_CONFIG (too much), ERR_SYSTEM.
  */
 int keyring_encode(struct keyring *keyring, const char *credential,
                    struct buf *out, struct err *err)
@@ -136,7 +136,11 @@ int keyring_restore(struct keyring *keyring, const char *credential,
                     const char *value, size_t len, struct err *err)
     __attribute__((warn_unused_result));
 
-/* Store all again, for a state that was made anew or opened late. */
-void keyring_save_all(struct keyring *keyring);
+/* What was to be stored of this credential could not be. */
+void keyring_unsaved(struct keyring *keyring, const char *credential);
+
+/* The state can be written (anew): store what is not in it. `is_new`: nothing
+ * is in it. */
+void keyring_opened(struct keyring *keyring, bool is_new);
 
 #endif

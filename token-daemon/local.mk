@@ -32,6 +32,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/key.c %D%/key.h \
 	%D%/key_pkcs11.c %D%/key_pkcs11.h \
 	%D%/key_reader.c %D%/key_reader.h \
+	%D%/key_state.c %D%/key_state.h \
 	%D%/keyring.c %D%/keyring.h \
 	%D%/keyring_record.c %D%/keyring_record.h \
 	%D%/login_flow.c %D%/login_flow.h \
@@ -91,6 +92,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/refresher.c %D%/refresher.h \
 	%D%/refusals.c %D%/refusals.h \
 	%D%/repeats.c %D%/repeats.h \
+	%D%/rotation.c %D%/rotation.h \
 	%D%/suspects.c %D%/suspects.h \
 	%D%/timetable.c %D%/timetable.h \
 	%D%/token.c %D%/token.h

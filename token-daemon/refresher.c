@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 
 #include "common/log.h"
@@ -530,6 +531,46 @@ refresher_fetch(struct refresher *refresher, const struct refresher_key *key,
                        "the provider asked to wait for another %" PRId64 " s",
                        not_before_wall - wall_of(refresher));
     return 0;
+}
+
+int
+refresher_probe(struct refresher *refresher, const char *credential,
+                struct key *key, refresher_probed_fn *done, void *arg,
+                struct err *err)
+{
+    struct keeper *best = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < refresher->ring.count; i++) {
+        struct keeper *keeper = refresher->ring.keepers[i];
+
+        if (strcasecmp(keeper_credential(keeper), credential) != 0)
+            continue;
+        count++;
+        if (keeper_may_probe(keeper) &&
+            (best == NULL || keeper_is_well(keeper)))
+            best = keeper;
+        if (best != NULL && keeper_is_well(best))
+            break;
+    }
+    if (count == 0)
+        return err_set(err, ERR_NOTFOUND,
+                       "credential \"%s\" is not configured, or no mailbox "
+                       "uses it yet: there is no token to probe with",
+                       credential);
+    if (best == NULL)
+        return err_set(err, ERR_REAUTH,
+                       "nobody has signed in for a mailbox of credential "
+                       "\"%s\" yet: there is no token to probe with",
+                       credential);
+    return keeper_probe(best, key, done, arg, err);
+}
+
+void
+refresher_unprobe(struct refresher *refresher, const void *arg)
+{
+    for (size_t i = 0; i < refresher->ring.count; i++)
+        keeper_unprobe(refresher->ring.keepers[i], arg);
 }
 
 void

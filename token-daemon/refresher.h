@@ -27,6 +27,7 @@
 
 struct refresher;
 struct refresher_waiter;
+struct key;
 struct token_record;
 
 /*
@@ -182,6 +183,31 @@ int refresher_sign_out(struct refresher *refresher,
 int refresher_fetch(struct refresher *refresher,
                     const struct refresher_key *key, bool drops,
                     struct err *err) __attribute__((warn_unused_result));
+
+/*
+ * How a probe ended. On success its token is in use already, and what is left
+ * of result->token is not the callee's.
+ */
+typedef void refresher_probed_fn(const struct acquire_result *result,
+                                 void *arg);
+
+/*
+ * Ask for a token with this key alone (held until the end), by one of the
+ * credential's tokens, and after what that one has in flight: two requests
+ * with one refresh token could cost the login. When it works the new token is
+ * used; when not nothing has changed. `done` is called once and never during
+ * the call, unless refresher_unprobe() comes first; also when the configuration
+ * is read again meanwhile (ERR_RETRY). Errors: ERR_NOTFOUND (no such
+ * credential, or nobody has asked for a token of it yet), ERR_REAUTH (nobody
+ * has signed in, so there is nothing to ask with), ERR_RETRY (a probe is under
+ * way), ERR_SYSTEM.
+ */
+int refresher_probe(struct refresher *refresher, const char *credential,
+                    struct key *key, refresher_probed_fn *done, void *arg,
+                    struct err *err) __attribute__((warn_unused_result));
+
+/* Give up the probe that was begun with this `arg`, if it has not ended. */
+void refresher_unprobe(struct refresher *refresher, const void *arg);
 
 /* For status: each token in turn. */
 struct refresher_info {

@@ -214,6 +214,19 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_unix_listener_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_unix_listener_LDADD = $(TOKEND_TEST_LIBS)
 
+# What proves that we are the client.
+KEY_TESTS = \
+	%D%/test_keyring \
+	%D%/test_rotation
+
+check_PROGRAMS += $(KEY_TESTS)
+%C%_test_keyring_SOURCES = %D%/test_keyring.c $(FAKE_ENV)
+%C%_test_keyring_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_keyring_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_rotation_SOURCES = %D%/test_rotation.c $(FAKE_ENV)
+%C%_test_rotation_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_rotation_LDADD = $(TOKEND_TEST_LIBS)
+
 # What outlives a restart.
 STATE_TESTS = \
 	%D%/test_change_queue \
