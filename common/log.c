@@ -34,7 +34,9 @@ log_open(const char *program, enum log_sink sink, int verbosity)
 {
     state.program = program;
     state.sink = sink;
-    state.highest = verbosity > 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+    state.highest = verbosity > 0    ? LOG_LEVEL_DEBUG
+                    : verbosity == 0 ? LOG_LEVEL_INFO
+                                     : LOG_LEVEL_ERROR;
     if (sink == LOG_SINK_SYSLOG)
         openlog(program, LOG_PID | LOG_NDELAY, LOG_MAIL);
 }

@@ -51,8 +51,9 @@ enum log_sink {
 
 /*
  * Choose where lines go and which levels are kept: `verbosity` 0 keeps error,
- * warning and info, 1 and more keep debug as well. `program` is borrowed: for
- * the life of the process. Before the first call lines go to standard error.
+ * warning and info, 1 and more keep debug as well, less than 0 error only.
+ * `program` is borrowed: for the life of the process. Before the first call
+ * lines go to standard error.
  */
 void log_open(const char *program, enum log_sink sink, int verbosity);
 

@@ -376,7 +376,8 @@ main(int argc, char **argv)
     int status;
 
     if (read_options(argc, argv, &options, &status)) {
-        log_open(NAME, LOG_SINK_STDERR, options.verbosity);
+        /* Warnings about the configuration are for the daemons' log. */
+        log_open(NAME, LOG_SINK_STDERR, options.verbosity - 1);
         harden();
         status = run(&options);
     }

@@ -49,7 +49,8 @@ MILTER_TESTS = \
 	%D%/test_filter \
 	%D%/test_header \
 	%D%/test_rewrite \
-	%D%/test_rewrite_alloc
+	%D%/test_rewrite_alloc \
+	%D%/test_rewrite_random
 
 check_PROGRAMS += $(MILTER_TESTS)
 MILTER_TEST_LDADD = milter/libsendas-milter.la $(CMOCKA_LIBS)
@@ -60,6 +61,9 @@ MILTER_TEST_LDADD = milter/libsendas-milter.la $(CMOCKA_LIBS)
 %C%_test_rewrite_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_alloc_SOURCES = %D%/test_rewrite_alloc.c %D%/mail.c \
 	%D%/mail.h
+%C%_test_rewrite_random_SOURCES = %D%/test_rewrite_random.c %D%/mail.c \
+	%D%/mail.h
+%C%_test_rewrite_random_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_alloc_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_alloc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup
