@@ -7,6 +7,14 @@ dist_postfixexample_DATA = \
 	%D%/postfix/main.cf.relay \
 	%D%/postfix/master.cf.relay
 
+grafanaexampledir = $(docdir)/examples/grafana
+dist_grafanaexample_DATA = %D%/grafana/xoauth2-tokend.json
+
+prometheusexampledir = $(docdir)/examples/prometheus
+dist_prometheusexample_DATA = \
+	%D%/prometheus/prometheus.yml \
+	%D%/prometheus/xoauth2-relay.rules.yml
+
 relayexampledir = $(docdir)/examples
 dist_relayexample_DATA = \
 	%D%/relay.conf.certificate \

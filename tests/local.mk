@@ -17,6 +17,7 @@ EXTRA_DIST += \
 	%D%/checks/scripts.sh \
 	%D%/checks/units.sh \
 	%D%/checks/words.sh \
+	%D%/data/alerts.yml \
 	%D%/data/exchange/export-sendas.csv \
 	%D%/data/exchange/permissions.csv \
 	%D%/data/exchange/recipients.csv \

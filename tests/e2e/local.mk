@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	%D%/test_grants.py \
 	%D%/test_milter_fields.py \
 	%D%/test_milter_protocol.py \
+	%D%/test_monitoring.py \
 	%D%/test_observability.py \
 	%D%/test_provider_faults.py \
 	%D%/test_refused_tokens.py \

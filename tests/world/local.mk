@@ -27,6 +27,7 @@ EXTRA_DIST += \
 	%D%/postfix_config.py \
 	%D%/postfix_lines.py \
 	%D%/process.py \
+	%D%/prometheus.py \
 	%D%/proxy.py \
 	%D%/registration.py \
 	%D%/relay.py \
