@@ -20,6 +20,12 @@ dist_relayexample_DATA = \
 	%D%/relay.conf.certificate \
 	%D%/relay.conf.secret
 
+bashcompletiondir = $(datadir)/bash-completion/completions
+EXTRA_DIST += %D%/bash-completion/xoauth2ctl
+if TOKEND
+bashcompletion_DATA = %D%/bash-completion/xoauth2ctl
+endif
+
 systemd_units =
 systemd_sockets =
 EXTRA_DIST += \

@@ -79,6 +79,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/control_status.c \
 	%D%/control_token.c \
 	%D%/ctl_format.c %D%/ctl_format.h \
+	%D%/foreign_plugin.c %D%/foreign_plugin.h \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/delivery_status.c %D%/delivery_status.h \
 	%D%/keeper.c %D%/keeper.h \
@@ -120,10 +121,12 @@ bin_PROGRAMS += %D%/xoauth2ctl
 	%D%/ctl_audit.c \
 	%D%/ctl_client.c %D%/ctl_client.h \
 	%D%/ctl_format.c %D%/ctl_format.h \
+	%D%/ctl_import.c \
 	%D%/ctl_login.c \
 	%D%/ctl_secret_file.c %D%/ctl_secret_file.h \
 	%D%/ctl_status.c \
-	%D%/ctl_token.c
+	%D%/ctl_token.c \
+	%D%/foreign_plugin.c %D%/foreign_plugin.h
 %C%_xoauth2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 %C%_xoauth2ctl_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
 %C%_xoauth2ctl_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)

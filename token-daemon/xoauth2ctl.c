@@ -29,6 +29,10 @@ static const struct ctl_verb verbs[] = {
      ctl_verb_login},
     {"logout", "MAILBOX", "forget its refresh token", ctl_verb_logout},
     {"audit", "[--count N]", "who did what when", ctl_verb_audit},
+    {"import",
+     "sasl-xoauth2 [--plugin-config FILE] [--mailbox ADDRESS]\n"
+     "      [--secrets DIRECTORY] FILE...",
+     "go on with the token files of sasl-xoauth2", ctl_verb_import},
     {"reload", "", "read the configuration again", ctl_verb_reload},
 };
 
@@ -85,7 +89,8 @@ main(int argc, char **argv)
     struct ctl ctl = {.config_path = CONFIG_DEFAULT_PATH};
     int letter;
 
-    log_open(CTL_PROGRAM, LOG_SINK_STDERR, 0);
+    /* What is to be warned of in the configuration is the daemon's to say. */
+    log_open(CTL_PROGRAM, LOG_SINK_STDERR, -1);
     while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) !=
            -1) {
         switch (letter) {

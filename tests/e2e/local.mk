@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	%D%/milter_client.py \
 	%D%/test_attacks.py \
 	%D%/test_bad_input.py \
+	%D%/test_ctl.py \
 	%D%/test_delivery.py \
 	%D%/test_filter.py \
 	%D%/test_grants.py \

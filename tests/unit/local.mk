@@ -79,6 +79,7 @@ TOKEND_TESTS = \
 	%D%/test_control \
 	%D%/test_control_server \
 	%D%/test_ctl_format \
+	%D%/test_foreign_plugin \
 	%D%/test_delivery_status \
 	%D%/test_device_answer \
 	%D%/test_discovery_document \
@@ -154,6 +155,8 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_control_server_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_control_server_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_control_server_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_foreign_plugin_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_foreign_plugin_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_ctl_format_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_ctl_format_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_delivery_status_LDADD = $(TOKEND_TEST_LIBS)

@@ -1,0 +1,132 @@
+"""What operators type: looking on, the audit trail, coming from elsewhere."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from world.build import CTL
+from world.leaks import find_leaks
+
+KEY = "relay@contoso.com host=localhost"
+REFRESH_TOKEN = "0.planted~refresh~token"
+COMPLETION = os.path.join(os.path.dirname(__file__), "..", "..", "contrib",
+                          "bash-completion", "xoauth2ctl")
+
+
+def _audit(made):
+    rows = made.tokend.ctl_json("audit")["result"]["entries"]
+    return [(row["who"], row["what"], row["detail"]) for row in rows]
+
+
+def test_who_did_what_is_kept_over_a_restart(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    assert made.tokend.ctl("refresh", "relay@contoso.com").returncode == 0
+    assert made.tokend.ctl("token", "who@else.example").returncode == 67
+    want = [("root", "refresh", "relay@contoso.com: done"),
+            ("root", "token", "who@else.example: unknown-mailbox")]
+    assert _audit(made) == want
+    made.tokend.stop()
+    made.tokend.start()
+    assert _audit(made) == want
+    assert made.tokend.ctl("reload").returncode == 0
+    printed = made.tokend.ctl("audit", "--count", "2").stdout.splitlines()
+    assert len(printed) == 2 and printed[1].endswith("done")
+
+
+def test_status_is_watched_until_interrupted(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    with subprocess.Popen(
+            [made.build.path(CTL), "-c", made.tokend.config_file, "status",
+             "--watch", "--interval", "1"],
+            stdout=subprocess.PIPE, text=True) as watcher:
+        seen = 0
+        while seen < 2:
+            seen += watcher.stdout.readline().startswith("MAILBOX")
+        watcher.send_signal(signal.SIGINT)
+        assert watcher.wait(timeout=10) == -signal.SIGINT
+
+
+@pytest.mark.parametrize(("words", "status"), [
+    ([], 64), (["what"], 64), (["status", "x"], 64), (["token"], 64),
+    (["token", "a@b", "--min", "-1"], 64), (["token", "--what", "a@b"], 64),
+    (["audit", "--count", "0"], 64), (["import", "exim", "/x"], 64),
+    (["login", "a@b", "--refresh-token-file", "/nonexistent"], 78),
+    (["import", "sasl-xoauth2", "/nonexistent"], 78),
+    (["--version"], 0), (["--help"], 0), (["token", "--help"], 0),
+])
+def test_wrong_words_are_told(world, words, status):
+    made = world(postfix=False, start=False)
+    result = made.tokend.ctl(*words)
+    assert result.returncode == status
+    assert result.stderr if status else result.stdout
+
+
+def _plugin_files(made, mailbox):
+    """What the C++ plugin leaves: its configuration, a token file, a map."""
+    config = made.write_secret("sasl-xoauth2.conf", json.dumps(
+        {"client_id": "the-client", "client_secret": "planted~client~secret",
+         "token_endpoint": "https://login.microsoftonline.com/"
+                           "contoso.com/oauth2/v2.0/token"}))
+    token = made.write_secret("token-file", json.dumps(
+        {"access_token": "old", "expiry": "1", "refresh_token": REFRESH_TOKEN}))
+    where = made.write_secret("sasl_passwd", f"# Exchange\n[localhost]:587 "
+                                             f"{mailbox}:{token}\n")
+    return config, token, where
+
+
+def test_token_files_of_the_plugin_before_are_taken_over(world):
+    made = world(start=False, postfix=False, verbose=3)
+    made.conf.credential("contoso", grant="authorization_code")
+    made.endpoint.refresh_tokens.add(REFRESH_TOKEN)
+    config, _token, where = _plugin_files(made, "relay@contoso.com")
+    made.start()
+    result = made.tokend.ctl("import", "sasl-xoauth2", "--plugin-config",
+                             config, where)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "relay@contoso.com: signed in, and has a token\n"
+    assert made.tokend.ask("token", KEY).is_ok
+    for name, text in made.logs().items():
+        assert find_leaks(text, [REFRESH_TOKEN]) == [], name
+
+
+def test_what_relay_conf_lacks_is_printed_and_works(world, tmp_path):
+    made = world(start=False, postfix=False)
+    config, token, _where = _plugin_files(made, "else@contoso.com")
+    made.start()
+    result = made.tokend.ctl("import", "sasl-xoauth2", "--plugin-config",
+                             config, "--secrets", str(tmp_path), "--mailbox",
+                             "else@contoso.com", token)
+    assert result.returncode == 67
+    assert "add what is printed" in result.stderr
+    assert "planted" not in result.stdout + result.stderr
+    secret = tmp_path / "sasl-xoauth2-1"
+    assert secret.read_text() == "planted~client~secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    printed = tmp_path / "printed.conf"
+    printed.write_text(result.stdout)
+    assert made.tokend.run_once("-t", config_file=str(printed)).returncode == 0
+
+
+def _complete(made, *words):
+    """What bash would offer for the last word."""
+    script = (f'. "{COMPLETION}"; COMP_WORDS=("$@"); '
+              'COMP_CWORD=$(($# - 1)); _xoauth2ctl "$1" "${@: -1}" '
+              '"${@: -2:1}"; printf "%s\\n" "${COMPREPLY[@]}"')
+    return subprocess.run(
+        ["bash", "-c", script, "bash", made.build.path(CTL), *words],
+        capture_output=True, text=True, timeout=30, check=True
+    ).stdout.split()
+
+
+def test_bash_completes_verbs_options_and_mailboxes(world):
+    made = world(postfix=False)
+    config = made.tokend.config_file
+    assert _complete(made, "re") == ["refresh", "reload"]
+    assert "--watch" in _complete(made, "status", "--")
+    assert _complete(made, "import", "/etc/host")[0].startswith("/etc/host")
+    assert _complete(made, "-c", config, "au") == ["audit"]
