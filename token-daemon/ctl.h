@@ -94,6 +94,8 @@ int ctl_verb_login(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_logout(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_audit(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_import(struct ctl *ctl, int argc, char **argv);
+int ctl_verb_sendas(struct ctl *ctl, int argc, char **argv);
+int ctl_verb_sendas_import(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_reload(struct ctl *ctl, int argc, char **argv);
 
 #endif

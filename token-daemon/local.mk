@@ -124,6 +124,8 @@ bin_PROGRAMS += %D%/xoauth2ctl
 	%D%/ctl_import.c \
 	%D%/ctl_login.c \
 	%D%/ctl_secret_file.c %D%/ctl_secret_file.h \
+	%D%/ctl_sendas.c \
+	%D%/ctl_sendas_import.c \
 	%D%/ctl_status.c \
 	%D%/ctl_token.c \
 	%D%/foreign_plugin.c %D%/foreign_plugin.h

@@ -33,6 +33,14 @@ static const struct ctl_verb verbs[] = {
      "sasl-xoauth2 [--plugin-config FILE] [--mailbox ADDRESS]\n"
      "      [--secrets DIRECTORY] FILE...",
      "go on with the token files of sasl-xoauth2", ctl_verb_import},
+    {"sendas",
+     "check ADDRESS [--client IP] [--daemon NAME] [--login NAME]\n"
+     "               [--sender ADDRESS] [--recipient ADDRESS,...]\n"
+     "  sendas import FILE... [--mailbox MAILBOX] [--output FILE]\n"
+     "               [--partial] [--verbose]",
+     "who may send as whom, by the configuration and by Exchange's exports; "
+     "asks no daemon",
+     ctl_verb_sendas},
     {"reload", "", "read the configuration again", ctl_verb_reload},
 };
 

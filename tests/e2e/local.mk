@@ -18,5 +18,6 @@ EXTRA_DIST += \
 	%D%/test_restart.py \
 	%D%/test_rewriting.py \
 	%D%/test_secrets.py \
+	%D%/test_sendas.py \
 	%D%/test_state.py \
 	%D%/test_world.py

@@ -322,6 +322,7 @@ CONFIG_TESTS = \
 	%D%/test_config_value \
 	%D%/test_sendas \
 	%D%/test_sendas_file \
+	%D%/test_sendas_import \
 	%D%/test_sendas_pool \
 	%D%/test_textfile
 
@@ -347,6 +348,7 @@ SCRATCH = %D%/scratch.c %D%/scratch.h
 %C%_test_sendas_file_CPPFLAGS = $(AM_CPPFLAGS) \
 	-DSOURCE_DIR='"$(abs_top_srcdir)"'
 %C%_test_sendas_file_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_sendas_import_LDADD = $(CONFIG_TEST_LIBS)
 %C%_test_sendas_pool_LDADD = $(CONFIG_TEST_LIBS)
 %C%_test_textfile_SOURCES = %D%/test_textfile.c $(SCRATCH)
 %C%_test_textfile_LDADD = $(CONFIG_TEST_LIBS)

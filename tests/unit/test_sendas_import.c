@@ -1,0 +1,176 @@
+/*
+ * sendas_import: a row is some files and the list that is made of them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/buf.h"
+#include "common/sendas_import.h"
+#include "common/util.h"
+
+#define FILES_MAX 3
+#define MAILBOX   "relay@contoso.com"
+#define PEOPLE                                        \
+    "Alias,DisplayName,EmailAddresses\n"              \
+    "relay,Relay Mailbox,SMTP:relay@contoso.com\n"    \
+    "sales,Sales,SMTP:sales@contoso.com smtp:s@c.d\n" \
+    "desk1,Desk,SMTP:desk1@contoso.com\n"             \
+    "desk2,Desk,SMTP:desk2@contoso.com\n"
+
+struct row {
+    const char *name;
+    const char *files[FILES_MAX];
+    const char *mailbox;
+    const char *want;     /* entries with a blank after each */
+    const char *trustees; /* the same */
+    const char *notes;    /* reasons, with a semicolon after each */
+    size_t repeated;
+    const char *error;
+};
+
+static struct row rows[] = {
+    {.name = "a list, sorted, each once",
+     .files = {"b@b.c\nA@b.c\n@x.y\na@B.c\n"},
+     .want = "@x.y A@b.c b@b.c ",
+     .repeated = 1},
+    {.name = "several lists and recipients",
+     .files = {"b@b.c\n", "address\na@b.c\n", PEOPLE},
+     .want = "a@b.c b@b.c desk1@contoso.com desk2@contoso.com "
+             "relay@contoso.com s@c.d sales@contoso.com "},
+    {.name = "names in permissions, explained before or behind",
+     .files = {"Identity,Trustee\nSales,Relay Mailbox\nx@y.z,relay\n", PEOPLE},
+     .mailbox = MAILBOX,
+     .want = "s@c.d sales@contoso.com x@y.z "},
+    {.name = "names that nobody explains, and that several have",
+     .files = {PEOPLE, "Identity,Trustee\nDesk," MAILBOX "\nLobby," MAILBOX
+                       "\nx@y.z," MAILBOX "\n"},
+     .mailbox = MAILBOX,
+     .want = "x@y.z ",
+     .notes = "name that several recipients have;"
+              "recipient whose address is not known;"},
+    {.name = "permissions of others",
+     .files = {"Identity,Trustee\na@b.c,x@y.z\nd@e.f," MAILBOX "\n"},
+     .mailbox = MAILBOX,
+     .want = "d@e.f ",
+     .notes = "permission of somebody else;"},
+    {.name = "whose permissions there are",
+     .files = {"Identity,Trustee\na@b.c,x@y.z\nd@e.f," MAILBOX
+               "\ng@h.i,X@Y.z\nj@k.l,NT AUTHORITY\\SELF\n",
+               "x@y.z\n"},
+     .want = "x@y.z ",
+     .trustees = MAILBOX " x@y.z ",
+     .notes = "mailbox that may send as itself;"},
+    {.name = "a file that is not understood",
+     .files = {"a@b.c\n", "Office\nx\n"},
+     .error = "file1:1: this is neither an address"},
+    {.name = "recipients that are not understood",
+     .files = {"Identity,Trustee\na@b.c,x\n", "Alias,EmailAddresses\nx\n"},
+     .error = "file1:2: there are 1 fields"},
+    {.name = "permissions that are not understood",
+     .files = {"Identity,Trustee\n\"a\n", PEOPLE},
+     .error = "file0:2: a quote is opened"},
+};
+
+static const char *const file_names[FILES_MAX] = {"file0", "file1", "file2"};
+
+static void
+add_note(const struct sendas_file_note *note, void *arg)
+{
+    buf_append_str(arg, sendas_file_reason_text(note->reason));
+    buf_append_char(arg, ';');
+}
+
+static void
+check_list(char *const *list, size_t count, const char *want)
+{
+    struct buf got;
+
+    buf_init(&got, 10000);
+    for (size_t i = 0; i < count; i++) {
+        buf_append_str(&got, list[i]);
+        buf_append_char(&got, ' ');
+    }
+    assert_string_equal(buf_str(&got), want != NULL ? want : "");
+    buf_clear(&got);
+}
+
+static void
+check_row(void **state)
+{
+    const struct row *row = *state;
+    struct sendas_import_file files[FILES_MAX] = {{0}};
+    struct err err = {ERR_NONE, ""};
+    struct sendas_import import;
+    struct buf notes;
+    size_t count = 0;
+    int rc;
+
+    buf_init(&notes, 10000);
+    for (; count < FILES_MAX && row->files[count] != NULL; count++)
+        files[count] = (struct sendas_import_file){.name = file_names[count],
+                                                   .text = row->files[count]};
+    rc = sendas_import_run(files, count, row->mailbox, add_note, &notes,
+                           &import, &err);
+    if (row->error != NULL) {
+        assert_int_equal(rc, -1);
+        assert_non_null(strstr(err.text, row->error));
+    } else {
+        assert_string_equal(err.text, "");
+        check_list(import.entries, import.count, row->want);
+        check_list(import.trustees, import.trustee_count, row->trustees);
+        assert_int_equal(import.repeated, row->repeated);
+        assert_string_equal(buf_str(&notes),
+                            row->notes != NULL ? row->notes : "");
+    }
+    buf_clear(&notes);
+    sendas_import_clear(&import);
+    assert_null(import.entries);
+}
+
+static void
+files_are_described(void **state)
+{
+    struct sendas_import_file files[] = {
+        {.name = "p", .text = "Identity,Trustee\nSales," MAILBOX "\nx,y\n"},
+        {.name = "r", .text = PEOPLE},
+        {.name = "l", .text = "a@b.c\n"},
+    };
+    struct err err = {ERR_NONE, ""};
+    struct sendas_import import;
+
+    (void)state;
+    assert_int_equal(sendas_import_run(files, ARRAY_LEN(files), MAILBOX, NULL,
+                                       NULL, &import, &err),
+                     0);
+    assert_int_equal(files[0].kind, SENDAS_TABLE_PERMISSIONS);
+    assert_int_equal(files[0].taken, 2);
+    assert_int_equal(files[0].skipped[SENDAS_FILE_OTHER_TRUSTEE], 1);
+    assert_int_equal(files[1].kind, SENDAS_TABLE_RECIPIENTS);
+    assert_true(files[1].is_directory);
+    assert_int_equal(files[1].taken, 4);
+    assert_int_equal(files[2].kind, SENDAS_TABLE_NONE);
+    assert_int_equal(files[2].taken, 1);
+    sendas_import_clear(&import);
+}
+
+int
+main(void)
+{
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        tests[i] = (struct CMUnitTest){
+            .name = rows[i].name,
+            .test_func = check_row,
+            .initial_state = &rows[i],
+        };
+    tests[ARRAY_LEN(rows)] =
+        (struct CMUnitTest)cmocka_unit_test(files_are_described);
+    return cmocka_run_group_tests_name("sendas_import", tests, NULL, NULL);
+}
