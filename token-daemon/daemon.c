@@ -308,6 +308,15 @@ env_denied(void *arg, const char *credential, const char *mailbox,
 }
 
 static void
+env_refused(void *arg, const char *credential, const char *mailbox,
+            const struct delivery_status *status)
+{
+    const struct daemon *daemon = arg;
+
+    observer_refused(daemon->observer, credential, mailbox, status);
+}
+
+static void
 env_accepted(void *arg, const char *credential, const char *mailbox)
 {
     const struct daemon *daemon = arg;
@@ -634,6 +643,7 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
                                       .wall = env_wall,
                                       .denied = env_denied,
                                       .accepted = env_accepted,
+                                      .refused = env_refused,
                                       .sent_away = env_sent_away,
                                       .arg = daemon};
     const struct refresher_env refresher_env = {

@@ -28,6 +28,7 @@ struct rule {
     const char *hint;
 };
 
+#define SEND_AS_WORD "send-as-denied"
 #define SEND_AS_HINT                                                      \
     "grant it with Add-RecipientPermission -AccessRights SendAs, or let " \
     "sendas-milter rewrite From"
@@ -40,10 +41,10 @@ struct rule {
 
 /* To anything but the login. */
 static const struct rule setup_rules[] = {
-    {"554", "5.2.252", NULL, "send-as-denied", SEND_AS_HINT},
-    {"554", "5.2.0", "SendAsDenied", "send-as-denied", SEND_AS_HINT},
+    {"554", "5.2.252", NULL, SEND_AS_WORD, SEND_AS_HINT},
+    {"554", "5.2.0", "SendAsDenied", SEND_AS_WORD, SEND_AS_HINT},
     {"550", NULL, "Client does not have permissions to send as this sender",
-     "send-as-denied", SEND_AS_HINT},
+     SEND_AS_WORD, SEND_AS_HINT},
     {NULL, "5.1.90", NULL, "quota-exceeded", QUOTA_HINT},
     {NULL, "5.2.2", "Submission quota exceeded", "quota-exceeded", QUOTA_HINT},
     {"554", "5.2.0", "SubmissionQuotaExceeded", "quota-exceeded", QUOTA_HINT},
@@ -242,6 +243,7 @@ delivery_status_read(const char *text, size_t len, struct delivery_status *out)
     out->must_defer = text[0] == '5';
     out->word = rule->word;
     out->hint = rule->hint;
+    out->is_of_sender = strcmp(rule->word, SEND_AS_WORD) == 0;
 }
 
 /* No byte outside printable ASCII. */

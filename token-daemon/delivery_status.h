@@ -25,9 +25,10 @@ enum delivery_kind {
 
 struct delivery_status {
     enum delivery_kind kind;
-    bool must_defer;  /* a permanent status that is to become temporary */
-    const char *word; /* stable, for logs; NULL for ACCEPTED and OTHER */
-    const char *hint; /* what an administrator is to do; NULL likewise */
+    bool must_defer;   /* a permanent status that is to become temporary */
+    const char *word;  /* stable, for logs; NULL for ACCEPTED and OTHER */
+    const char *hint;  /* what an administrator is to do; NULL likewise */
+    bool is_of_sender; /* it is the sender that the mailbox may not send as */
 };
 
 /* Read `len` bytes of status text. Anything unknown or malformed is OTHER. */

@@ -28,7 +28,7 @@
 #define PATIENCE_MS (5 * MINUTE_MS)
 /* Postfix tries a message that waits again after 4000 s at the latest: when
  * nobody was refused for so long, no mail waits for it any more. */
-#define DENIED_FADES_MS (6 * HOUR_MS)
+#define REPORT_FADES_MS (6 * HOUR_MS)
 
 struct events {
     struct events_env env;
@@ -150,6 +150,9 @@ begin_name(const struct trouble *trouble)
                    : "token-failing";
     case TROUBLES_DENIED:
         return "denied";
+    case TROUBLES_REFUSED:
+    case TROUBLES_SENDER:
+        return "refused-by-server";
     case TROUBLES_STATE:
     case TROUBLES_KINDS:
         break;
@@ -165,6 +168,8 @@ end_name(const struct trouble *trouble)
         return "provider-up";
     case TROUBLES_TOKEN:
     case TROUBLES_DENIED:
+    case TROUBLES_REFUSED:
+    case TROUBLES_SENDER:
         return "works-again";
     case TROUBLES_STATE:
     case TROUBLES_KINDS:
@@ -368,8 +373,26 @@ events_denied(struct events *events, const char *credential,
                .text = "the server refuses the newest token of this mailbox",
                .hint = hint,
                .waits_from = now_of(events),
-               .fades_ms = DENIED_FADES_MS,
+               .fades_ms = REPORT_FADES_MS,
            });
+}
+
+void
+events_refused(struct events *events, const struct events_refusal *refusal)
+{
+    report(
+        events,
+        &(struct troubles_report){
+            .kind = refusal->is_of_sender ? TROUBLES_SENDER : TROUBLES_REFUSED,
+            .credential = refusal->credential,
+            .mailbox = refusal->mailbox,
+            .reason = refusal->reason,
+            .text = "the server refuses messages for what an administrator "
+                    "can mend",
+            .hint = refusal->hint,
+            .waits_from = now_of(events),
+            .fades_ms = REPORT_FADES_MS,
+        });
 }
 
 void
@@ -377,6 +400,8 @@ events_accepted(struct events *events, const char *credential,
                 const char *mailbox)
 {
     solved(events, TROUBLES_DENIED, credential, mailbox);
+    /* What one sender is refused says nothing of the others. */
+    solved(events, TROUBLES_REFUSED, credential, mailbox);
 }
 
 void

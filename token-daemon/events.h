@@ -19,6 +19,7 @@
 #ifndef TOKEN_DAEMON_EVENTS_H
 #define TOKEN_DAEMON_EVENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -72,6 +73,18 @@ void events_denied(struct events *events, const char *credential,
                    const char *mailbox, const char *hint);
 void events_accepted(struct events *events, const char *credential,
                      const char *mailbox);
+
+/* A server refuses a message; it waits, as an administrator can mend that. */
+struct events_refusal {
+    const char *credential; /* NULL: not known, nor is the mailbox */
+    const char *mailbox;
+    const char *reason; /* stable word */
+    const char *hint;
+    bool is_of_sender; /* other senders' messages may go all the same */
+};
+
+void events_refused(struct events *events,
+                    const struct events_refusal *refusal);
 
 /* Writing what is to outlive a restart failed, or (NULL) works. */
 void events_state(struct events *events, const struct err *err);

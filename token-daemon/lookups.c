@@ -462,8 +462,17 @@ static void
 note_setup_refused(const struct question *question,
                    const struct delivery_status *status, const char *mailbox)
 {
+    const struct lookups_env *env = &question->lookups->env;
     uint64_t count = count_repeat(question->lookups, status->word, mailbox);
+    struct sendas_match match;
+    bool is_known =
+        mailbox != NULL &&
+        sendas_find_login(question->lookups->policy, mailbox, &match);
 
+    if (env->refused != NULL)
+        env->refused(env->arg,
+                     is_known ? match.mailbox->credential->name : NULL,
+                     is_known ? mailbox : NULL, status);
     if (log_is_due(count))
         log_error("server refuses mail for what an administrator can mend",
                   F_STR("mailbox", mailbox), F_STR("reason", status->word),

@@ -22,6 +22,7 @@
 #include "common/err.h"
 #include "common/sendas.h"
 #include "common/socketmap.h"
+#include "token-daemon/delivery_status.h"
 #include "token-daemon/metrics.h"
 #include "token-daemon/peer_identity.h"
 #include "token-daemon/refresher.h"
@@ -41,6 +42,10 @@ struct lookups_env {
     /* For those who look on; see refusals_env. */
     refusals_denied_fn *denied;
     refusals_accepted_fn *accepted;
+    /* A server refused a message for its set-up: see delivery_status.h.
+     * `credential` and `mailbox` are NULL when not known. Or NULL. */
+    void (*refused)(void *arg, const char *credential, const char *mailbox,
+                    const struct delivery_status *status);
     /* Somebody was sent away: who, what was asked, and for what. Or NULL. */
     void (*sent_away)(void *arg, uid_t uid, const char *what,
                       const char *detail);

@@ -603,10 +603,9 @@ render_troubles(const struct metrics_gauges *gauges, struct buf *out)
 {
     static const char name[] = "xoauth2_troubles";
     static const char *const kinds[TROUBLES_KINDS] = {
-        [TROUBLES_PROVIDER] = "provider",
-        [TROUBLES_TOKEN] = "token",
-        [TROUBLES_DENIED] = "denied",
-        [TROUBLES_STATE] = "state",
+        [TROUBLES_PROVIDER] = "provider", [TROUBLES_TOKEN] = "token",
+        [TROUBLES_DENIED] = "denied",     [TROUBLES_REFUSED] = "refused",
+        [TROUBLES_SENDER] = "sender",     [TROUBLES_STATE] = "state",
     };
 
     exposition_head(out, name, EXPOSITION_GAUGE,

@@ -18,7 +18,7 @@
 #include "token-daemon/status_html.h"
 
 #define HOST_MAX      256
-#define STATE_LOOK_MS 5000
+#define STATE_LOOK_MS 2000
 /* A disk that takes longer is no use, even when it does not fail. */
 #define STATE_LAG_MAX_MS 60000
 #define HOUR_MS          ((int64_t)60 * 60 * 1000)
@@ -378,6 +378,19 @@ observer_denied(struct observer *observer, const char *credential,
                 const char *mailbox, const char *hint)
 {
     events_denied(observer->events, credential, mailbox, hint);
+}
+
+void
+observer_refused(struct observer *observer, const char *credential,
+                 const char *mailbox, const struct delivery_status *status)
+{
+    events_refused(observer->events, &(struct events_refusal){
+                                         .credential = credential,
+                                         .mailbox = mailbox,
+                                         .reason = status->word,
+                                         .hint = status->hint,
+                                         .is_of_sender = status->is_of_sender,
+                                     });
 }
 
 void

@@ -70,6 +70,9 @@ void observer_request_ended(struct observer *observer,
 void observer_durable(struct observer *observer, int64_t window_us);
 void observer_denied(struct observer *observer, const char *credential,
                      const char *mailbox, const char *hint);
+void observer_refused(struct observer *observer, const char *credential,
+                      const char *mailbox,
+                      const struct delivery_status *status);
 void observer_accepted(struct observer *observer, const char *credential,
                        const char *mailbox);
 /* A secret, certificate or key was exchanged, or (`err`) that failed. */

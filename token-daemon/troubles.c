@@ -14,6 +14,9 @@
 #define KEY_MAX 512 /* bytes; an address has at most 320 */
 #define HOUR_MS ((int64_t)60 * 60 * 1000)
 
+/* Postfix tries a message again after 4000 s at the latest. */
+#define HEARD_MS (2 * HOUR_MS)
+
 static const int64_t stages[TROUBLES_STAGES] = {HOUR_MS, 24 * HOUR_MS,
                                                 72 * HOUR_MS};
 
@@ -161,9 +164,10 @@ stage_at(const struct trouble *trouble, int64_t now)
     return stage;
 }
 
-/* Tell what is due. */
+/* Tell what is due. `is_heard`: it was reported just now. */
 static void
-advance(const struct troubles *troubles, struct entry *entry, int64_t now)
+advance(const struct troubles *troubles, struct entry *entry, int64_t now,
+        bool is_heard)
 {
     struct trouble *trouble = &entry->trouble;
     unsigned stage = stage_at(trouble, now);
@@ -173,7 +177,7 @@ advance(const struct troubles *troubles, struct entry *entry, int64_t now)
         trouble->is_told = true;
         troubles->tell(TROUBLES_BEGAN, trouble, now, troubles->arg);
     }
-    if (stage > trouble->stage) {
+    if (stage > trouble->stage && (is_heard || entry->fades_ms == 0)) {
         trouble->stage = stage;
         troubles->tell(TROUBLES_LASTS, trouble, now, troubles->arg);
     }
@@ -206,7 +210,7 @@ troubles_report(struct troubles *troubles, const struct troubles_report *report,
     /* Somebody must now do something else. */
     if (is_other)
         troubles->tell(TROUBLES_BEGAN, trouble, now, troubles->arg);
-    advance(troubles, entry, now);
+    advance(troubles, entry, now, true);
     return true;
 }
 
@@ -235,7 +239,7 @@ troubles_tick(struct troubles *troubles, int64_t now)
         if (entry->fades_ms > 0 && now - entry->trouble.last >= entry->fades_ms)
             entry_free(troubles, entry);
         else
-            advance(troubles, entry, now);
+            advance(troubles, entry, now, false);
         entry = next;
     }
     return troubles_count(troubles);
@@ -274,6 +278,8 @@ troubles_summarise(const struct troubles *troubles, int64_t now,
     {
         const struct trouble *trouble = &entry->trouble;
 
+        if (entry->fades_ms > 0 && now - trouble->last > HEARD_MS)
+            continue; /* nobody has tried since */
         if (trouble->is_told)
             out->told[trouble->kind]++;
         if (trouble->kind != TROUBLES_STATE && trouble->waits_from <= now &&

@@ -31,6 +31,8 @@ enum troubles_kind {
     TROUBLES_PROVIDER, /* a credential's provider gives no answer that helps */
     TROUBLES_TOKEN,    /* no token until something is changed */
     TROUBLES_DENIED,   /* a server refuses a mailbox */
+    TROUBLES_REFUSED,  /* a server refuses what a mailbox sends */
+    TROUBLES_SENDER,   /* the same, but only what some senders send */
     TROUBLES_STATE,    /* what is to outlive a restart can't be written */
     TROUBLES_KINDS,    /* how many there are; none itself */
 };
@@ -74,7 +76,8 @@ struct troubles_report {
     int64_t waits_from;  /* TROUBLES_NEVER: mail goes all the same; of several
                             reports of one trouble the earliest counts */
     int64_t patience_ms; /* it is told when it lasts so long, or mail waits */
-    int64_t fades_ms;    /* forgotten when not reported for so long; 0: never */
+    int64_t fades_ms;    /* forgotten when not reported for so long, and known
+                            to last by reports alone; 0: it lasts till solved */
 };
 
 /* Something is wrong. False when that can't be noted: too many, no memory. */

@@ -10,6 +10,7 @@ import pytest
 
 from world import fault
 from world.application import Secret
+from world.ca import ClientCertificate
 from world.hook import Hook
 from world.leaks import find_leaks
 from world.listener import TcpListener
@@ -272,6 +273,72 @@ def test_events_of_a_mailbox(watched):
     wait_until(is_well, timeout=40, what="the good news", interval=0.5)
     assert len(hook.events("denied")) == 1
     assert page.metric("xoauth2_mailboxes", state="denied") == 0
+
+
+def test_events_of_what_a_server_refuses(watched):
+    made, page, hook = watched(postfix=False)
+    made.start()
+    with made.tokend.client() as client:
+        client.ask("token", KEY)
+        client.ask("login", "relay@contoso.com")
+        for _ in range(3):
+            client.ask("status", "5.2.2 host H[A] said: 554 5.2.2 Submission "
+                       "quota exceeded (in reply to end of DATA command)")
+        event = hook.wait_for("refused-by-server")
+        assert event["mailbox"] == "relay@contoso.com"
+        assert event["credential"] == "contoso"
+        assert event["reason"] == "quota-exceeded"
+        assert page.metric("xoauth2_troubles", kind="refused") == 1
+        client.ask("status", "2.0.0 Ok: queued as 1")
+    event = hook.wait_for("works-again")
+    assert "postqueue -f" in event["text"]
+    assert len(hook.events()) == 2
+    assert page.metric("xoauth2_troubles", kind="refused") == 0
+
+
+def test_events_of_a_certificate(watched):
+    made, page, hook = watched(postfix=False)
+    made.use_certificate(certificate=ClientCertificate(
+        made.path("clients"), days=13))
+    made.start()
+    made.tokend.ask("token", KEY)
+    event = hook.wait_for("certificate-expiring")
+    assert event["credential"] == "contoso"
+    assert event["days_left"] in (12, 13)
+    assert abs(event["ends"] - time.time() - 13 * 86400) < 86400
+    assert page.metric("xoauth2_certificate_expiry_timestamp_seconds",
+                       credential="contoso") == event["ends"]
+    assert f"{event['days_left']} d</td>" in page.text("/")
+    assert made.tokend.log.lines("a client certificate expires")
+    assert len(hook.events()) == 1
+
+
+def test_events_of_a_sign_in(watched):
+    """Its end is known over a restart, and said when nothing renews it."""
+    made, page, hook = watched(postfix=False)
+    made.conf.credential("contoso", grant="authorization_code")
+    made.endpoint.refresh_tokens.add("0.planted~refresh~token")
+    made.endpoint.refresh_token_lifetime = 4 * 86400
+    made.start()
+    assert made.tokend.ctl(
+        "login", "relay@contoso.com", "--refresh-token-file",
+        made.write_secret("refresh", "0.planted~refresh~token")
+    ).returncode == 0
+    of = {"credential": "contoso"}
+    end = page.metric("xoauth2_refresh_token_expiry_timestamp_seconds", **of)
+    assert abs(end - time.time() - 4 * 86400) < 60
+    assert page.metric("xoauth2_refresh_tokens_ending", **of) == 0
+    # A new one is not worth a word, whatever its end; one of seconds is.
+    made.endpoint.refresh_token_lifetime = 3
+    assert made.tokend.ctl("refresh", "relay@contoso.com").returncode == 0
+    made.endpoint.fail(fault.server_error(503), times=None)
+    made.tokend.restart()
+    event = hook.wait_for("refresh-token-expiring")
+    assert event["mailbox"] == "relay@contoso.com"
+    assert event["days_left"] == 0
+    assert abs(event["ends"] - time.time()) < 60
+    assert page.metric("xoauth2_refresh_tokens_ending", **of) == 1
+    assert len(hook.events("refresh-token-expiring")) == 1
 
 
 def test_events_of_a_disk(watched):

@@ -102,6 +102,7 @@ enum what {
     REQUEST, /* ended with `problem`; `value`: s that the token lives */
     PASS,    /* `value`: s */
     DENIED,
+    REFUSED, /* `problem`: is it of a sender? */
     ACCEPTED,
     STATE_FAILS,
     STATE_WORKS,
@@ -226,7 +227,40 @@ static struct row rows[] = {
         .steps = {{DENIED, 0, 0, "a@b"},
                   {PASS, 0, 3 * DAY_S, NULL},
                   {ACCEPTED, 0, 0, "a@b"}},
-        .want = "denied mail-waiting ",
+        .want = "denied ",
+    },
+    {
+        .name = "a server that refuses what a mailbox sends, for days",
+        .steps = {{REFUSED, 0, 0, "a@b"},
+                  {PASS, 0, HOUR_S, NULL},
+                  {REFUSED, 0, 0, "a@b"},
+                  {PASS, 0, 5 * HOUR_S, NULL},
+                  {REFUSED, 0, 0, "a@b"},
+                  {PASS, 0, 5 * HOUR_S, NULL},
+                  {REFUSED, 0, 0, "a@b"},
+                  {PASS, 0, 5 * HOUR_S, NULL},
+                  {REFUSED, 0, 0, "a@b"},
+                  {PASS, 0, 5 * HOUR_S, NULL},
+                  {REFUSED, 0, 0, "a@b"},
+                  {PASS, 0, 5 * HOUR_S, NULL},
+                  {REFUSED, 0, 0, "a@b"},
+                  {ACCEPTED, 0, 0, "a@b"}},
+        .want = "refused-by-server mail-waiting mail-waiting works-again ",
+    },
+    {
+        .name = "what one sender is refused, others may send",
+        .steps = {{REFUSED, 1, 0, "a@b"},
+                  {ACCEPTED, 0, 0, "a@b"},
+                  {REFUSED, 1, 0, "a@b"},
+                  {ACCEPTED, 0, 0, "a@b"},
+                  {PASS, 0, HOUR_S, NULL},
+                  {REFUSED, 1, 0, "a@b"}},
+        .want = "refused-by-server mail-waiting ",
+    },
+    {
+        .name = "a server that refuses a stranger's",
+        .steps = {{REFUSED, 0, 0, NULL}},
+        .want = "refused-by-server ",
     },
     {
         .name = "another mailbox is another trouble",
@@ -283,6 +317,15 @@ take(const struct step *step)
         return;
     case DENIED:
         events_denied(events, "contoso", step->mailbox, "grant it");
+        return;
+    case REFUSED:
+        events_refused(events, &(struct events_refusal){
+                                   .credential = "contoso",
+                                   .mailbox = step->mailbox,
+                                   .reason = "quota-exceeded",
+                                   .hint = "wait",
+                                   .is_of_sender = step->problem != 0,
+                               });
         return;
     case ACCEPTED:
         events_accepted(events, "contoso", step->mailbox);

@@ -192,6 +192,16 @@ static struct row rows[] = {
         .want = "b1",
     },
     {
+        .name = "what is known by reports alone lasts by reports alone",
+        .steps = {{REPORT, .at = 0, .waits_from = 0, .fades = 6 * HOUR},
+                  {TICK, .at = HOUR},
+                  {TICK, .at = 5 * HOUR},
+                  {REPORT, .at = 5 * HOUR, .waits_from = 5 * HOUR,
+                   .fades = 6 * HOUR}},
+        .want = "b1",
+        .want_left = 1,
+    },
+    {
         .name = "what fades and comes back begins again",
         .steps = {{REPORT, .at = 0, .waits_from = 0, .fades = 1},
                   {TICK, .at = 1},
@@ -363,11 +373,16 @@ a_summary_counts_what_was_told(void **state)
                                       .credential = "a",
                                       .mailbox = "m",
                                       .reason = "denied",
-                                      .waits_from = 80 * MINUTE_MS};
+                                      .waits_from = 80 * MINUTE_MS,
+                                      .fades_ms = 360 * MINUTE_MS};
     assert_true(troubles_report(troubles, &report, 80 * MINUTE_MS));
     troubles_summarise(troubles, 100 * MINUTE_MS, &summary);
     assert_int_equal(summary.told[TROUBLES_DENIED], 1);
     assert_int_equal(summary.waits_from, 80 * MINUTE_MS);
+    /* Nobody has tried for hours: there may be nothing that waits. */
+    troubles_summarise(troubles, 201 * MINUTE_MS, &summary);
+    assert_int_equal(summary.told[TROUBLES_DENIED], 0);
+    assert_int_equal(summary.waits_from, 90 * MINUTE_MS);
     assert_true(
         troubles_solved(troubles, TROUBLES_DENIED, "a", "m", 101 * MINUTE_MS));
     troubles_summarise(troubles, 101 * MINUTE_MS, &summary);

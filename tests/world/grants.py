@@ -91,6 +91,9 @@ def _delegated(endpoint, application, account, is_offline=True):
         endpoint.refresh_tokens.add(successor)
         endpoint.sign_in.accounts[successor] = account
         fields["refresh_token"] = successor
+        if endpoint.refresh_token_lifetime is not None:
+            fields["refresh_token_expires_in"] = \
+                endpoint.refresh_token_lifetime
     return TokenTerms({
         "aud": "https://outlook.office.com", "appid": application.client_id,
         "tid": application.tenant, "ver": "1.0", "scp": "SMTP.Send",

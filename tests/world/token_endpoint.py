@@ -71,6 +71,7 @@ class TokenEndpoint:
         self.host = host
         self.lifetime = 3600
         self.refresh_in = None
+        self.refresh_token_lifetime = None  # s; None: nothing is said
         self.resources = set(RESOURCES)  # that tokens are for
         self.token_size = DEFAULT_SIZE
         self.delay = 0.0
