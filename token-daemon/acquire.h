@@ -96,7 +96,7 @@ struct acquire_result {
     struct oauth_token token;
     struct device_answer device; /* of grant_device_request; the same holds */
     size_t secret_index;         /* in the order of this attempt: of that key */
-    const struct key *key;       /* worked, or tried last; borrowed; or NULL */
+    struct key *key;             /* worked, or tried last; borrowed; or NULL */
     /* One that was refused was put in so recently that it may not be known
      * everywhere yet: try again soon. */
     bool may_spread;

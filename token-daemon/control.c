@@ -45,6 +45,7 @@ static const struct verb {
     {"invalidate", control_verb_invalidate, false},
     {"login", control_verb_login, false},
     {"logout", control_verb_logout, false},
+    {"rotate", control_verb_rotate, false},
     {"audit", control_verb_audit, true},
     {"reload", verb_reload, false},
 };

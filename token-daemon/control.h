@@ -7,6 +7,7 @@
  *     {"version": 1, "verb": "invalidate", "mailbox": "a@b"}
  *     {"version": 1, "verb": "login", "mailbox": "a@b", "refresh_token": "..."}
  *     {"version": 1, "verb": "logout", "mailbox": "a@b"}
+ *     {"version": 1, "verb": "rotate", "credential": "c", "secret": "..."}
  *     {"version": 1, "verb": "audit", "count": 100}
  *     {"version": 1, "verb": "reload"}
  *  -> {"version": 1, "event": "prompt", ...}
@@ -27,8 +28,10 @@
 
 #include "common/err.h"
 #include "common/sendas.h"
+#include "token-daemon/keyring.h"
 #include "token-daemon/lookups.h"
 #include "token-daemon/refresher.h"
+#include "token-daemon/rotation.h"
 #include "token-daemon/store.h"
 
 #define CONTROL_VERSION     1
@@ -40,6 +43,8 @@ struct control_exchange;
 struct control_env {
     struct refresher *refresher; /* borrowed: for the control's life */
     struct lookups *lookups;     /* likewise */
+    struct keyring *keyring;     /* likewise; NULL: none is shown */
+    struct rotation *rotation;   /* likewise */
     /* The policy in force, borrowed: during the call. */
     const struct sendas *(*policy)(void *arg);
     /* Read the configuration again; on failure nothing has changed. */

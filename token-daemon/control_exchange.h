@@ -109,6 +109,7 @@ void control_verb_refresh(struct control_exchange *exchange);
 void control_verb_invalidate(struct control_exchange *exchange);
 void control_verb_login(struct control_exchange *exchange);
 void control_verb_logout(struct control_exchange *exchange);
+void control_verb_rotate(struct control_exchange *exchange);
 void control_verb_audit(struct control_exchange *exchange);
 
 #endif

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "token-daemon/control_exchange.h"
+#include "token-daemon/control_keys.h"
 
 /* Seconds until `at`, never negative. */
 static json_int_t
@@ -145,15 +146,18 @@ control_verb_status(struct control_exchange *exchange)
         refresher_each(env->refresher, describe_credential, credentials);
     control_answer(
         exchange,
-        json_pack("{s:{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o}",
-                  "daemon", "version", PACKAGE_VERSION, "config",
-                  control_string(sendas_config(env->policy(env->arg))->path),
-                  "started", (json_int_t)exchange->started_wall, "clients",
-                  (json_int_t)env->clients(env->arg), "requests",
-                  (json_int_t)counts.requests, "tokens_given",
-                  (json_int_t)counts.tokens_given, "refusals",
-                  (json_int_t)counts.refusals, "deferred",
-                  (json_int_t)counts.deferred, "denied_mailboxes",
-                  (json_int_t)counts.denied_mailboxes, "credentials",
-                  credentials, "mailboxes", describe_mailboxes(env)));
+        json_pack(
+            "{s:{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:o, s:o, "
+            "s:o}",
+            "daemon", "version", PACKAGE_VERSION, "config",
+            control_string(sendas_config(env->policy(env->arg))->path),
+            "started", (json_int_t)exchange->started_wall, "clients",
+            (json_int_t)env->clients(env->arg), "requests",
+            (json_int_t)counts.requests, "tokens_given",
+            (json_int_t)counts.tokens_given, "refusals",
+            (json_int_t)counts.refusals, "deferred",
+            (json_int_t)counts.deferred, "denied_mailboxes",
+            (json_int_t)counts.denied_mailboxes, "credentials", credentials,
+            "mailboxes", describe_mailboxes(env), "keys",
+            control_keys_describe(env->keyring, NULL, env->wall(env->arg))));
 }

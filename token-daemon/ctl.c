@@ -203,11 +203,13 @@ static const struct {
     const char *code;
     int status;
 } error_statuses[] = {
-    {"unknown-mailbox", EX_NOUSER}, {"bad-configuration", EX_CONFIG},
-    {"bad-request", EX_USAGE},      {"not-allowed", EX_NOPERM},
-    {"bad-version", EX_PROTOCOL},   {"unknown-verb", EX_PROTOCOL},
-    {"bad-secret", EX_CONFIG},      {"no-secret", EX_CONFIG},
-    {"needs-login", EX_NOPERM},     {"no-sign-in", EX_USAGE},
+    {"unknown-mailbox", EX_NOUSER},   {"unknown-credential", EX_NOUSER},
+    {"secret-refused", EX_DATAERR},   {"bad-input", EX_DATAERR},
+    {"bad-configuration", EX_CONFIG}, {"bad-request", EX_USAGE},
+    {"not-allowed", EX_NOPERM},       {"bad-version", EX_PROTOCOL},
+    {"unknown-verb", EX_PROTOCOL},    {"bad-secret", EX_CONFIG},
+    {"no-secret", EX_CONFIG},         {"needs-login", EX_NOPERM},
+    {"no-sign-in", EX_USAGE},
 };
 
 static int

@@ -92,6 +92,7 @@ int ctl_verb_refresh(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_invalidate(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_login(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_logout(struct ctl *ctl, int argc, char **argv);
+int ctl_verb_rotate(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_audit(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_import(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_sendas(struct ctl *ctl, int argc, char **argv);

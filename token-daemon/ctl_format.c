@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include <jansson.h>
 
@@ -167,6 +168,93 @@ append_errors(const json_t *credentials, struct buf *out)
     }
 }
 
+/* What it is there for now, in one or two words. */
+static const char *
+state_of_key(const json_t *key)
+{
+    const char *stage = text_of(key, "stage");
+    const json_t *failure = json_object_get(key, "failure");
+
+    if (json_is_true(json_object_get(key, "set_aside")))
+        return "set aside";
+    if (strcmp(stage, "candidate") == 0)
+        return "candidate";
+    if (json_is_object(failure) &&
+        !json_is_true(json_object_get(failure, "is_used")))
+        return "failed";
+    return json_is_true(json_object_get(key, "live")) ? "in use" : "fallback";
+}
+
+static void
+append_time(struct buf *out, const json_t *seconds)
+{
+    time_t at = (time_t)json_integer_value(seconds);
+    struct tm tm;
+    char text[32] = "-";
+
+    if (at != 0 && gmtime_r(&at, &tm) != NULL)
+        (void)strftime(text, sizeof(text), "%FT%TZ", &tm);
+    buf_append_str(out, text);
+}
+
+/* Under its line: what failed, and when. */
+static void
+append_key_failure(const json_t *key, struct buf *out)
+{
+    const json_t *failure = json_object_get(key, "failure");
+    bool is_used = json_is_true(json_object_get(failure, "is_used"));
+
+    if (!json_is_object(failure))
+        return;
+    buf_append_str(out, "    ");
+    append_time(out, json_object_get(failure, "at"));
+    buf_append_str(out, is_used ? ": what is new there does not work, what was "
+                                  "there before is used: "
+                                : ": ");
+    if (!is_used) {
+        buf_append_str(out, text_of(failure, "reason"));
+        buf_append_str(out, ": ");
+    }
+    buf_append_str(out, text_of(failure, "text"));
+    buf_append_char(out, '\n');
+}
+
+void
+ctl_format_keys(const json_t *keys, struct buf *out)
+{
+    size_t name_width = widest(keys, "credential", "CREDENTIAL");
+    size_t kind_width = widest(keys, "kind", "KIND");
+    size_t source_width = widest(keys, "source", "SOURCE");
+    size_t i;
+    const json_t *key;
+
+    if (json_array_size(keys) == 0)
+        return;
+    buf_append_char(out, '\n');
+    append_cell(out, "CREDENTIAL", name_width);
+    append_cell(out, "KIND", kind_width);
+    append_cell(out, "STATE", 9);
+    append_cell(out, "SOURCE", source_width);
+    buf_append_str(out, "DAYS LEFT  ID\n");
+    json_array_foreach(keys, i, key)
+    {
+        const json_t *days = json_object_get(key, "days_left");
+        char text[32] = "-";
+
+        if (json_is_integer(days))
+            (void)snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT,
+                           json_integer_value(days));
+        append_cell(out, text_of(key, "credential"), name_width);
+        append_cell(out, text_of(key, "kind"), kind_width);
+        append_cell(out, state_of_key(key), 9);
+        append_cell(out, text_of(key, "source"), source_width);
+        append_cell(out, text, 10);
+        buf_append_str(out, text_of(key, "id"));
+        buf_append_char(out, '\n');
+        append_key_failure(key, out);
+    }
+}
+
 void
 ctl_format_status(const json_t *result, int64_t wall, struct buf *out)
 {
@@ -184,4 +272,5 @@ ctl_format_status(const json_t *result, int64_t wall, struct buf *out)
     json_array_foreach(mailboxes, i, item)
         append_mailbox(item, credentials, widths, wall, out);
     append_errors(credentials, out);
+    ctl_format_keys(json_object_get(result, "keys"), out);
 }

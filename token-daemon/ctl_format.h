@@ -19,4 +19,10 @@ void ctl_format_status(const struct json_t *result, int64_t wall,
 /* A span of seconds as `59s`, `12m`, `3h05m` or `12d`. */
 void ctl_format_span(int64_t seconds, struct buf *out);
 
+/*
+ * Append the keys of a credential, or of all (a list as `status` and `rotate`
+ * answer it), one to a line under a heading. Nothing for an empty list.
+ */
+void ctl_format_keys(const struct json_t *keys, struct buf *out);
+
 #endif

@@ -687,6 +687,8 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
     daemon->control = control_new(&(struct control_env){
         .refresher = daemon->refresher,
         .lookups = daemon->lookups,
+        .keyring = daemon->keyring,
+        .rotation = daemon->rotation,
         .policy = env_policy,
         .reload = reload,
         .clients = env_clients,

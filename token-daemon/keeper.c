@@ -68,6 +68,7 @@ struct keeper {
     bool has_skew;
     int64_t skew_s;
     size_t secret_index;
+    struct key *key; /* that worked last, a reference; or NULL */
     uint64_t requests;
     int64_t not_after; /* s since 1970; 0: no certificate */
     /* What a person's sign-in left us; no text: none needed, or none yet. */
@@ -425,7 +426,7 @@ use(struct keeper *keeper, const struct oauth_token *issued)
     log_info("token refreshed", F_STR("credential", keeper->credential->name),
              F_STR("user", keeper->user), F_STR("token", token->fingerprint),
              F_INT("lifetime_s", issue.lifetime_s),
-             F_INT("secret", keeper->secret_index + 1),
+             F_STR("secret", keeper->key != NULL ? keeper->key->source : NULL),
              F_INT("attempt", failures + 1));
 }
 
@@ -523,11 +524,21 @@ take_refresh_token(struct keeper *keeper, struct oauth_token *token)
 }
 
 static void
+note_key(struct keeper *keeper, struct key *key)
+{
+    struct key *old = keeper->key;
+
+    keeper->key = key != NULL ? key_ref(key) : NULL;
+    key_unref(&old);
+}
+
+static void
 succeed(struct keeper *keeper, struct acquire_result *result)
 {
     bool is_rotated = result->token.refresh != NULL;
 
     keeper->secret_index = result->secret_index;
+    note_key(keeper, result->key);
     keeper->not_after = result->not_after;
     take_refresh_token(keeper, &result->token);
     if (is_rotated && token_is_alive(&keeper->token, now_of(keeper))) {
@@ -858,6 +869,7 @@ keeper_free(struct keeper **keeper)
     k->shared->keeper_count--;
     oauth_token_clear(&k->held);
     token_clear(&k->token);
+    key_unref(&k->key);
     refresh_token_clear(&k->refresh);
     free(k->name);
     free(k->user);
@@ -1159,8 +1171,10 @@ keeper_describe(const struct keeper *keeper, struct refresher_info *out)
         .is_refresh_ending = warns != 0 && warns <= wall_of(keeper),
         .now = now_of(keeper),
     };
-    if (keeper->token.serial > 0 &&
-        keeper->secret_index < credential->client_secret_count)
+    if (keeper->key != NULL)
+        out->secret = keeper->key->source;
+    else if (keeper->token.serial > 0 &&
+             keeper->secret_index < credential->client_secret_count)
         out->secret = credential->client_secrets[keeper->secret_index].text;
 }
 

@@ -76,6 +76,8 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/control_audit.c \
 	%D%/control_exchange.c %D%/control_exchange.h \
 	%D%/control_server.c %D%/control_server.h \
+	%D%/control_keys.c %D%/control_keys.h \
+	%D%/control_rotate.c \
 	%D%/control_status.c \
 	%D%/control_token.c \
 	%D%/ctl_format.c %D%/ctl_format.h \
@@ -123,6 +125,7 @@ bin_PROGRAMS += %D%/xoauth2ctl
 	%D%/ctl_format.c %D%/ctl_format.h \
 	%D%/ctl_import.c \
 	%D%/ctl_login.c \
+	%D%/ctl_rotate.c \
 	%D%/ctl_secret_file.c %D%/ctl_secret_file.h \
 	%D%/ctl_sendas.c \
 	%D%/ctl_sendas_import.c \

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "common/config_reference.h"
+#include "common/config_value.h"
 #include "common/log.h"
 #include "common/utf8.h"
 
@@ -362,6 +364,58 @@ rotation_new_key(struct rotation *rotation, const char *credential,
         return NULL;
     }
     (void)snprintf(key->source, sizeof(key->source), "state, not in use yet");
+    return key;
+}
+
+/* The kind of a configured one. */
+static void
+look_at_text_kind(const struct keyring_info *info, void *arg)
+{
+    enum key_kind *kind = arg;
+
+    if (info->key->stage == KEY_CONFIGURED && info->key->kind == KEY_ACCOUNT)
+        *kind = KEY_ACCOUNT;
+}
+
+int
+rotation_text_kind(struct rotation *rotation, const char *credential,
+                   enum key_kind *out, struct err *err)
+{
+    struct key_salt salt;
+
+    if (keyring_salt(rotation->env.keyring, credential, &salt, err) < 0)
+        return -1;
+    *out = KEY_SECRET;
+    keyring_each(rotation->env.keyring, credential, look_at_text_kind, out);
+    return 0;
+}
+
+struct key *
+rotation_new_ref(struct rotation *rotation, const char *credential,
+                 const char *text, struct err *err)
+{
+    struct err reason = {ERR_NONE, ""};
+    struct config_ref ref;
+    struct key_salt salt;
+    enum key_kind kind;
+    struct key *key;
+
+    if (config_value_ref(text, &reason) < 0) {
+        (void)err_set(err, ERR_CONFIG, "the reference %s", reason.text);
+        return NULL;
+    }
+    if (keyring_salt(rotation->env.keyring, credential, &salt, err) < 0 ||
+        rotation_text_kind(rotation, credential, &kind, err) < 0)
+        return NULL;
+    key = key_new(kind, &salt);
+    if (key == NULL || config_reference_parse(text, &ref) < 0) {
+        key_unref(&key);
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    if (key_set_ref(key, KEY_PART_TEXT, &ref, err) < 0)
+        key_unref(&key);
+    config_reference_clear(&ref);
     return key;
 }
 

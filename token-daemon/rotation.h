@@ -84,6 +84,19 @@ struct key *rotation_new_key(struct rotation *rotation, const char *credential,
                              struct err *err)
     __attribute__((warn_unused_result));
 
+/*
+ * The same for one that is read where `ref` says (`file:...`, `credential:...`,
+ * `exec:...`) each time: a secret, or a service account's key.
+ */
+struct key *rotation_new_ref(struct rotation *rotation, const char *credential,
+                             const char *ref, struct err *err)
+    __attribute__((warn_unused_result));
+
+/* Which kind of key a text is for this credential. Errors: ERR_NOTFOUND. */
+int rotation_text_kind(struct rotation *rotation, const char *credential,
+                       enum key_kind *out, struct err *err)
+    __attribute__((warn_unused_result));
+
 struct rotation_order {
     const char *credential; /* copied */
     struct key *key;        /* a reference is held */

@@ -28,6 +28,12 @@ static const struct ctl_verb verbs[] = {
      "use a refresh token obtained elsewhere; - is standard input",
      ctl_verb_login},
     {"logout", "MAILBOX", "forget its refresh token", ctl_verb_logout},
+    {"rotate",
+     "CREDENTIAL --secret-file FILE | --secret REF | --certificate FILE\n"
+     "      [--private-key FILE|pkcs11:URI] [--passphrase-file FILE] | "
+     "--forget\n"
+     "      [--dry-run] [--wait SECONDS]",
+     "try a new secret or certificate and use it from now on", ctl_verb_rotate},
     {"audit", "[--count N]", "who did what when", ctl_verb_audit},
     {"import",
      "sasl-xoauth2 [--plugin-config FILE] [--mailbox ADDRESS]\n"

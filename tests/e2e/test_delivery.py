@@ -116,7 +116,7 @@ def test_first_secret_expired_the_second_is_used(world):
     made.send()
     made.submission.wait_for_messages(1)
     log = made.tokend.log
-    assert log.lines("secret=2", "token refreshed")
+    assert log.lines("secret=file:", "/second", "token refreshed")
     assert log.lines("7000222")
     status = made.tokend.ctl_json("status")
     assert status["result"]["credentials"][0]["secret"].endswith("second")

@@ -49,7 +49,7 @@
 #define UNKNOWN                                                            \
     "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"unknown-verb\","    \
     "\"text\":\"the verbs are status, token, refresh, invalidate, login, " \
-    "logout, audit, reload\"}}\n"
+    "logout, rotate, audit, reload\"}}\n"
 #define BAD                                                            \
     "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"bad-request\"," \
     "\"text\":\"a request is one JSON object on one line\"}}\n"

@@ -27,6 +27,7 @@ class Secret:
     value: str = dataclasses.field(repr=False)
     label: str = "secret"
     is_expired: bool = False
+    refusals_left: int = 0  # by front ends that do not know it yet
 
 
 @dataclasses.dataclass
@@ -91,10 +92,18 @@ class Application:
     def _check_secret(self, value):
         for secret in self.secrets:
             if secret.value == value and self._is_known(secret):
+                if self._is_refused_yet(secret):
+                    break
                 if secret.is_expired:
                     raise EntraError(7000222, self.client_id)
                 return secret.label
         raise EntraError(7000215, self.client_id)
+
+    def _is_refused_yet(self, secret):
+        with self._lock:
+            is_refused = secret.refusals_left > 0
+            secret.refusals_left -= is_refused
+            return is_refused
 
     def _is_known(self, what):
         return self.registration is None or self.registration.is_known(what)

@@ -1,0 +1,350 @@
+"""Secrets and certificates are exchanged while mail flows, and nobody notices;
+a bad new one changes nothing; a crash in between loses neither."""
+
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+
+from world import fault
+from world.application import Secret
+from world.build import CTL
+from world.ca import ClientCertificate
+from world.leaks import find_leaks
+from world.wait import wait_until
+
+KEY = "relay@contoso.com host=localhost"
+NAME = "contoso"
+RATE = 50  # messages/s
+DURATION = 10  # s
+SENDERS = 5  # at the same time
+DATAERR = 65  # of sysexits.h, as the next ones
+NOUSER = 67
+USAGE = 64
+TEMPFAIL = 75
+
+
+class Load(threading.Thread):
+    """Hands in its share of RATE messages a second."""
+
+    def __init__(self, world, began):
+        super().__init__()
+        self.world = world
+        self.next = began
+        self.sent = 0
+        self.ending = threading.Event()
+
+    def run(self):
+        while not self.ending.wait(max(0, self.next - time.monotonic())):
+            self.world.send(sender="alerts@contoso.com")
+            self.sent += 1
+            self.next += SENDERS / RATE
+
+
+class Flow:
+    """The mail of one test: a steady stream, and all of it arrives."""
+
+    def __init__(self, world):
+        self.world = world
+
+    def __enter__(self):
+        self.began = time.monotonic()
+        self.loads = [Load(self.world, self.began + number / RATE)
+                      for number in range(SENDERS)]
+        for load in self.loads:
+            load.start()
+        return self
+
+    def __exit__(self, *exception):
+        if exception[0] is None:
+            left = self.began + DURATION - time.monotonic()
+            self.loads[0].ending.wait(max(0, left))
+        for load in self.loads:
+            load.ending.set()
+        for load in self.loads:
+            load.join()
+
+    def assert_all_arrived(self):
+        total = sum(load.sent for load in self.loads)
+        # A busy machine may be slower than the clock; half is still a load.
+        assert total >= RATE * DURATION / 2
+        self.world.submission.wait_for_messages(total, timeout=60)
+        self.world.postfix.wait_for_empty_queue()
+        wait_until(lambda: self.world.postfix.statuses()["sent"] == total,
+                   what="every delivery in the log")
+        assert self.world.postfix.statuses() == {"sent": total}
+        assert len(self.world.submission.accepted) == total
+        assert self.world.submission.duplicates() == []
+
+
+def _keys(made):
+    return made.tokend.ctl_json("status")["result"]["keys"]
+
+
+def _live(made):
+    return next(key for key in _keys(made) if key["live"])
+
+
+def _rotate(made, *arguments, status=0):
+    result = made.tokend.ctl("rotate", NAME, *arguments)
+    assert result.returncode == status, result.stderr + result.stdout
+    return result
+
+
+def _new_secret(made, value="new~secret~0123456789abcdef"):
+    """A file with it, which the provider does not know yet."""
+    return Secret(value, "new"), made.write_secret("handed-over", value)
+
+
+def _refresh(made):
+    return made.tokend.ctl("refresh", "relay@contoso.com")
+
+
+def _used(made):
+    """With which secret the last token was got."""
+    return [request for request in list(made.endpoint.requests)
+            if request.is_issued][-1].credential
+
+
+@pytest.mark.slow
+def test_a_secret_is_rotated_under_load_and_the_old_one_removed(world):
+    made = world(start=False)
+    made.endpoint.lifetime = 4
+    made.conf.tokend(refetch_interval=1)
+    made.start()
+    secret, path = _new_secret(made)
+    with Flow(made) as flow:
+        made.submission.wait_for_messages(RATE)
+        made.application.secrets.append(secret)
+        _rotate(made, "--secret-file", path)
+        made.application.secrets = [secret]
+        count = made.endpoint.issued_count
+        made.endpoint.wait_for_requests(made.endpoint.count + 2)
+    flow.assert_all_arrived()
+    assert made.endpoint.issued_count >= count + 2
+    assert _used(made) == "new"
+    assert all(request.is_issued for request in list(made.endpoint.requests))
+
+
+@pytest.mark.slow
+def test_a_certificate_takes_the_place_of_a_secret_under_load(world):
+    made = world(start=False)
+    made.endpoint.lifetime = 4
+    made.conf.tokend(refetch_interval=1)
+    made.start()
+    certificate = ClientCertificate(made.path("clients"))
+    with Flow(made) as flow:
+        made.submission.wait_for_messages(RATE)
+        made.application.certificates = [certificate]
+        result = _rotate(made, "--certificate", certificate.cert_file,
+                         "--private-key", certificate.key_file)
+        made.application.secrets = []
+        made.endpoint.wait_for_requests(made.endpoint.count + 2)
+    flow.assert_all_arrived()
+    assert _used(made) == certificate.x5t_s256
+    live = _live(made)
+    assert live["kind"] == "certificate"
+    assert live["id"] in result.stdout
+    assert live["days_left"] in range(360, 366)
+
+
+def test_a_bad_secret_is_refused_and_nothing_has_changed(world):
+    made = world(postfix=False)
+    token = made.tokend.ask("token", KEY).data
+    before = _keys(made)
+    _, path = _new_secret(made)
+    result = _rotate(made, "--secret-file", path, "--wait", "3",
+                     status=DATAERR)
+    assert "nothing has changed" in result.stderr
+    assert "not yet" in result.stderr
+    assert _keys(made) == before
+    assert made.tokend.ask("token", KEY).data == token
+    assert _refresh(made).returncode == 0
+    trail = made.tokend.ctl("audit").stdout
+    assert "rotate" in trail and "contoso: secret-refused" in trail
+    assert made.leaks() == []
+
+
+def test_what_is_no_secret_is_refused_at_once(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    count = made.endpoint.count
+    good = ClientCertificate(made.path("clients"))
+    other = ClientCertificate(made.path("others"), key_number=2)
+    old = ClientCertificate(made.path("old"), days=-1)
+    two_lines = made.write_secret("two", "one\ntwo")
+    for arguments, status, text in (
+            (["--secret-file", two_lines], DATAERR, "one line"),
+            (["--secret-file", "/nonexistent"], 78, "No such file"),
+            (["--secret", "plain-text"], DATAERR, "must be"),
+            (["--secret", "file:/nonexistent"], DATAERR, "No such file"),
+            (["--certificate", good.cert_file], DATAERR, "private key"),
+            (["--certificate", good.cert_file,
+              "--private-key", other.key_file], DATAERR,
+             "another certificate"),
+            (["--certificate", old.cert_file,
+              "--private-key", old.key_file], DATAERR, "expired"),
+            (["--private-key", good.key_file, "--forget"], USAGE,
+             "belong to --certificate"),
+            ([], USAGE, "is needed")):
+        result = _rotate(made, *arguments, status=status)
+        assert text in result.stderr, arguments
+    assert made.endpoint.count == count
+    assert made.tokend.ctl("rotate", "nobody", "--forget").returncode == \
+        NOUSER
+
+
+def test_a_secret_that_takes_time_to_be_known_is_waited_for(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    secret, path = _new_secret(made)
+    secret.refusals_left = 3
+    made.application.secrets.append(secret)
+    result = _rotate(made, "--secret-file", path)
+    assert result.stderr.count("not yet") == 3
+    assert _used(made) == "new"
+
+
+def test_a_new_secret_that_is_not_known_everywhere_costs_nothing(world):
+    """After its probe another front end does not know it yet."""
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    secret, path = _new_secret(made)
+    made.application.secrets.append(secret)
+    _rotate(made, "--secret-file", path)
+    secret.refusals_left = 1
+    assert _refresh(made).returncode == 0
+    assert _used(made) == "first"
+    assert _refresh(made).returncode == 0
+    assert _used(made) == "new"
+
+
+def test_a_dry_run_and_standard_input(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    before = [key["source"] for key in _keys(made)]
+    secret, _ = _new_secret(made)
+    made.application.secrets.append(secret)
+    result = subprocess.run(
+        [made.build.path(CTL), "-c", made.tokend.config_file, "rotate", NAME,
+         "--secret-file", "-", "--dry-run"],
+        input=secret.value + "\n", capture_output=True, text=True,
+        timeout=30, check=True)
+    assert "nothing has changed" in result.stdout
+    assert [key["source"] for key in _keys(made)] == before
+    result = made.tokend.ctl_json("rotate", NAME, "--forget", "--dry-run")
+    assert result["result"]["forgotten"] == 0
+
+
+def test_forget_goes_back_to_what_is_configured(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    secret, path = _new_secret(made)
+    made.application.secrets.append(secret)
+    answer = made.tokend.ctl_json("rotate", NAME, "--secret-file", path)
+    assert answer["result"]["durable"] is True
+    assert _live(made)["stage"] == "rotated"
+    made.tokend.restart()
+    assert _live(made)["source"].startswith("state, rotated at ")
+    answer = made.tokend.ctl_json("rotate", NAME, "--forget")
+    assert answer["result"]["forgotten"] == 1
+    made.tokend.restart()
+    assert [key["stage"] for key in _keys(made)] == ["configured"]
+    assert _refresh(made).returncode == 0
+    assert _used(made) == "first"
+
+
+def test_a_reference_may_be_rotated_in(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    secret, path = _new_secret(made)
+    made.application.secrets.append(secret)
+    _rotate(made, "--secret", "file:" + path)
+    made.tokend.restart()
+    assert _refresh(made).returncode == 0
+    assert _used(made) == "new"
+    assert _live(made)["source"].startswith("file:" + path)
+
+
+def test_a_state_that_cannot_be_written(world):
+    """It works from memory, and that is said."""
+    made = world(start=False, postfix=False)
+    made.conf.tokend(state=made.path("nowhere/state.db"))
+    made.start()
+    made.tokend.ask("token", KEY)
+    secret, path = _new_secret(made)
+    made.application.secrets = [*made.application.secrets, secret]
+    result = _rotate(made, "--secret-file", path)
+    assert "memory only" in result.stderr
+    made.application.secrets = [secret]
+    assert _refresh(made).returncode == 0
+    os.mkdir(made.path("nowhere"), 0o700)
+    wait_until(lambda: os.path.exists(made.path("nowhere/state.db")),
+               timeout=15, what="the state to be made")
+    wait_until(lambda: made.tokend.log.lines("state is open")
+               or made.tokend.log.lines("works again"), timeout=15,
+               what="the state to be written")
+    made.tokend.restart()
+    assert _refresh(made).returncode == 0
+    assert _used(made) == "new"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.24, 0.28, 0.32, 0.5])
+def test_a_crash_in_between_leaves_the_old_or_the_new_one(world, delay):
+    """Killed at a step of a rotation, whose probe takes 200 ms."""
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    old = made.application.secrets[0]
+    secret, path = _new_secret(made)
+    made.application.secrets = [old, secret]
+    made.endpoint.delay = 0.2
+    with subprocess.Popen(
+            [made.build.path(CTL), "-c", made.tokend.config_file, "rotate",
+             NAME, "--secret-file", path], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True) as rotation:
+        wait_until(lambda: made.endpoint.count == 2 or delay == 0,
+                   what="the probe to begin")
+        time.sleep(delay)
+        made.tokend.kill()
+        made.endpoint.delay = 0.0
+        made.tokend.start()  # it may even take the request that waited
+        done = "in use" in rotation.communicate(timeout=30)[0]
+    stages = [key["stage"] for key in _keys(made)]
+    assert stages in (["configured"], ["rotated", "configured"])
+    if done:  # who was told so may have removed the old one
+        assert stages == ["rotated", "configured"]
+        made.application.secrets = [secret]
+    elif stages == ["configured"]:
+        made.application.secrets = [old]
+    assert _refresh(made).returncode == 0
+
+
+def test_nothing_of_a_rotated_secret_is_shown(world):
+    made = world(start=False, postfix=False, verbose=3)
+    made.start()
+    made.tokend.ask("token", KEY)
+    secret, path = _new_secret(made)
+    bad, bad_path = Secret("bad~secret~fedcba9876543210", "bad"), \
+        made.write_secret("bad", "bad~secret~fedcba9876543210")
+    made.application.secrets.append(secret)
+    texts = []
+    for arguments in (["--secret-file", path],
+                      ["--secret-file", bad_path, "--wait", "0"]):
+        result = made.tokend.ctl("--json", "rotate", NAME, *arguments)
+        texts += [result.stdout, result.stderr]
+    made.endpoint.fail(fault.server_error(500))
+    _refresh(made)
+    texts.append(made.tokend.ctl("status").stdout)
+    texts.append(made.tokend.ctl("--json", "status").stdout)
+    texts.append(made.tokend.ctl("audit").stdout)
+    with open(f"/proc/{made.tokend.process.pid}/cmdline", "rb") as file:
+        texts.append(file.read().decode())
+    for name in os.listdir(made.path("state")):
+        with open(os.path.join(made.path("state"), name), "rb") as file:
+            texts.append(file.read().decode("latin-1"))
+    secrets = [*made.secrets(), secret.value, bad.value]
+    for text in [*texts, *made.logs().values()]:
+        assert find_leaks(text, secrets) == []

@@ -1,0 +1,343 @@
+/*
+ * control_rotate - the verb `rotate`: a new secret or certificate for a
+ * credential, tried before anything changes; or back to the configured ones.
+ *
+ *     {"version": 1, "verb": "rotate", "credential": "contoso",
+ *      "secret": "..."           the secret, or a service account's key; or
+ *      "secret_ref": "file:..."  where it is; or
+ *      "certificate": "PEM", "private_key": "PEM" or "pkcs11:...",
+ *      "passphrase": "...",      of the private key, or its token's PIN; or
+ *      "forget": true,           drop what was rotated in
+ *      "wait": 60, "dry_run": true}
+ *  -> {"version": 1, "event": "waiting", "reason": "bad-secret", ...}
+ *  -> {"version": 1, "ok": true, "result": {"durable": true, "keys": [...]}}
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/config_reference.h"
+#include "common/config_value.h"
+#include "common/log.h"
+#include "token-daemon/control_exchange.h"
+#include "token-daemon/control_keys.h"
+
+#define WAIT_MAX_S 600
+
+struct rotate_wait {
+    struct control_exchange *exchange;
+    struct rotation_job *job; /* NULL: what is forgotten is being stored */
+    bool is_dry_run;
+    size_t forgotten;
+    char credential[];
+};
+
+/* ---- Answers ------------------------------------------------------------- */
+
+static void
+answer(struct rotate_wait *wait, const struct key *key, bool is_durable)
+{
+    const struct control_env *env = wait->exchange->env;
+    json_t *result = json_pack(
+        "{s:o, s:b, s:b, s:I, s:o, s:o}", "credential",
+        control_string(wait->credential), "dry_run", (int)wait->is_dry_run,
+        "durable", (int)is_durable, "forgotten", (json_int_t)wait->forgotten,
+        "id",
+        key != NULL ? control_optional_string(key->health.id) : json_null(),
+        "keys",
+        control_keys_describe(env->keyring, wait->credential,
+                              env->wall(env->arg)));
+
+    if (key != NULL && key->health.not_after != 0)
+        (void)json_object_set_new(result, "not_after",
+                                  json_integer(key->health.not_after));
+    control_answer(wait->exchange, result);
+    free(wait);
+}
+
+/* What the operator may do about it is part of the text. */
+static void
+refuse(struct rotate_wait *wait, const struct rotation_news *news)
+{
+    const char *code = problem_word(news->problem);
+    char text[2 * ERR_TEXT_MAX];
+
+    if (news->problem == PROBLEM_BAD_SECRET)
+        code = "secret-refused";
+    else if (news->problem == PROBLEM_NO_SECRET)
+        code = "bad-input";
+    (void)snprintf(text, sizeof(text), "%s%s%s; nothing has changed",
+                   news->err.text, news->hint != NULL ? "; " : "",
+                   news->hint != NULL ? news->hint : "");
+    control_refuse(wait->exchange, code, text);
+    free(wait);
+}
+
+static void
+tell_waiting(const struct rotate_wait *wait, const struct rotation_news *news)
+{
+    control_tell(wait->exchange, "waiting",
+                 json_pack("{s:s, s:o, s:o, s:I, s:I, s:I}", "reason",
+                           problem_word(news->problem), "text",
+                           control_string(news->err.text), "hint",
+                           control_optional_string(news->hint), "tries",
+                           (json_int_t)news->tries, "next_ms",
+                           (json_int_t)news->next_ms, "left_s",
+                           (json_int_t)news->left_s));
+}
+
+/* rotation_fn */
+static void
+on_news(const struct rotation_news *news, void *arg)
+{
+    struct rotate_wait *wait = arg;
+
+    switch (news->step) {
+    case ROTATION_REFUSED:
+    case ROTATION_UNANSWERED:
+        tell_waiting(wait, news);
+        break;
+    case ROTATION_DONE:
+        answer(wait, news->key, news->is_durable);
+        break;
+    case ROTATION_FAILED:
+        refuse(wait, news);
+        break;
+    }
+}
+
+/* refresher_saved_fn */
+static void
+on_forgotten(bool is_durable, int64_t durable_us, void *arg)
+{
+    (void)durable_us;
+    answer(arg, NULL, is_durable);
+}
+
+static void
+cancel(void *arg)
+{
+    struct rotate_wait *wait = arg;
+
+    if (wait->job == NULL)
+        rotation_unstore(wait->exchange->env->rotation, wait);
+    rotation_cancel(&wait->job);
+    free(wait);
+}
+
+static void
+refuse_err(struct control_exchange *exchange, const struct err *err)
+{
+    const char *code = "failed";
+
+    if (err->code == ERR_NOTFOUND)
+        code = "unknown-credential";
+    else if (err->code == ERR_CONFIG)
+        code = "bad-input";
+    control_refuse(exchange, code, err->text);
+}
+
+/* ---- The new key --------------------------------------------------------- */
+
+/* A text of the request, or nothing. */
+static struct key_part_text
+part_of(const json_t *root, const char *name)
+{
+    const json_t *member = json_object_get(root, name);
+
+    return (struct key_part_text){json_string_value(member),
+                                  json_string_length(member)};
+}
+
+static struct key *
+key_of_secret(const struct control_exchange *exchange, const char *credential,
+              struct err *err)
+{
+    struct rotation *rotation = exchange->env->rotation;
+    const struct key_part_text parts[KEY_PART_COUNT] = {
+        [KEY_PART_TEXT] = part_of(exchange->root, "secret")};
+    enum key_kind kind;
+
+    if (rotation_text_kind(rotation, credential, &kind, err) < 0)
+        return NULL;
+    return rotation_new_key(rotation, credential, kind, parts, err);
+}
+
+/* A private key that stays in its token is named, not sent. */
+static int
+add_uri(struct key *key, const char *text, struct err *err)
+{
+    struct config_ref ref;
+    struct err reason = {ERR_NONE, ""};
+    int rc;
+
+    if (config_value_key_ref(text, &reason) < 0)
+        return err_set(err, ERR_CONFIG, "the private key's URI %s",
+                       reason.text);
+    if (config_reference_parse(text, &ref) < 0)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    rc = key_set_ref(key, KEY_PART_PRIVATE_KEY, &ref, err);
+    config_reference_clear(&ref);
+    return rc;
+}
+
+static struct key *
+key_of_certificate(const struct control_exchange *exchange,
+                   const char *credential, struct err *err)
+{
+    const struct key_part_text private_key =
+        part_of(exchange->root, "private_key");
+    bool is_elsewhere =
+        private_key.text != NULL &&
+        config_value_ref_kind(private_key.text) == CONFIG_REF_PKCS11;
+    struct key_part_text parts[KEY_PART_COUNT] = {
+        [KEY_PART_CERTIFICATE] = part_of(exchange->root, "certificate"),
+        [KEY_PART_PASSPHRASE] = part_of(exchange->root, "passphrase")};
+    struct key *key;
+
+    if (!is_elsewhere)
+        parts[KEY_PART_PRIVATE_KEY] = private_key;
+    key = rotation_new_key(exchange->env->rotation, credential, KEY_CERTIFICATE,
+                           parts, err);
+    if (key != NULL && is_elsewhere && add_uri(key, private_key.text, err) < 0)
+        key_unref(&key);
+    return key;
+}
+
+/* Exactly one of the three ways to say what is new. NULL: *err says. */
+static struct key *
+make_key(const struct control_exchange *exchange, const char *credential,
+         struct err *err)
+{
+    const char *ref =
+        json_string_value(json_object_get(exchange->root, "secret_ref"));
+    bool has_secret = json_object_get(exchange->root, "secret") != NULL;
+    bool has_certificate =
+        json_object_get(exchange->root, "certificate") != NULL;
+    struct key *key;
+
+    if ((int)(ref != NULL) + (int)has_secret + (int)has_certificate != 1) {
+        (void)err_set(err, ERR_CONFIG,
+                      "rotate wants one of secret, secret_ref, certificate and "
+                      "forget");
+        return NULL;
+    }
+    if (ref != NULL)
+        key = rotation_new_ref(exchange->env->rotation, credential, ref, err);
+    else if (has_secret)
+        key = key_of_secret(exchange, credential, err);
+    else
+        key = key_of_certificate(exchange, credential, err);
+    if (key != NULL)
+        (void)snprintf(key->origin, sizeof(key->origin), "operator");
+    return key;
+}
+
+/* ---- The verb ------------------------------------------------------------ */
+
+static const struct control_wait_ops wait_ops = {.cancel = cancel};
+
+static struct rotate_wait *
+new_wait(struct control_exchange *exchange, const char *credential)
+{
+    size_t size = strlen(credential) + 1;
+    struct rotate_wait *wait = calloc(1, sizeof(*wait) + size);
+
+    if (wait == NULL) {
+        control_answer(exchange, NULL);
+        return NULL;
+    }
+    wait->exchange = exchange;
+    wait->is_dry_run = json_is_true(json_object_get(exchange->root, "dry_run"));
+    memcpy(wait->credential, credential, size);
+    return wait;
+}
+
+/* Back to what is configured. */
+static void
+forget(struct control_exchange *exchange, const char *credential)
+{
+    const struct control_env *env = exchange->env;
+    struct err err = {ERR_NONE, ""};
+    struct rotate_wait *wait;
+    struct key_salt salt;
+
+    if (keyring_salt(env->keyring, credential, &salt, &err) < 0) {
+        refuse_err(exchange, &err);
+        return;
+    }
+    wait = new_wait(exchange, credential);
+    if (wait == NULL)
+        return;
+    if (wait->is_dry_run) {
+        answer(wait, NULL, true);
+        return;
+    }
+    wait->forgotten = keyring_forget(env->keyring, credential);
+    log_info("rotated secrets are forgotten: the configured ones are in force",
+             F_STR("credential", credential), F_INT("count", wait->forgotten));
+    if (rotation_store(env->rotation, credential, on_forgotten, wait) < 0)
+        answer(wait, NULL, false);
+    else
+        control_wait(exchange, &wait_ops, wait);
+}
+
+static void
+start(struct control_exchange *exchange, const char *credential, int64_t wait_s)
+{
+    const struct control_env *env = exchange->env;
+    struct err err = {ERR_NONE, ""};
+    struct key *key = make_key(exchange, credential, &err);
+    struct rotate_wait *wait;
+
+    if (key == NULL) {
+        refuse_err(exchange, &err);
+        return;
+    }
+    wait = new_wait(exchange, credential);
+    if (wait == NULL)
+        goto out;
+    wait->job = rotation_start(env->rotation,
+                               &(struct rotation_order){
+                                   .credential = credential,
+                                   .key = key,
+                                   .is_dry_run = wait->is_dry_run,
+                                   .wait_s = wait_s,
+                               },
+                               on_news, wait, &err);
+    if (wait->job == NULL) {
+        free(wait);
+        refuse_err(exchange, &err);
+        goto out;
+    }
+    control_wait(exchange, &wait_ops, wait);
+out:
+    key_unref(&key);
+}
+
+void
+control_verb_rotate(struct control_exchange *exchange)
+{
+    const json_t *wait = json_object_get(exchange->root, "wait");
+    const char *credential = control_text(
+        exchange, "credential", "rotate wants the name of a credential");
+
+    if (credential == NULL)
+        return;
+    exchange->subject = strdup(credential); /* NULL: the trail lacks it */
+    if (wait != NULL &&
+        (!json_is_integer(wait) || json_integer_value(wait) < 0 ||
+         json_integer_value(wait) > WAIT_MAX_S)) {
+        control_refuse(exchange, "bad-request",
+                       "rotate wants wait as seconds from 0 to 600");
+        return;
+    }
+    if (json_is_true(json_object_get(exchange->root, "forget")))
+        forget(exchange, credential);
+    else
+        start(exchange, credential,
+              wait != NULL ? json_integer_value(wait) : ROTATION_WAIT_S);
+}
