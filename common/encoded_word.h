@@ -49,7 +49,7 @@ bool encoded_word_decode_utf8(const struct encoded_word *word, struct buf *out);
  * Append `text` (valid UTF-8) as encoded words which may stand in a phrase,
  * each of at most ENCODED_WORD_MAX bytes and whole characters, and each after
  * a blank or a fold (LF and a blank). `column` is where the line stands; lines
- * end before column 78. Stops when `out` would grow beyond `max` bytes and
+ * have at most 78 bytes. Stops when `out` would grow beyond `max` bytes and
  * gives the number of bytes of `text` that were taken.
  */
 size_t encoded_word_append(struct buf *out, const char *text, size_t len,

@@ -244,14 +244,17 @@ filter_write(const struct filter *filter, const struct header *header,
         edits = assign_edits(filter, header, text);
         if (edits == NULL)
             return err_set(err, ERR_SYSTEM, "out of memory");
-        buf_append(out, text, header->prefix_len);
+        append_old_lines(out, text, header->prefix_len, header->is_crlf);
         append_fields(out, header, text, edits);
         free(edits);
         for (size_t i = 0; i < plan->edit_count; i++)
             if (plan->edits[i].kind == REWRITE_EDIT_ADD)
                 append_new_field(out, plan->edits[i].name, plan->edits[i].value,
                                  header->is_crlf);
-        buf_append_str(out, header->is_crlf ? "\r\n" : "\n");
+        if (header->has_separator)
+            buf_append(out, text + header->len, header->body_at - header->len);
+        else
+            buf_append_str(out, header->is_crlf ? "\r\n" : "\n");
     }
     if (buf_failed(out))
         return err_set(err, ERR_SYSTEM, "out of memory");

@@ -34,8 +34,8 @@ static const char *const names[REWRITE_WRITTEN] = {
     [REWRITE_RECEIVED] = "Received",
     [REWRITE_ORIGINAL_DKIM_SIGNATURE] = "X-Original-DKIM-Signature",
     [REWRITE_ORIGINAL_ARC_SEAL] = "X-Original-ARC-Seal",
-    [REWRITE_ORIGINAL_ARC_MESSAGE_SIGNATURE] = "X-Original-"
-                                               "ARC-Message-Signature",
+    [REWRITE_ORIGINAL_ARC_MESSAGE_SIGNATURE] =
+        "X-Original-ARC-Message-Signature",
     [REWRITE_ORIGINAL_ARC_AUTHENTICATION_RESULTS] =
         "X-Original-ARC-Authentication-Results",
 };

@@ -72,6 +72,29 @@ noinst_PROGRAMS += %D%/fuzz_from_field
 	milter/name_template.c milter/new_field.c
 %C%_fuzz_from_field_CFLAGS = $(FUZZ_CFLAGS)
 
+# Addresses, and names that are encoded.
+noinst_PROGRAMS += %D%/fuzz_address %D%/fuzz_encoded_word
+%C%_fuzz_address_SOURCES = %D%/fuzz_address.c \
+	common/address.c common/buf.c common/secret.c common/utf8.c
+%C%_fuzz_address_CFLAGS = $(FUZZ_CFLAGS)
+%C%_fuzz_encoded_word_SOURCES = %D%/fuzz_encoded_word.c \
+	common/buf.c common/encoded_word.c common/secret.c common/utf8.c
+%C%_fuzz_encoded_word_CFLAGS = $(FUZZ_CFLAGS)
+
+# A whole message, by sendas-filter. Begin with a few:
+#     tests/fuzz/fuzz_message -dict=../tests/fuzz/message.dict corpus
+if MILTER
+noinst_PROGRAMS += %D%/fuzz_message
+%C%_fuzz_message_SOURCES = %D%/fuzz_message.c \
+	common/address.c common/buf.c common/encoded_word.c \
+	common/from_field.c common/secret.c common/utf8.c milter/answers.c \
+	milter/describe.c milter/filter.c milter/header.c milter/message.c \
+	milter/name_template.c milter/new_field.c milter/rewrite.c \
+	milter/signatures.c milter/work.c
+%C%_fuzz_message_CFLAGS = $(FUZZ_CFLAGS)
+%C%_fuzz_message_LDADD = common/libconfig.la common/libcommon.la
+endif
+
 # relay.conf. Begin with the examples:
 #     tests/fuzz/fuzz_config -dict=../tests/fuzz/config.dict \
 #         -close_fd_mask=2 corpus ../contrib
@@ -84,8 +107,8 @@ noinst_PROGRAMS += %D%/fuzz_config
 	common/err.c common/log.c common/secret.c common/sendas.c \
 	common/strmap.c common/textfile.c common/utf8.c
 %C%_fuzz_config_CFLAGS = $(FUZZ_CFLAGS) $(CONFUSE_CFLAGS)
-%C%_fuzz_config_LDADD = $(CONFUSE_LIBS)
+%C%_fuzz_config_LDADD = common/libconfig.la common/libcommon.la $(CONFUSE_LIBS)
 endif
 endif
 
-EXTRA_DIST += %D%/config.dict
+EXTRA_DIST += %D%/config.dict %D%/message.dict %D%/run
