@@ -23,8 +23,9 @@ packages_world=(
 # To test them.
 packages_test=(
     binutils clang clang-format gir1.2-gmime-3.0 gnutls-bin libcmocka-dev
-    libengine-pkcs11-openssl mandoc miltertest prometheus python3-gi
-    python3-pytest python3-pytest-xdist shellcheck softhsm2 systemd xz-utils
+    libclang-rt-dev libengine-pkcs11-openssl mandoc miltertest prometheus
+    python3-gi python3-pytest python3-pytest-xdist shellcheck softhsm2 systemd
+    xz-utils
 )
 
 packages_policy=/usr/sbin/policy-rc.d
