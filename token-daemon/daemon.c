@@ -700,8 +700,11 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
     });
     if (daemon->lookup_server == NULL || daemon->control == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
-    observer_watch(daemon->observer, daemon->refresher, daemon->lookups,
-                   daemon->control);
+    observer_watch(daemon->observer,
+                   &(struct observer_sources){.refresher = daemon->refresher,
+                                              .keyring = daemon->keyring,
+                                              .lookups = daemon->lookups,
+                                              .control = daemon->control});
     return 0;
 }
 

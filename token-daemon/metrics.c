@@ -463,6 +463,20 @@ get_ending(const struct metrics_credential *credential, int64_t *out)
 }
 
 static bool
+get_keys(const struct metrics_credential *credential, int64_t *out)
+{
+    *out = (int64_t)credential->keys;
+    return true;
+}
+
+static bool
+get_keys_failing(const struct metrics_credential *credential, int64_t *out)
+{
+    *out = (int64_t)credential->keys_failing;
+    return true;
+}
+
+static bool
 get_certificate(const struct metrics_credential *credential, int64_t *out)
 {
     *out = credential->certificate_ends;
@@ -531,6 +545,13 @@ render_credentials(const struct metrics_gauges *gauges, struct buf *out)
          "Refresh tokens that have a third of their life left, as they could "
          "not be used, or end in spite of it.",
          get_ending, out);
+    each(gauges, "xoauth2_keys",
+         "Secrets, certificates and the like that the credential may be "
+         "proven with.",
+         get_keys, out);
+    each(gauges, "xoauth2_keys_failing",
+         "Those of them that did not work when they were tried last.",
+         get_keys_failing, out);
     each(gauges, "xoauth2_certificate_expiry_timestamp_seconds",
          "When the certificate in use expires.", get_certificate, out);
     each(gauges, "xoauth2_secret_expiry_timestamp_seconds",

@@ -98,6 +98,8 @@ struct metrics_credential {
     size_t failing_otherwise;
     int64_t refresh_tokens_end; /* s since 1970, the first; 0: not known */
     size_t refresh_tokens_ending;
+    size_t keys; /* secrets, certificates, ... that it may be proven with */
+    size_t keys_failing;
     int64_t certificate_ends; /* s since 1970; 0: none, or not known */
     int64_t secret_ends;      /* the same */
     bool has_skew;

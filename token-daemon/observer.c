@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -29,9 +30,7 @@ struct observer {
     struct events *events;
     struct hook *hook;
     struct status_page *page; /* NULL: none is configured */
-    struct refresher *refresher;
-    struct lookups *lookups;
-    struct control *control;
+    struct observer_sources sources;
     int64_t started_wall;
     void *state_timer;
     void *expiry_timer;
@@ -44,6 +43,7 @@ struct gathering {
     struct metrics_credential *credentials;
     const struct config *config;
     int64_t wall;
+    size_t cursor; /* the credential that was found last */
     const char *denied[METRICS_DENIED_MAX];
 };
 
@@ -76,12 +76,45 @@ add_token(const struct refresher_info *info, void *arg)
             .is_refresh_token_ending = info->is_refresh_ending,
         });
     gathering->gauges.waiters += info->waiters;
-    if (info->not_after != 0)
-        credential->certificate_ends = info->not_after;
     if (info->has_skew) {
         credential->has_skew = true;
         credential->skew_s = info->skew_s;
     }
+}
+
+/* Those of the configuration by name; the visits come in its order, mostly. */
+static struct metrics_credential *
+find_credential(struct gathering *gathering, const char *name)
+{
+    size_t count = gathering->config->credential_count;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t next = (gathering->cursor + i) % count;
+
+        if (strcasecmp(gathering->credentials[next].name, name) == 0) {
+            gathering->cursor = next;
+            return &gathering->credentials[next];
+        }
+    }
+    return NULL;
+}
+
+/* keyring_each() visitor. */
+static void
+add_key(const struct keyring_info *info, void *arg)
+{
+    struct metrics_credential *credential =
+        find_credential(arg, info->credential);
+    const struct key *key = info->key;
+
+    if (credential == NULL || info->is_aside)
+        return;
+    credential->keys++;
+    credential->keys_failing += key->health.problem != PROBLEM_NONE;
+    if (info->is_live && key->kind == KEY_CERTIFICATE)
+        credential->certificate_ends = key->health.not_after;
+    if (info->is_live && key->kind == KEY_SECRET)
+        credential->secret_ends = key->health.not_after;
 }
 
 /* lookups_each_suspect() visitor. */
@@ -103,11 +136,11 @@ add_mailboxes(const struct observer *observer, struct gathering *gathering)
     const struct config *config = gathering->config;
     struct metrics_gauges *gauges = &gathering->gauges;
 
-    lookups_each_suspect(observer->lookups, add_suspect, gauges);
+    lookups_each_suspect(observer->sources.lookups, add_suspect, gauges);
     for (size_t i = 0; i < config->mailbox_count; i++) {
         const struct config_mailbox *mailbox = &config->mailboxes[i];
         const struct suspect *suspect =
-            lookups_suspect(observer->lookups, mailbox->title);
+            lookups_suspect(observer->sources.lookups, mailbox->title);
 
         gathering->credentials[mailbox->credential - config->credentials]
             .is_used = true;
@@ -185,11 +218,12 @@ gather(const struct observer *observer, struct gathering *gathering)
         gathering->credentials[i].name = config->credentials[i].name;
     gauges->credentials = gathering->credentials;
     gauges->credential_count = config->credential_count;
-    refresher_each(observer->refresher, add_token, gathering);
+    refresher_each(observer->sources.refresher, add_token, gathering);
+    keyring_each(observer->sources.keyring, NULL, add_key, gathering);
     add_mailboxes(observer, gathering);
     add_state(observer, gathering);
     add_troubles(observer, gauges);
-    lookups_count(observer->lookups, &counts);
+    lookups_count(observer->sources.lookups, &counts);
     hook_count(observer->hook, &hook);
     gauges->started_wall = observer->started_wall;
     gauges->clients = env->clients(env->arg);
@@ -253,8 +287,8 @@ append_status(const struct observer *observer, struct buf *out)
     static const char request[] = "{\"version\":1,\"verb\":\"status\"}";
 
     _Static_assert(CONTROL_VERSION == 1, "the request has the version");
-    (void)control_ask(observer->control, &(struct control_peer){0}, request,
-                      sizeof(request) - 1, on_status, out);
+    (void)control_ask(observer->sources.control, &(struct control_peer){0},
+                      request, sizeof(request) - 1, on_status, out);
 }
 
 static bool
@@ -328,8 +362,6 @@ look_at_expiry(const struct refresher_info *info, void *arg)
 {
     struct observer *observer = arg;
 
-    events_expires(observer->events, EVENTS_CERTIFICATE, info->credential->name,
-                   NULL, info->not_after);
     if (info->user != NULL)
         events_expires(observer->events, EVENTS_REFRESH_TOKEN,
                        info->credential->name, info->user,
@@ -337,12 +369,26 @@ look_at_expiry(const struct refresher_info *info, void *arg)
                                                : 0);
 }
 
+/* keyring_each() visitor: what others fall back to may end. */
+static void
+look_at_key(const struct keyring_info *info, void *arg)
+{
+    struct observer *observer = arg;
+    enum key_kind kind = info->key->kind;
+
+    if (info->is_live && (kind == KEY_SECRET || kind == KEY_CERTIFICATE))
+        events_expires(observer->events,
+                       kind == KEY_SECRET ? EVENTS_SECRET : EVENTS_CERTIFICATE,
+                       info->credential, NULL, info->key->health.not_after);
+}
+
 static void
 look_at_expiries(void *arg)
 {
     struct observer *observer = arg;
 
-    refresher_each(observer->refresher, look_at_expiry, observer);
+    keyring_each(observer->sources.keyring, NULL, look_at_key, observer);
+    refresher_each(observer->sources.refresher, look_at_expiry, observer);
     observer->env.timer_set(observer->expiry_timer, HOUR_MS);
 }
 
@@ -362,9 +408,9 @@ observer_request_ended(struct observer *observer,
                                        .hint = ended->hint,
                                        .alive_until = ended->alive_until,
                                    });
-    if (ended->not_after != 0)
-        events_expires(observer->events, EVENTS_CERTIFICATE, ended->credential,
-                       NULL, ended->not_after);
+    if (ended->problem == PROBLEM_NONE)
+        keyring_each(observer->sources.keyring, ended->credential, look_at_key,
+                     observer);
 }
 
 void
@@ -500,12 +546,10 @@ observer_free(struct observer **observer)
 }
 
 void
-observer_watch(struct observer *observer, struct refresher *refresher,
-               struct lookups *lookups, struct control *control)
+observer_watch(struct observer *observer,
+               const struct observer_sources *sources)
 {
-    observer->refresher = refresher;
-    observer->lookups = lookups;
-    observer->control = control;
+    observer->sources = *sources;
     observer->env.timer_set(observer->state_timer, STATE_LOOK_MS);
     observer->env.timer_set(observer->expiry_timer, STATE_LOOK_MS);
 }

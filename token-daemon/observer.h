@@ -15,6 +15,7 @@
 #include "common/err.h"
 #include "common/sendas.h"
 #include "token-daemon/control.h"
+#include "token-daemon/keyring.h"
 #include "token-daemon/lookups.h"
 #include "token-daemon/metrics.h"
 #include "token-daemon/refresher.h"
@@ -46,9 +47,17 @@ struct observer *observer_new(const struct observer_env *env)
     __attribute__((warn_unused_result));
 void observer_free(struct observer **observer);
 
-/* Whom to ask; borrowed: until observer_free(). Begins to look. */
-void observer_watch(struct observer *observer, struct refresher *refresher,
-                    struct lookups *lookups, struct control *control);
+/* Whom to ask; all borrowed: until observer_free(). */
+struct observer_sources {
+    struct refresher *refresher;
+    struct keyring *keyring;
+    struct lookups *lookups;
+    struct control *control;
+};
+
+/* Begin to look. */
+void observer_watch(struct observer *observer,
+                    const struct observer_sources *sources);
 
 /*
  * Go on with this configuration: which credentials are counted, which command

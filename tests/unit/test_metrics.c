@@ -270,6 +270,8 @@ tokens_of_a_credential_add_up(void **state)
         "1",
         "xoauth2_tokens_failing{credential=\"contoso\",reason=\"other\"} 1",
         "xoauth2_clock_skew_seconds{credential=\"contoso\"} -7",
+        "xoauth2_keys{credential=\"contoso\"} 3",
+        "xoauth2_keys_failing{credential=\"contoso\"} 2",
         "xoauth2_certificate_expiry_timestamp_seconds{credential=\"contoso\"} "
         "9000",
         "xoauth2_secret_expiry_timestamp_seconds{credential=\"contoso\"} 9001",
@@ -286,6 +288,8 @@ tokens_of_a_credential_add_up(void **state)
     struct metrics_credential credential = {.name = "contoso",
                                             .is_used = true,
                                             .failing_otherwise = 1,
+                                            .keys = 3,
+                                            .keys_failing = 2,
                                             .certificate_ends = 9000,
                                             .secret_ends = 9001,
                                             .has_skew = true,
