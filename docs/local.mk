@@ -2,4 +2,5 @@
 
 dist_doc_DATA += \
 	%D%/architecture.md \
-	%D%/postfix.md
+	%D%/postfix.md \
+	%D%/sign-in.md

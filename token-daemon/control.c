@@ -19,6 +19,7 @@
 
 struct control {
     struct control_env env;
+    struct control_logins *logins;
     int64_t started_wall; /* s since 1970 */
 };
 
@@ -116,6 +117,7 @@ control_ask(struct control *control, const struct control_peer *peer,
     }
     *exchange = (struct control_exchange){
         .env = &control->env,
+        .logins = control->logins,
         .root = root,
         .peer = *peer,
         .started_wall = control->started_wall,
@@ -156,6 +158,11 @@ control_new(const struct control_env *env)
 
     if (control == NULL)
         return NULL;
+    control->logins = control_logins_new();
+    if (control->logins == NULL) {
+        free(control);
+        return NULL;
+    }
     control->env = *env;
     control->started_wall = env->wall(env->arg);
     return control;
@@ -164,6 +171,9 @@ control_new(const struct control_env *env)
 void
 control_free(struct control **control)
 {
+    if (*control == NULL)
+        return;
+    control_logins_free(&(*control)->logins);
     free(*control);
     *control = NULL;
 }

@@ -6,6 +6,7 @@
  *     {"version": 1, "verb": "refresh", "mailbox": "a@b"}
  *     {"version": 1, "verb": "invalidate", "mailbox": "a@b"}
  *     {"version": 1, "verb": "login", "mailbox": "a@b", "refresh_token": "..."}
+ *     {"version": 1, "verb": "login", "mailbox": "a@b", "method": "device"}
  *     {"version": 1, "verb": "logout", "mailbox": "a@b"}
  *     {"version": 1, "verb": "rotate", "credential": "c", "secret": "..."}
  *     {"version": 1, "verb": "audit", "count": 100}
@@ -29,6 +30,7 @@
 #include "common/err.h"
 #include "common/sendas.h"
 #include "token-daemon/keyring.h"
+#include "token-daemon/login_flow.h"
 #include "token-daemon/lookups.h"
 #include "token-daemon/refresher.h"
 #include "token-daemon/rotation.h"
@@ -62,6 +64,16 @@ struct control_env {
                                    const struct err *err, void *done_arg),
                       void *done_arg, struct err *err);
     void (*forget_audit)(void *arg, const void *done_arg);
+    /* How people sign in: login_flow's functions, or what stands in. */
+    struct {
+        struct config *(*config)(void *arg); /* in force; borrowed */
+        struct login_flow *(*start)(void *arg,
+                                    const struct login_flow_request *request,
+                                    login_flow_fn *tell, void *tell_arg);
+        int (*answer)(struct login_flow *flow, const char *text, size_t len,
+                      struct err *err);
+        void (*cancel)(struct login_flow **flow);
+    } login;
     void *arg;
 };
 

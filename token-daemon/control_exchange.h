@@ -34,7 +34,8 @@ struct control_wait_ops {
 
 struct control_exchange {
     const struct control_env *env;
-    const struct json_t *root; /* the request; NULL when the call is over */
+    struct control_logins *logins; /* those that go on; of the control */
+    const struct json_t *root;     /* the request; NULL when the call is over */
     struct control_peer peer;
     const char *verb;     /* static */
     char *subject;        /* a mailbox or credential; owned; NULL: none */
@@ -101,6 +102,11 @@ struct control_wish {
 void control_wait_for_token(struct control_exchange *exchange,
                             const struct sendas_match *match,
                             const struct control_wish *wish);
+
+/* The sign-ins that go on. Owned; NULL when out of memory. */
+struct control_logins *control_logins_new(void)
+    __attribute__((warn_unused_result));
+void control_logins_free(struct control_logins **logins);
 
 /* The verbs, by file. */
 void control_verb_status(struct control_exchange *exchange);

@@ -1,6 +1,6 @@
 /*
  * control_token - the verbs about the token of a mailbox: show it, fetch
- * another, and sign in and out.
+ * another, and sign out.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -12,9 +12,8 @@
 #include "common/secret.h"
 #include "token-daemon/control_exchange.h"
 
-#define PATIENCE_MS       15000 /* for `token` */
-#define MIN_MAX_S         86400
-#define REFRESH_TOKEN_MAX 16384 /* bytes */
+#define PATIENCE_MS 15000 /* for `token` */
+#define MIN_MAX_S   86400
 
 /* ---- Waiting for a token ------------------------------------------------ */
 
@@ -158,54 +157,6 @@ control_verb_invalidate(struct control_exchange *exchange)
         control_refuse_err(exchange, &err);
     else
         control_answer(exchange, json_object());
-}
-
-/* Is it what RFC 6749, appendix A.17, allows, and of a sane length? */
-static bool
-is_refresh_token(const char *text)
-{
-    size_t len = text != NULL ? strlen(text) : 0;
-
-    for (size_t i = 0; i < len; i++)
-        if (text[i] <= ' ' || text[i] > '~')
-            return false;
-    return len > 0 && len <= REFRESH_TOKEN_MAX;
-}
-
-/* A refresh token that was obtained elsewhere; answers when it has worked. */
-void
-control_verb_login(struct control_exchange *exchange)
-{
-    const char *text =
-        json_string_value(json_object_get(exchange->root, "refresh_token"));
-    struct oauth_token token = {0};
-    struct err err = {ERR_NONE, ""};
-    struct sendas_match match;
-    struct refresher_key key;
-    int rc;
-
-    if (!is_refresh_token(text)) {
-        control_refuse(
-            exchange, "bad-request",
-            "login wants a refresh token, one line of printable ASCII");
-        return;
-    }
-    if (!control_find_mailbox(exchange, &match))
-        return;
-    key = control_key_of(&match);
-    token.refresh = secret_dup(text);
-    if (token.refresh == NULL) {
-        control_answer(exchange, NULL);
-        return;
-    }
-    rc = refresher_sign_in(exchange->env->refresher, &key, &token, &err);
-    oauth_token_clear(&token);
-    if (rc < 0) {
-        control_refuse_err(exchange, &err);
-        return;
-    }
-    log_info("signed in with a refresh token", F_STR("mailbox", match.login));
-    control_wait_for_token(exchange, &match, &(struct control_wish){0});
 }
 
 void

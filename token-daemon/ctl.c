@@ -209,7 +209,9 @@ static const struct {
     {"not-allowed", EX_NOPERM},       {"bad-version", EX_PROTOCOL},
     {"unknown-verb", EX_PROTOCOL},    {"bad-secret", EX_CONFIG},
     {"no-secret", EX_CONFIG},         {"needs-login", EX_NOPERM},
-    {"no-sign-in", EX_USAGE},
+    {"no-sign-in", EX_USAGE},         {"access-denied", EX_NOPERM},
+    {"bad-settings", EX_CONFIG},      {"bad-client", EX_CONFIG},
+    {"bad-scope", EX_CONFIG},
 };
 
 static int
@@ -242,7 +244,8 @@ ctl_finish(const struct ctl *ctl, const json_t *answer, ctl_print_fn *print,
     else if (!ctl->is_json)
         status = print(ctl, result, arg);
     if (ctl->is_json) {
-        (void)json_dumpf(answer, stdout, JSON_INDENT(2));
+        (void)json_dumpf(answer, stdout,
+                         ctl->is_lines ? JSON_COMPACT : JSON_INDENT(2));
         (void)putchar('\n');
     }
     if (fflush(stdout) == EOF || ferror(stdout))

@@ -31,6 +31,7 @@ struct ctl {
     const char *config_path;
     const char *socket; /* NULL: as the configuration says */
     bool is_json;
+    bool is_lines; /* with is_json: each object on a line of its own */
     const struct ctl_verb *verb;
 };
 

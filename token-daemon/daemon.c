@@ -34,6 +34,7 @@
 #include "token-daemon/http.h"
 #include "token-daemon/key_state.h"
 #include "token-daemon/keyring.h"
+#include "token-daemon/login_flow.h"
 #include "token-daemon/lookup_server.h"
 #include "token-daemon/lookups.h"
 #include "token-daemon/machine_identity.h"
@@ -270,6 +271,23 @@ env_read_audit(void *arg, size_t count,
     const struct daemon *daemon = arg;
 
     return state_read_audit(daemon->state, count, done, done_arg, err);
+}
+
+static struct config *
+env_config(void *arg)
+{
+    const struct daemon *daemon = arg;
+
+    return daemon->in_force.config;
+}
+
+static struct login_flow *
+env_login(void *arg, const struct login_flow_request *request,
+          login_flow_fn *tell, void *tell_arg)
+{
+    const struct daemon *daemon = arg;
+
+    return login_flow_start(&daemon->acquire, request, tell, tell_arg);
 }
 
 /* ---- What those who look on are told ------------------------------------ */
@@ -696,6 +714,10 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         .audit = env_audit,
         .read_audit = env_read_audit,
         .forget_audit = env_unsave,
+        .login = {.config = env_config,
+                  .start = env_login,
+                  .answer = login_flow_answer,
+                  .cancel = login_flow_cancel},
         .arg = daemon,
     });
     if (daemon->lookup_server == NULL || daemon->control == NULL)

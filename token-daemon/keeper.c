@@ -821,8 +821,7 @@ wait_for_login(struct keeper *keeper)
                 &(struct token_failure){
                     .err = &err,
                     .reason = problem_word(PROBLEM_NEEDS_LOGIN),
-                    .hint = "run: xoauth2ctl login MAILBOX "
-                            "--refresh-token-file FILE",
+                    .hint = "run: xoauth2ctl login MAILBOX",
                 },
                 wall_of(keeper));
 }

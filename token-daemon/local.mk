@@ -75,6 +75,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/control.c %D%/control.h \
 	%D%/control_audit.c \
 	%D%/control_exchange.c %D%/control_exchange.h \
+	%D%/control_login.c \
 	%D%/control_server.c %D%/control_server.h \
 	%D%/control_keys.c %D%/control_keys.h \
 	%D%/control_rotate.c \
@@ -82,6 +83,8 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/control_token.c \
 	%D%/ctl_format.c %D%/ctl_format.h \
 	%D%/foreign_plugin.c %D%/foreign_plugin.h \
+	%D%/ctl_page.c %D%/ctl_page.h \
+	%D%/ctl_sign_in_text.c %D%/ctl_sign_in_text.h \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/delivery_status.c %D%/delivery_status.h \
 	%D%/keeper.c %D%/keeper.h \
@@ -125,17 +128,20 @@ bin_PROGRAMS += %D%/xoauth2ctl
 	%D%/ctl_format.c %D%/ctl_format.h \
 	%D%/ctl_import.c \
 	%D%/ctl_login.c \
+	%D%/ctl_page.c %D%/ctl_page.h \
 	%D%/ctl_rotate.c \
 	%D%/ctl_secret_file.c %D%/ctl_secret_file.h \
 	%D%/ctl_sendas.c \
 	%D%/ctl_sendas_import.c \
+	%D%/ctl_sign_in.c %D%/ctl_sign_in.h \
+	%D%/ctl_sign_in_text.c %D%/ctl_sign_in_text.h \
 	%D%/ctl_status.c \
 	%D%/ctl_token.c \
 	%D%/foreign_plugin.c %D%/foreign_plugin.h
-%C%_xoauth2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+%C%_xoauth2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
 %C%_xoauth2ctl_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
 %C%_xoauth2ctl_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
-%C%_xoauth2ctl_LDADD = common/libconfig.la $(JANSSON_LIBS)
+%C%_xoauth2ctl_LDADD = common/libstatus.la common/libconfig.la $(EVENT_LIBS) $(JANSSON_LIBS)
 endif
 
 if TOKEND

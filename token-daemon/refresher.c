@@ -525,7 +525,7 @@ refresher_fetch(struct refresher *refresher, const struct refresher_key *key,
         keeper_token(keeper)->due_at == TOKEN_NEVER)
         return err_set(err, ERR_REAUTH,
                        "nobody has signed in for it; run: xoauth2ctl login "
-                       "MAILBOX --refresh-token-file FILE");
+                       "MAILBOX");
     if (!keeper_fetch(keeper, drops, &not_before_wall))
         return err_set(err, ERR_RETRY,
                        "the provider asked to wait for another %" PRId64 " s",

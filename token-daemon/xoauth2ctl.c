@@ -24,8 +24,10 @@ static const struct ctl_verb verbs[] = {
     {"refresh", "MAILBOX", "fetch a new token now", ctl_verb_refresh},
     {"invalidate", "MAILBOX", "serve the token no more and fetch another",
      ctl_verb_invalidate},
-    {"login", "MAILBOX --refresh-token-file FILE",
-     "use a refresh token obtained elsewhere; - is standard input",
+    {"login",
+     "MAILBOX [--device] [--allow-other-account] | MAILBOX "
+     "--refresh-token-file FILE",
+     "a person signs in; or a refresh token of elsewhere, - is standard input",
      ctl_verb_login},
     {"logout", "MAILBOX", "forget its refresh token", ctl_verb_logout},
     {"rotate",

@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	%D%/test_delivery.py \
 	%D%/test_filter.py \
 	%D%/test_grants.py \
+	%D%/test_login.py \
 	%D%/test_milter_fields.py \
 	%D%/test_milter_protocol.py \
 	%D%/test_monitoring.py \

@@ -77,9 +77,12 @@ TOKEND_TESTS = \
 	%D%/test_assertion \
 	%D%/test_backoff \
 	%D%/test_control \
+	%D%/test_control_login \
 	%D%/test_control_server \
 	%D%/test_ctl_format \
 	%D%/test_foreign_plugin \
+	%D%/test_ctl_page \
+	%D%/test_ctl_sign_in_text \
 	%D%/test_delivery_status \
 	%D%/test_device_answer \
 	%D%/test_discovery_document \
@@ -150,6 +153,10 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_control_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_control_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_control_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_control_login_SOURCES = %D%/test_control_login.c $(FAKE_ENV)
+%C%_test_control_login_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_control_login_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_control_login_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_control_server_SOURCES = %D%/test_control_server.c $(FAKE_ENV) \
 	%D%/scratch.c %D%/scratch.h %D%/wire_client.c %D%/wire_client.h
 %C%_test_control_server_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
@@ -157,6 +164,10 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_control_server_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_foreign_plugin_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_foreign_plugin_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_ctl_page_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_ctl_page_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_ctl_sign_in_text_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_ctl_sign_in_text_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_ctl_format_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_ctl_format_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_delivery_status_LDADD = $(TOKEND_TEST_LIBS)

@@ -1,0 +1,506 @@
+/*
+ * control_login - the verb by which a person signs in for a mailbox: with a
+ * browser, with a code that they type on another device, or with a refresh
+ * token that they bring.
+ *
+ *     {"version": 1, "verb": "login", "mailbox": "a@b", "method": "code"}
+ *  -> {"event": "begin", "method": "code", "redirect_port": 0, ...}
+ *     {"port": 34567}             where the local page is; 0: there is none
+ *  -> {"event": "prompt", "url": "https://...", "expires_in": 900}
+ *     {"redirect": "http://..."}  what the browser was sent to, or what was
+ *  -> {"event": "rejected", ...}  pasted; may come again when it was not it
+ *  -> the answer
+ *
+ * A device's code needs no port: `prompt` comes at once, with "user_code", then
+ * `waiting` each time the provider was asked, then the answer.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+
+#include <jansson.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "token-daemon/control_exchange.h"
+#include "token-daemon/grant.h"
+#include "token-daemon/login_flow.h"
+
+#define REFRESH_TOKEN_MAX 16384 /* bytes */
+#define LOGINS_MAX        32    /* at the same time */
+#define URI_MAX           64    /* bytes of a redirect URI, with the NUL */
+#define TEXT_MAX_BYTES    1024
+
+/* A sign-in that goes on. */
+struct login {
+    TAILQ_ENTRY(login) link;
+    struct control_logins *logins;
+    struct control_exchange *exchange;
+    struct config *config;     /* a reference: the one that it began with */
+    struct sendas_match match; /* points into that, and to `mailbox` */
+    bool by_device;
+    bool may_differ;
+    struct login_flow *flow; /* NULL: waits for the port */
+    char mailbox[];
+};
+
+struct control_logins {
+    TAILQ_HEAD(, login) list;
+    size_t count;
+};
+
+struct control_logins *
+control_logins_new(void)
+{
+    struct control_logins *logins = calloc(1, sizeof(*logins));
+
+    if (logins != NULL)
+        TAILQ_INIT(&logins->list);
+    return logins;
+}
+
+void
+control_logins_free(struct control_logins **logins)
+{
+    free(*logins);
+    *logins = NULL;
+}
+
+static const struct login *
+find_login(const struct control_logins *logins, const char *mailbox)
+{
+    const struct login *login;
+
+    TAILQ_FOREACH(login, &logins->list, link)
+    {
+        if (strcasecmp(login->mailbox, mailbox) == 0)
+            return login;
+    }
+    return NULL;
+}
+
+/* It goes on no longer; another one may begin. */
+static void
+leave_list(struct login *login)
+{
+    TAILQ_REMOVE(&login->logins->list, login, link);
+    login->logins->count--;
+}
+
+static void
+login_free(struct login *login)
+{
+    config_unref(&login->config);
+    free(login);
+}
+
+/* ---- How it ends -------------------------------------------------------- */
+
+/* With what the operator may do, and who it was where that matters. */
+static void
+refuse_failure(struct login *login, const struct login_flow_event *event)
+{
+    const struct acquire_result *result = event->result;
+    struct buf text;
+
+    buf_init(&text, TEXT_MAX_BYTES);
+    buf_append_str(&text, result->err.text);
+    if (event->account_match == LOGIN_FLOW_ACCOUNT_OTHER &&
+        event->account != NULL) {
+        buf_append_str(&text, " (");
+        buf_append_str(&text, event->account);
+        buf_append_str(&text, ")");
+    }
+    if (result->hint != NULL) {
+        buf_append_str(&text, "; ");
+        buf_append_str(&text, result->hint);
+    }
+    log_warning(
+        "a sign-in failed", F_STR("mailbox", login->mailbox),
+        F_STR("reason", result->reason), F_STR("error", result->err.text),
+        F_STR("account", event->account), F_INT("number", result->number));
+    control_refuse(login->exchange, result->reason, buf_str(&text));
+    buf_clear(&text);
+}
+
+static const char *
+match_word(enum login_flow_account match)
+{
+    const char *word = "unknown";
+
+    switch (match) {
+    case LOGIN_FLOW_ACCOUNT_SAME:
+        word = "same";
+        break;
+    case LOGIN_FLOW_ACCOUNT_OTHER:
+        word = "other";
+        break;
+    case LOGIN_FLOW_ACCOUNT_UNKNOWN:
+        break;
+    }
+    return word;
+}
+
+static bool
+is_same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* Would the application that has signed in still be asked for tokens? */
+static bool
+is_still_configured(const struct login *login)
+{
+    const struct control_env *env = login->exchange->env;
+    const struct config_credential *then = login->match.mailbox->credential;
+    const struct config_credential *now;
+    struct sendas_match match;
+
+    if (!sendas_find_login(env->policy(env->arg), login->mailbox, &match))
+        return false;
+    now = match.mailbox->credential;
+    return strcmp(then->name, now->name) == 0 &&
+           then->provider == now->provider && then->grant == now->grant &&
+           is_same_text(then->client_id, now->client_id) &&
+           is_same_text(then->tenant, now->tenant) &&
+           is_same_text(then->issuer, now->issuer) &&
+           is_same_text(then->token_url, now->token_url);
+}
+
+static json_t *
+describe_success(const struct login *login,
+                 const struct login_flow_event *event)
+{
+    const struct refresher_key key = control_key_of(&login->match);
+    const struct token *token =
+        refresher_peek(login->exchange->env->refresher, &key);
+
+    return json_pack(
+        "{s:o, s:o, s:o, s:s, s:o, s:I, s:o}", "mailbox",
+        control_string(login->mailbox), "credential",
+        control_string(key.credential), "account",
+        control_optional_string(event->account), "account_match",
+        match_word(event->account_match), "scope",
+        control_optional_string(event->scope), "expires",
+        token != NULL ? (json_int_t)token->expires_wall : (json_int_t)0,
+        "fingerprint",
+        control_optional_string(token != NULL ? token->fingerprint : NULL));
+}
+
+/* The tokens are the refresher's from now on. */
+static void
+conclude(struct login *login, struct login_flow_event *event)
+{
+    const struct refresher_key key = control_key_of(&login->match);
+    struct oauth_token *token = &event->result->token;
+    struct err err = {ERR_NONE, ""};
+    json_t *result;
+
+    if (!is_still_configured(login)) {
+        control_refuse(login->exchange, "bad-configuration",
+                       "the credential was changed meanwhile; sign in again");
+        return;
+    }
+    if (refresher_sign_in(login->exchange->env->refresher, &key, token, &err) <
+        0) {
+        control_refuse_err(login->exchange, &err);
+        return;
+    }
+    log_info("signed in", F_STR("mailbox", login->mailbox),
+             F_STR("credential", key.credential),
+             F_STR("account", event->account),
+             F_STR("method", login->by_device ? "device" : "code"));
+    result = describe_success(login, event);
+    control_answer(login->exchange, result);
+}
+
+/* ---- What is told meanwhile --------------------------------------------- */
+
+static void
+tell_prompt(const struct login *login, const struct login_flow_event *event)
+{
+    const char *name = event->kind == LOGIN_FLOW_WAITING ? "waiting" : "prompt";
+
+    control_tell(login->exchange, name,
+                 json_pack("{s:o, s:o, s:o, s:I, s:I}", "url",
+                           control_optional_string(event->url), "user_code",
+                           control_optional_string(event->user_code),
+                           "complete_url",
+                           control_optional_string(event->complete_url),
+                           "expires_in", (json_int_t)event->lifetime,
+                           "interval", (json_int_t)event->interval));
+}
+
+/* login_flow_fn */
+static void
+on_flow(struct login_flow_event *event, void *arg)
+{
+    struct login *login = arg;
+
+    switch (event->kind) {
+    case LOGIN_FLOW_PROMPT:
+    case LOGIN_FLOW_WAITING:
+        tell_prompt(login, event);
+        return;
+    case LOGIN_FLOW_DONE:
+        leave_list(login);
+        conclude(login, event);
+        break;
+    case LOGIN_FLOW_FAILED:
+        leave_list(login);
+        refuse_failure(login, event);
+        break;
+    }
+    login_free(login);
+}
+
+static void
+start_flow(struct login *login, const char *redirect_uri)
+{
+    const struct control_env *env = login->exchange->env;
+    const struct login_flow_request request = {
+        .config = login->config,
+        .credential = login->match.mailbox->credential,
+        .mailbox = login->mailbox,
+        .by_device = login->by_device,
+        .redirect_uri = redirect_uri,
+        .may_differ = login->may_differ,
+    };
+
+    login->flow = env->login.start(env->arg, &request, on_flow, login);
+    if (login->flow != NULL)
+        return;
+    leave_list(login);
+    control_answer(login->exchange, NULL);
+    login_free(login);
+}
+
+/* ---- What the asker sends on -------------------------------------------- */
+
+static void
+reject(const struct login *login, const char *text)
+{
+    control_tell(login->exchange, "rejected",
+                 json_pack("{s:o}", "text", control_string(text)));
+}
+
+static void
+use_port(struct login *login, const json_t *port)
+{
+    int fixed = login->match.mailbox->credential->redirect_port;
+    json_int_t number = json_integer_value(port);
+    char uri[URI_MAX];
+
+    if (!json_is_integer(port) || number < 0 || number > 65535 ||
+        (number != 0 && fixed != 0 && number != fixed)) {
+        reject(login, "port wants the port of the local page, or 0");
+        return;
+    }
+    (void)snprintf(uri, sizeof(uri), "http://localhost:%d/", (int)number);
+    start_flow(login, number != 0 ? uri : NULL);
+}
+
+static void
+use_redirect(struct login *login, const char *text)
+{
+    const struct control_env *env = login->exchange->env;
+    struct err err = {ERR_NONE, ""};
+
+    if (env->login.answer(login->flow, text, strlen(text), &err) < 0)
+        reject(login, err.text);
+}
+
+static void
+on_line(void *arg, const json_t *root)
+{
+    struct login *login = arg;
+    const json_t *port = json_object_get(root, "port");
+    const char *redirect = json_string_value(json_object_get(root, "redirect"));
+
+    if (port != NULL && login->flow == NULL)
+        use_port(login, port);
+    else if (redirect != NULL && login->flow != NULL)
+        use_redirect(login, redirect);
+    else
+        reject(login, login->flow == NULL ? "port is wanted first"
+                                          : "redirect is wanted");
+}
+
+static void
+cancel_login(void *arg)
+{
+    struct login *login = arg;
+
+    log_info("a sign-in was given up", F_STR("mailbox", login->mailbox));
+    login->exchange->env->login.cancel(&login->flow);
+    leave_list(login);
+    login_free(login);
+}
+
+/* ---- The beginning ------------------------------------------------------ */
+
+/* By which way. False: the exchange has ended. */
+static bool
+read_method(struct control_exchange *exchange,
+            const struct config_credential *credential, bool *by_device)
+{
+    const json_t *method = json_object_get(exchange->root, "method");
+    const char *text = json_string_value(method);
+
+    *by_device = credential->grant == CONFIG_GRANT_DEVICE_CODE;
+    if (method == NULL)
+        return true;
+    if (text == NULL ||
+        (strcmp(text, "code") != 0 && strcmp(text, "device") != 0)) {
+        control_refuse(exchange, "bad-request",
+                       "login wants method code or device");
+        return false;
+    }
+    *by_device = strcmp(text, "device") == 0;
+    return true;
+}
+
+/* May it begin? False: the exchange has ended. */
+static bool
+check_login(struct control_exchange *exchange, const struct sendas_match *match)
+{
+    struct err err = {ERR_NONE, ""};
+
+    if (!grant_needs_login(match->mailbox->credential->grant)) {
+        (void)err_set(&err, ERR_CONFIG,
+                      "credential \"%s\" gets its tokens without anybody; only "
+                      "authorization_code and device_code need a sign-in",
+                      match->mailbox->credential->name);
+        control_refuse_err(exchange, &err);
+        return false;
+    }
+    if (find_login(exchange->logins, match->login) != NULL) {
+        control_refuse(exchange, "busy",
+                       "somebody signs in for this mailbox right now; wait for "
+                       "it, or end that xoauth2ctl");
+        return false;
+    }
+    if (exchange->logins->count >= LOGINS_MAX) {
+        control_refuse(exchange, "busy",
+                       "too many sign-ins go on at the same time; wait for one "
+                       "to end");
+        return false;
+    }
+    return true;
+}
+
+static struct login *
+new_login(struct control_exchange *exchange, const struct sendas_match *match)
+{
+    const struct control_env *env = exchange->env;
+    size_t size = strlen(match->login) + 1;
+    struct login *login = calloc(1, sizeof(*login) + size);
+
+    if (login == NULL)
+        return NULL;
+    login->logins = exchange->logins;
+    login->exchange = exchange;
+    login->config = config_ref(env->login.config(env->arg));
+    login->match = *match;
+    memcpy(login->mailbox, match->login, size);
+    login->match.login = login->mailbox;
+    TAILQ_INSERT_TAIL(&login->logins->list, login, link);
+    login->logins->count++;
+    return login;
+}
+
+static void
+sign_in(struct control_exchange *exchange)
+{
+    static const struct control_wait_ops ops = {.cancel = cancel_login,
+                                                .line = on_line};
+    const json_t *may_differ = json_object_get(exchange->root, "other_account");
+    struct sendas_match match;
+    struct login *login;
+    bool by_device;
+
+    if (!control_find_mailbox(exchange, &match) ||
+        !check_login(exchange, &match) ||
+        !read_method(exchange, match.mailbox->credential, &by_device))
+        return;
+    login = new_login(exchange, &match);
+    if (login == NULL) {
+        control_answer(exchange, NULL);
+        return;
+    }
+    login->by_device = by_device;
+    login->may_differ = json_is_true(may_differ);
+    control_wait(exchange, &ops, login);
+    control_tell(exchange, "begin",
+                 json_pack("{s:o, s:o, s:s, s:i}", "mailbox",
+                           control_string(login->mailbox), "credential",
+                           control_string(match.mailbox->credential->name),
+                           "method", by_device ? "device" : "code",
+                           "redirect_port",
+                           match.mailbox->credential->redirect_port));
+    if (by_device)
+        start_flow(login, NULL);
+}
+
+/* ---- A refresh token that is brought ------------------------------------ */
+
+/* Is it what RFC 6749, appendix A.17, allows, and of a sane length? */
+static bool
+is_refresh_token(const char *text)
+{
+    size_t len = text != NULL ? strlen(text) : 0;
+
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            return false;
+    return len > 0 && len <= REFRESH_TOKEN_MAX;
+}
+
+/* Answers when it has worked. */
+static void
+bring_token(struct control_exchange *exchange, const char *text)
+{
+    struct oauth_token token = {0};
+    struct err err = {ERR_NONE, ""};
+    struct sendas_match match;
+    struct refresher_key key;
+    int rc;
+
+    if (!is_refresh_token(text)) {
+        control_refuse(
+            exchange, "bad-request",
+            "login wants a refresh token, one line of printable ASCII");
+        return;
+    }
+    if (!control_find_mailbox(exchange, &match))
+        return;
+    key = control_key_of(&match);
+    token.refresh = secret_dup(text);
+    if (token.refresh == NULL) {
+        control_answer(exchange, NULL);
+        return;
+    }
+    rc = refresher_sign_in(exchange->env->refresher, &key, &token, &err);
+    oauth_token_clear(&token);
+    if (rc < 0) {
+        control_refuse_err(exchange, &err);
+        return;
+    }
+    log_info("signed in with a refresh token", F_STR("mailbox", match.login));
+    control_wait_for_token(exchange, &match, &(struct control_wish){0});
+}
+
+void
+control_verb_login(struct control_exchange *exchange)
+{
+    const json_t *text = json_object_get(exchange->root, "refresh_token");
+
+    if (text != NULL)
+        bring_token(exchange, json_string_value(text));
+    else
+        sign_in(exchange);
+}
