@@ -18,8 +18,8 @@
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 
+#include "common/html.h"
 #include "common/util.h"
-#include "token-daemon/status_html.h"
 
 #define PORT_TRIES  8 /* one that is free on both addresses */
 #define IDLE_S      60
@@ -53,7 +53,7 @@ ctl_page_render(bool is_good, const char *text, struct buf *out)
     buf_append_str(out, ";padding-left:.6em}</style>\n<h1>");
     buf_append_str(out, is_good ? "Signed in" : "Not signed in");
     buf_append_str(out, "</h1>\n<p id=\"outcome\">");
-    status_html_escape(text, out);
+    html_escape(text, out);
     buf_append_str(out, "</p>\n<p>You can close this window; xoauth2ctl says "
                         "the same.</p>\n</html>\n");
 }
