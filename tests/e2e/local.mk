@@ -3,6 +3,7 @@ EXTRA_DIST += \
 	%D%/conftest.py \
 	%D%/from_fields.py \
 	%D%/milter_client.py \
+	%D%/miltertest \
 	%D%/test_attacks.py \
 	%D%/test_bad_input.py \
 	%D%/test_ctl.py \
@@ -13,6 +14,7 @@ EXTRA_DIST += \
 	%D%/test_milter_fields.py \
 	%D%/test_milter_protocol.py \
 	%D%/test_monitoring.py \
+	%D%/test_miltertest.py \
 	%D%/test_observability.py \
 	%D%/test_provider_faults.py \
 	%D%/test_refused_tokens.py \
