@@ -544,6 +544,8 @@ post(struct acquire *acquire, const struct buf *form, struct err *err)
         .ca_file = acquire->settings.ca_file,
         .proxy = acquire->settings.proxy,
         .timeout_ms = acquire->context.timeout_ms,
+        .is_single_use = acquire->refresh_token != NULL ||
+                         acquire->code != NULL || acquire->device_code != NULL,
     };
 
     start_call(acquire, &request, err);

@@ -48,6 +48,7 @@
 #define LISTENERS_MAX     16
 #define LOOKUP_MODE       0666 /* peer credentials decide */
 #define CLIENTS_MAX       16384
+#define PRIORITIES        2  /* lookups, and all else */
 #define DESCRIPTORS_SPARE 64 /* kept back for requests and files */
 
 /* A configuration and the policy made from it; both are owned. */
@@ -558,11 +559,17 @@ new_base(void)
     struct event_config *config = event_config_new();
     struct event_base *base = NULL;
 
+    /* Look for lookups, which go first, after each event of another kind. */
     if (config != NULL &&
-        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0 &&
+        event_config_set_max_dispatch_interval(config, NULL, 1, 1) == 0)
         base = event_base_new_with_config(config);
     if (config != NULL)
         event_config_free(config);
+    if (base != NULL && event_base_priority_init(base, PRIORITIES) < 0) {
+        event_base_free(base);
+        base = NULL;
+    }
     return base;
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 #include <event2/event.h>
@@ -43,6 +44,13 @@
 #else
 #define QUICK_EXIT CURLOPT_NOSIGNAL
 #endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+#define CA_CACHE   CURLOPT_CA_CACHE_TIMEOUT
+#define CA_CACHE_S 300L
+#else
+#define CA_CACHE   CURLOPT_NOSIGNAL
+#define CA_CACHE_S 1L
+#endif
 
 /* A socket of curl's that is being watched. */
 struct http_socket {
@@ -53,13 +61,19 @@ struct http_socket {
 struct http {
     struct event_base *base;
     CURLM *multi;
+    CURLSH *share; /* TLS sessions */
     struct event *timer;
+    bool has_bundle; /* the system's CA certificates are in one file */
+    TAILQ_HEAD(, http_call) waiting;
+    struct event *starter; /* of the first of them */
     LIST_HEAD(, http_call) calls;
     LIST_HEAD(, http_socket) sockets;
 };
 
 struct http_call {
     LIST_ENTRY(http_call) link;
+    TAILQ_ENTRY(http_call) turn;
+    bool is_waiting; /* in `waiting`; curl does not know it yet */
     struct http *http;
     CURL *easy;
     CURLU *url;
@@ -155,6 +169,8 @@ static void
 free_call(struct http_call *call)
 {
     LIST_REMOVE(call, link);
+    if (call->is_waiting)
+        TAILQ_REMOVE(&call->http->waiting, call, turn);
     if (call->easy != NULL) {
         (void)curl_multi_remove_handle(call->http->multi, call->easy);
         curl_easy_cleanup(call->easy);
@@ -384,6 +400,38 @@ set_timer(CURLM *multi, long timeout_ms, void *arg)
     return event_add(http->timer, &wait);
 }
 
+/*
+ * The next call begins. One at a time: setting up a connection takes some time
+ * even where nothing blocks, and a thousand of them would be felt.
+ */
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+    struct http *http = arg;
+    struct http_call *call = TAILQ_FIRST(&http->waiting);
+
+    (void)fd;
+    (void)what;
+    if (call == NULL)
+        return;
+    TAILQ_REMOVE(&http->waiting, call, turn);
+    call->is_waiting = false;
+    if (!TAILQ_EMPTY(&http->waiting))
+        event_active(http->starter, EV_TIMEOUT, 0);
+    if (curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
+        finish_call(call, CURLE_OUT_OF_MEMORY);
+}
+
+/* Is the system's list of CA certificates a file, and there? */
+static bool
+has_bundle(void)
+{
+    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+
+    return info->age >= CURLVERSION_SEVENTH && info->cainfo != NULL &&
+           access(info->cainfo, R_OK) == 0;
+}
+
 /* ---- Public -------------------------------------------------------------- */
 
 struct http *
@@ -403,11 +451,18 @@ http_new(struct event_base *base, struct err *err)
         return NULL;
     }
     http->base = base;
+    TAILQ_INIT(&http->waiting);
     LIST_INIT(&http->calls);
     LIST_INIT(&http->sockets);
     http->timer = evtimer_new(base, on_timer, http);
+    http->starter = evtimer_new(base, on_turn, http);
+    http->has_bundle = has_bundle();
     http->multi = curl_multi_init();
-    if (http->timer == NULL || http->multi == NULL ||
+    http->share = curl_share_init();
+    if (http->timer == NULL || http->starter == NULL || http->multi == NULL ||
+        http->share == NULL ||
+        curl_share_setopt(http->share, CURLSHOPT_SHARE,
+                          CURL_LOCK_DATA_SSL_SESSION) != CURLSHE_OK ||
         curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, watch_socket) !=
             CURLM_OK ||
         curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) != CURLM_OK ||
@@ -438,6 +493,9 @@ http_free(struct http **http)
         free_socket(LIST_FIRST(&old->sockets)); /* NOLINT(*-unix.Malloc) */
     if (old->timer != NULL)
         event_free(old->timer);
+    if (old->starter != NULL)
+        event_free(old->starter);
+    (void)curl_share_cleanup(old->share);
     free(old);
     curl_global_cleanup();
     *http = NULL;
@@ -576,10 +634,16 @@ set_peers(struct http_call *call, const struct http_request *request)
         request->proxy != NULL && !call->is_here ? request->proxy : "");
     SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    if (request->ca_file != NULL) {
+    if (request->ca_file != NULL)
         SET(CURLOPT_CAINFO, request->ca_file);
+    /* Read once in a while, as that takes longer than all the rest; curl does
+     * so where there is no directory of certificates beside the file. */
+    if (request->ca_file != NULL || call->http->has_bundle)
         SET(CURLOPT_CAPATH, NULL);
-    }
+    SET(CA_CACHE, CA_CACHE_S);
+    SET(CURLOPT_SHARE, call->http->share);
+    SET(CURLOPT_FRESH_CONNECT, request->is_single_use ? 1L : 0L);
+    SET(CURLOPT_FORBID_REUSE, request->is_single_use ? 1L : 0L);
     return code;
 }
 
@@ -625,10 +689,9 @@ http_start(struct http *http, const struct http_request *request,
                       curl_easy_strerror(code));
         goto fail;
     }
-    if (curl_multi_add_handle(http->multi, call->easy) != CURLM_OK) {
-        (void)err_set(err, ERR_SYSTEM, "libcurl takes no more requests");
-        goto fail;
-    }
+    call->is_waiting = true;
+    TAILQ_INSERT_TAIL(&http->waiting, call, turn);
+    event_active(http->starter, EV_TIMEOUT, 0);
     return call;
 fail:
     free_call(call);

@@ -4,12 +4,14 @@
  * The only module that knows curl. TLS 1.2 or later with verification; plain
  * HTTP to this host and to 169.254.169.254 (a cloud's metadata service) only;
  * no redirects, no cookies, no proxies from the environment. Connections are
- * kept and used again. Answers are capped. No text it makes holds a URL's
+ * kept and used again, but for what must not be sent twice. Calls begin one per
+ * turn of the event loop. Answers are capped. No text it makes holds a URL's
  * query, a body or a byte of an answer.
  */
 #ifndef TOKEN_DAEMON_HTTP_H
 #define TOKEN_DAEMON_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +48,12 @@ struct http_request {
     const char *ca_file;        /* PEM; in place of the system's. NULL: those */
     const char *proxy;          /* NULL: none. Never used for this host */
     int timeout_ms;             /* for all of it; 0: HTTP_TIMEOUT_MS */
+    /*
+     * It holds something that counts once, such as a refresh token. On a kept
+     * connection that the server is about to close curl would send it again
+     * by itself, so it gets a connection of its own; TLS sessions are resumed.
+     */
+    bool is_single_use;
 };
 
 struct http_answer {

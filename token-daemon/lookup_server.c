@@ -3,6 +3,7 @@
  */
 #include "token-daemon/lookup_server.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,7 +16,6 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/listener.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -32,6 +32,9 @@
 /* Room for one request and its frame, so that a whole one always fits. */
 #define INPUT_MAX       (SOCKETMAP_REQUEST_MAX + SOCKETMAP_FRAME_MORE)
 #define ACCEPT_PAUSE_US 100000 /* after accept() failed: out of descriptors */
+#define ACCEPTS_MAX     16     /* connections of one socket at a time */
+/* Events of ours, until everything else that is ready has its turn. */
+#define TURN_MAX 4096
 
 struct client {
     TAILQ_ENTRY(client) link; /* the longest silent first */
@@ -49,7 +52,7 @@ struct client {
 /* One listening socket. */
 struct door {
     struct lookup_server *server;
-    struct evconnlistener *listener;
+    struct event *event;
     char *path; /* owned */
 };
 
@@ -63,6 +66,10 @@ struct lookup_server {
     TAILQ_HEAD(, client) silent_first;
     struct door doors[LISTENERS_MAX];
     size_t door_count;
+    int priority;     /* of the other events */
+    unsigned turn;    /* events of ours since the others had their turn */
+    bool is_yielding; /* ours are as urgent as theirs, just now */
+    struct event *yielded;
     struct event *resume; /* after a pause of accepting */
     uint64_t pauses;      /* in a row */
     struct repeats *repeats;
@@ -243,13 +250,46 @@ answer_requests(struct client *client)
         client_free(client);
 }
 
+/*
+ * Events of the first priority that never end would leave the others waiting
+ * for ever. So from time to time ours queue up behind them, each from its next
+ * event on, until all that waited before have run.
+ */
+static void
+take_turn(struct lookup_server *server)
+{
+    if (server->is_yielding || ++server->turn < TURN_MAX)
+        return;
+    server->is_yielding = true;
+    event_active(server->yielded, EV_TIMEOUT, 0);
+}
+
+/* The turn of the others is over; they have run up to this event. */
+static void
+on_yielded(evutil_socket_t fd, short what, void *arg)
+{
+    struct lookup_server *server = arg;
+    struct client *client;
+
+    (void)fd;
+    (void)what;
+    server->is_yielding = false;
+    server->turn = 0;
+    TAILQ_FOREACH(client, &server->silent_first, link)
+    {
+        (void)bufferevent_priority_set(client->bev, 0);
+    }
+}
+
 static void
 on_readable(struct bufferevent *bev, void *arg)
 {
     struct client *client = arg;
     struct lookup_server *server = client->server;
 
-    (void)bev;
+    take_turn(server);
+    (void)bufferevent_priority_set(bev,
+                                   server->is_yielding ? server->priority : 0);
     TAILQ_REMOVE(&server->silent_first, client, link);
     TAILQ_INSERT_TAIL(&server->silent_first, client, link);
     answer_requests(client);
@@ -302,6 +342,7 @@ client_new(struct lookup_server *server, int fd)
         return NULL;
     }
     client->server = server;
+    (void)bufferevent_priority_set(client->bev, 0);
     TAILQ_INSERT_TAIL(&server->silent_first, client, link);
     server->client_count++;
     bufferevent_setcb(client->bev, on_readable, on_written, on_event, client);
@@ -337,19 +378,15 @@ access_of(const struct door *door)
     return &tokend->allow;
 }
 
+/* Somebody came in by this door; the descriptor is ours. */
 static void
-on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
-            struct sockaddr *address, int address_len, void *arg)
+welcome(const struct door *door, int fd)
 {
-    const struct door *door = arg;
     struct lookup_server *server = door->server;
     struct peer_identity identity;
     struct client *client;
     bool is_allowed;
 
-    (void)listener;
-    (void)address;
-    (void)address_len;
     server->pauses = 0;
     if (!peer_identity_read(fd, &identity)) {
         (void)close(fd);
@@ -380,17 +417,45 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
 
 /* Out of descriptors or memory: leave the rest in the backlog for a moment. */
 static void
-on_accept_failed(struct evconnlistener *listener, void *arg)
+pause_accepting(struct door *door)
 {
     static const struct timeval pause = {0, ACCEPT_PAUSE_US};
-    struct lookup_server *server = ((struct door *)arg)->server;
+    struct lookup_server *server = door->server;
 
     if (log_is_due(++server->pauses))
         log_warning("connections wait, as none can be accepted now; raise "
                     "LimitNOFILE if this goes on",
                     F_INT("clients", server->client_count));
-    (void)evconnlistener_disable(listener);
+    (void)event_del(door->event);
     (void)evtimer_add(server->resume, &pause);
+}
+
+/* Is it the connection that failed, not the accepting? See accept(2). */
+static bool
+is_passing(int number)
+{
+    return number == EINTR || number == ECONNABORTED || number == EPROTO;
+}
+
+static void
+on_acceptable(evutil_socket_t listener, short what, void *arg)
+{
+    struct door *door = arg;
+    int fd;
+
+    (void)what;
+    take_turn(door->server);
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            welcome(door, fd);
+        else if (errno == EAGAIN)
+            return;
+        else if (!is_passing(errno)) {
+            pause_accepting(door);
+            return;
+        }
+    }
 }
 
 static void
@@ -401,7 +466,7 @@ on_resume(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     for (size_t i = 0; i < server->door_count; i++)
-        (void)evconnlistener_enable(server->doors[i].listener);
+        (void)event_add(server->doors[i].event, NULL);
 }
 
 struct lookup_server *
@@ -414,11 +479,14 @@ lookup_server_new(const struct lookup_server_options *options)
     server->base = options->base;
     server->lookups = options->lookups;
     server->max_clients = options->max_clients;
+    server->priority = event_base_get_npriorities(options->base) / 2;
+    server->yielded = event_new(options->base, -1, 0, on_yielded, server);
     TAILQ_INIT(&server->silent_first);
     buf_init(&server->scratch, SOCKETMAP_REPLY_MAX + SOCKETMAP_FRAME_MORE);
     server->resume = evtimer_new(options->base, on_resume, server);
     server->repeats = repeats_new(REPEATS_MAX);
-    if (server->resume == NULL || server->repeats == NULL)
+    if (server->resume == NULL || server->yielded == NULL ||
+        server->repeats == NULL)
         lookup_server_free(&server);
     return server;
 }
@@ -431,7 +499,7 @@ lookup_server_free(struct lookup_server **server)
     if (*server == NULL)
         return;
     for (size_t i = 0; i < (*server)->door_count; i++) {
-        evconnlistener_free((*server)->doors[i].listener);
+        event_free((*server)->doors[i].event);
         free((*server)->doors[i].path);
     }
     /* The analyser does not see that TAILQ_REMOVE() changes the head. */
@@ -439,6 +507,8 @@ lookup_server_free(struct lookup_server **server)
         client_free(client); /* NOLINT(*-unix.Malloc) */
     if ((*server)->resume != NULL)
         event_free((*server)->resume);
+    if ((*server)->yielded != NULL)
+        event_free((*server)->yielded);
     repeats_free(&(*server)->repeats);
     buf_clear(&(*server)->scratch);
     config_unref(&(*server)->config);
@@ -459,14 +529,16 @@ lookup_server_add(struct lookup_server *server, int fd, const char *path,
     door->path = strdup(path);
     if (door->path == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
-    /* A backlog of 0: it listens already. */
-    door->listener = evconnlistener_new(server->base, on_accepted, door,
-                                        LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    if (door->listener == NULL) {
+    (void)evutil_make_socket_nonblocking(fd);
+    door->event =
+        event_new(server->base, fd, EV_READ | EV_PERSIST, on_acceptable, door);
+    if (door->event == NULL || event_priority_set(door->event, 0) < 0 ||
+        event_add(door->event, NULL) < 0) {
+        if (door->event != NULL)
+            event_free(door->event);
         free(door->path);
         return err_set(err, ERR_SYSTEM, "out of memory");
     }
-    evconnlistener_set_error_cb(door->listener, on_accept_failed);
     server->door_count++;
     return 0;
 }

@@ -7,6 +7,10 @@
  * clear answer and a closed connection. Bounded: bytes by the codec's limits,
  * connections by `max_clients` (the one that was silent longest goes first, but
  * not while it waits for an answer), silence by IDLE_S.
+ *
+ * Where the event base has several priorities, lookups go before all else, so
+ * that who is answered from memory does not wait for a provider's answers to be
+ * worked on; but never for so long that everything else stands still.
  */
 #ifndef TOKEN_DAEMON_LOOKUP_SERVER_H
 #define TOKEN_DAEMON_LOOKUP_SERVER_H

@@ -159,6 +159,62 @@ connections_are_used_again(void **state)
     scripted_server_free(&server);
 }
 
+/* A server that closes a kept connection when the next request has come. */
+static const struct scripted_step closing[] = {
+    {OK, SCRIPTED_KEEP}, {NULL, SCRIPTED_RESET}, {OK, SCRIPTED_KEEP}};
+
+static void
+post(struct scripted_server *server, bool is_single_use)
+{
+    const struct http_request request = {.url = url_of(server),
+                                         .body = "a=b",
+                                         .body_len = 3,
+                                         .is_single_use = is_single_use};
+
+    expect(1);
+    (void)start(&request);
+    run();
+}
+
+/* What the next test is about: curl does this by itself. */
+static void
+what_may_be_repeated_is(void **state)
+{
+    struct scripted_server *server =
+        scripted_server_new(base, closing, ARRAY_LEN(closing));
+
+    (void)state;
+    post(server, false);
+    post(server, false);
+    assert_int_equal(got.answer.status, 200);
+    assert_int_equal(scripted_server_requests(server), 3);
+    scripted_server_free(&server);
+}
+
+static void
+what_counts_once_is_sent_once(void **state)
+{
+    struct scripted_server *server =
+        scripted_server_new(base, closing, ARRAY_LEN(closing));
+
+    (void)state;
+    post(server, true);
+    assert_int_equal(got.answer.status, 200);
+    post(server, true);
+    assert_int_equal(got.answer.status, 0);
+    assert_int_equal(got.answer.err.code, ERR_RETRY);
+    assert_int_equal(scripted_server_requests(server), 2);
+    assert_int_equal(scripted_server_connections(server), 2);
+    /* Nor on a connection that something else has left behind. */
+    post(server, false);
+    assert_int_equal(got.answer.status, 200);
+    post(server, true);
+    assert_int_equal(got.answer.status, 200);
+    assert_int_equal(scripted_server_requests(server), 4);
+    assert_int_equal(scripted_server_connections(server), 4);
+    scripted_server_free(&server);
+}
+
 /* A proxy of the environment would see the body. */
 static void
 the_environment_names_no_proxy(void **state)
@@ -572,6 +628,8 @@ main(void)
         cmocka_unit_test(a_post_is_what_it_says),
         cmocka_unit_test(without_a_body_it_is_a_get),
         cmocka_unit_test(connections_are_used_again),
+        cmocka_unit_test(what_may_be_repeated_is),
+        cmocka_unit_test(what_counts_once_is_sent_once),
         cmocka_unit_test(the_environment_names_no_proxy),
         cmocka_unit_test(a_configured_proxy_is_used_for_others),
         cmocka_unit_test(answers_are_capped),
