@@ -34,6 +34,7 @@
 #define APPLICATION_ID 0x584f3254 /* XO2T */
 #define SCHEMA_VERSION 1
 #define BUSY_MS        2000       /* another process may be about to stop */
+#define CACHE_PAGES    "128"      /* writing needs few */
 #define WAL_BYTES_MAX  "16777216" /* kept after a checkpoint */
 
 #define CHECK_TEXT "xoauth2-tokend"
@@ -310,8 +311,11 @@ tell_records(struct store *store, const struct store_reader *reader,
     if (scan_rows(store,
                   "SELECT id, kind, name, value, updated FROM record "
                   "WHERE id > ? ORDER BY id",
-                  INT64_MIN, &scan, err) == 0)
+                  INT64_MIN, &scan, err) == 0) {
+        /* Nobody reads it again. */
+        (void)sqlite3_db_release_memory(store->database);
         return 0;
+    }
     last_id = scan.last_id;
     (void)scan_rows(store,
                     "SELECT id, kind, name, value, updated FROM record "
@@ -494,6 +498,7 @@ configure(struct store *store, struct err *err)
                    "PRAGMA locking_mode = EXCLUSIVE;"
                    "PRAGMA cell_size_check = ON;"
                    "PRAGMA mmap_size = 0;"
+                   "PRAGMA cache_size = " CACHE_PAGES ";"
                    "PRAGMA temp_store = MEMORY",
                    err);
 }

@@ -1,7 +1,7 @@
 /*
  * token_record - what is kept of one token across a restart, as bytes.
  *
- * Pure: a JSON object with a version. Members that this version does not know
+ * Pure: a JSON object with a version, and the tokens behind it. Members that this version does not know
  * are ignored, members that are missing are 0 or NULL, so that an older and a
  * newer program read each other's records.
  *

@@ -15,6 +15,7 @@
 #include "token-daemon/writer.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -674,6 +675,8 @@ on_notice(evutil_socket_t fd, short what, void *arg)
         opening_free(&writer->opening);
         unlock(writer);
         signal_fd(writer->wake_fd);
+        /* What was read is all over the heap, and all free again. */
+        (void)malloc_trim(0);
     }
     deliver_finished(writer, &err);
     deliver_answers(writer);

@@ -35,6 +35,18 @@ EXTRA_PROGRAMS += %D%/fill_state
 %C%_fill_state_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
 %C%_fill_state_LDADD = token-daemon/libtokend.la common/libconfig.la \
 	common/libcommon.la
+
+# in_flight.py: lookups while a thousand refreshes are under way.
+EXTRA_PROGRAMS += %D%/lookup_latency %D%/token_server
+%C%_lookup_latency_SOURCES = %D%/lookup_latency.c
+%C%_lookup_latency_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_lookup_latency_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_lookup_latency_LDADD = common/libcommon.la
+%C%_token_server_SOURCES = %D%/token_server.c
+%C%_token_server_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(CRYPTO_CFLAGS) \
+	$(PIE_CFLAGS)
+%C%_token_server_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_token_server_LDADD = -levent_openssl $(EVENT_LIBS) -lssl $(CRYPTO_LIBS)
 endif
 
 if PLUGIN
@@ -60,4 +72,5 @@ BENCH_NEEDS += milter/sendas-milter
 endif
 
 CLEANFILES += $(EXTRA_PROGRAMS)
-EXTRA_DIST += %D%/milter.py %D%/plugin.py %D%/run %D%/tokend.py
+EXTRA_DIST += %D%/in_flight.py %D%/mailboxes.py %D%/many.py %D%/milter.py \
+	%D%/plugin.py %D%/run %D%/tokend.py

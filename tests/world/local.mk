@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	%D%/entra_error.py \
 	%D%/exec_with_sockets.py \
 	%D%/fault.py \
+	%D%/faulty_disk.py \
 	%D%/foreign_server.py \
 	%D%/google.py \
 	%D%/grants.py \
@@ -42,3 +43,12 @@ EXTRA_DIST += \
 	%D%/token_endpoint.py \
 	%D%/tokend.py \
 	%D%/wait.py
+
+# A disk that fails when the test says so, for LD_PRELOAD.
+if TOKEND
+noinst_LTLIBRARIES += %D%/faulty_disk.la
+%C%_faulty_disk_la_SOURCES = %D%/faulty_disk.c
+%C%_faulty_disk_la_CFLAGS = -std=gnu11 $(WARN_CFLAGS)
+%C%_faulty_disk_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+%C%_faulty_disk_la_LIBADD = -ldl
+endif
