@@ -48,8 +48,9 @@
 #define LISTENERS_MAX     16
 #define LOOKUP_MODE       0666 /* peer credentials decide */
 #define CLIENTS_MAX       16384
-#define PRIORITIES        2  /* lookups, and all else */
-#define DESCRIPTORS_SPARE 64 /* kept back for requests and files */
+#define PRIORITIES        2 /* lookups, and all else */
+#define CLIENTS_MIN       64
+#define DESCRIPTORS_SPARE 1152 /* kept back for requests and files */
 
 /* A configuration and the policy made from it; both are owned. */
 struct loaded {
@@ -839,19 +840,21 @@ static size_t
 raise_descriptors(void)
 {
     struct rlimit limit;
+    size_t spare;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return DESCRIPTORS_SPARE;
+        return CLIENTS_MIN;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0 &&
         getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return DESCRIPTORS_SPARE;
+        return CLIENTS_MIN;
     if (limit.rlim_cur == RLIM_INFINITY ||
         limit.rlim_cur > CLIENTS_MAX + DESCRIPTORS_SPARE)
         return CLIENTS_MAX;
-    return limit.rlim_cur > 2 * DESCRIPTORS_SPARE
-               ? (size_t)limit.rlim_cur - DESCRIPTORS_SPARE
-               : DESCRIPTORS_SPARE;
+    spare = limit.rlim_cur / 2 < DESCRIPTORS_SPARE ? limit.rlim_cur / 2
+                                                   : DESCRIPTORS_SPARE;
+    return limit.rlim_cur - spare > CLIENTS_MIN ? limit.rlim_cur - spare
+                                                : CLIENTS_MIN;
 }
 
 struct daemon *

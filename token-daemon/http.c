@@ -25,7 +25,12 @@
 #include "common/util.h"
 #include "token-daemon/hardening.h"
 
-#define HOST_CONNECTIONS_MAX 64 /* at once; further calls wait their turn */
+/*
+ * At once; further calls wait their turn, and their time limit runs meanwhile.
+ * So many that a provider that takes seconds for each answer does not make the
+ * requests of thousands of mailboxes wait for each other until they fail.
+ */
+#define HOST_CONNECTIONS_MAX 1024
 #define HEADERS_MAX          ((size_t)64 * 1024) /* bytes, of one answer */
 #define METADATA_HOST        "169.254.169.254"
 
@@ -300,11 +305,13 @@ act(struct http *http, curl_socket_t fd, int what)
     struct http_call *call;
     int running;
 
-    if (curl_multi_socket_action(http->multi, fd, what, &running) != CURLM_OK) {
-        LIST_FOREACH(call, &http->calls, link)
-        {
-            call->is_doomed = true;
-        }
+    if (curl_multi_socket_action(http->multi, fd, what, &running) == CURLM_OK) {
+        collect(http);
+        return;
+    }
+    LIST_FOREACH(call, &http->calls, link)
+    {
+        call->is_doomed = true;
     }
     collect(http);
     while ((call = find_doomed(http)) != NULL)

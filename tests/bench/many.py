@@ -77,7 +77,7 @@ class Many:
                         domain, str(count), str(self.tokens), str(life),
                         str(due)], check=True)
 
-    def start(self, environment=None):
+    def start(self, environment=None, preexec_fn=None):
         """Start tokend; gives the seconds until it answers a lookup."""
         begin = time.perf_counter()
         with open(self.log, "ab") as log:
@@ -85,7 +85,8 @@ class Many:
                 [self.build.path(TOKEND), "-f", "-c",
                  self.path("relay.conf")],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, **(environment or {})})
+                env={**os.environ, **(environment or {})},
+                preexec_fn=preexec_fn)
         while True:
             try:
                 reply = socketmap.ask(
@@ -118,6 +119,15 @@ class Many:
                   encoding="ascii") as file:
             return int(re.search(r"RssAnon:\s+(\d+) kB",
                                  file.read()).group(1)) * 1024
+
+
+def go_first():
+    """For a preexec_fn: before whatever else the machine is busy with, as that
+    would be measured instead. Where it is not allowed, have it idle."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
+    except OSError:
+        pass
 
 
 def verdict(is_held):
