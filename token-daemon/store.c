@@ -311,11 +311,8 @@ tell_records(struct store *store, const struct store_reader *reader,
     if (scan_rows(store,
                   "SELECT id, kind, name, value, updated FROM record "
                   "WHERE id > ? ORDER BY id",
-                  INT64_MIN, &scan, err) == 0) {
-        /* Nobody reads it again. */
-        (void)sqlite3_db_release_memory(store->database);
+                  INT64_MIN, &scan, err) == 0)
         return 0;
-    }
     last_id = scan.last_id;
     (void)scan_rows(store,
                     "SELECT id, kind, name, value, updated FROM record "
@@ -498,7 +495,6 @@ configure(struct store *store, struct err *err)
                    "PRAGMA locking_mode = EXCLUSIVE;"
                    "PRAGMA cell_size_check = ON;"
                    "PRAGMA mmap_size = 0;"
-                   "PRAGMA cache_size = " CACHE_PAGES ";"
                    "PRAGMA temp_store = MEMORY",
                    err);
 }
@@ -545,9 +541,12 @@ begin_to_write(struct store *store, struct err *err)
                      &ignored, err) < 0 ||
         execute(store,
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                "PRAGMA secure_delete = ON",
+                "PRAGMA secure_delete = ON;"
+                "PRAGMA cache_size = " CACHE_PAGES,
                 err) < 0)
         return -1;
+    /* What was read is not read again. */
+    (void)sqlite3_db_release_memory(store->database);
     rc = sqlite3_db_config(store->database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0,
                            NULL);
     if (rc != SQLITE_OK)

@@ -1,9 +1,9 @@
 /*
  * token_record - what is kept of one token across a restart, as bytes.
  *
- * Pure: a JSON object with a version, and the tokens behind it. Members that this version does not know
- * are ignored, members that are missing are 0 or NULL, so that an older and a
- * newer program read each other's records.
+ * Pure: a JSON object with a version, and the tokens behind it. Members that
+ * this version does not know are ignored, members that are missing are 0 or
+ * NULL, so that an older and a newer program read each other's records.
  *
  * Times are seconds since 1970: the clock that runs from boot does not outlive
  * it. Whoever turns them back should not believe a token to live longer than
