@@ -219,6 +219,20 @@ log_skipped(const struct acquire *acquire, const struct key *key, bool is_news,
            F_STR("hint", failure->hint), F_STR("error", err->text), F_END);
 }
 
+/* Of a probe only what is new has failed; the key may have what works. */
+static bool
+note_failure(const struct acquire *acquire, struct key *key,
+             const struct oauth_failure *failure, const struct err *err)
+{
+    int64_t wall = acquire->context.wall();
+
+    if (acquire->is_probe && key_other(key, acquire->material) != NULL)
+        return key_passed_over(key, acquire->material, failure->problem,
+                               err->text, wall);
+    return key_failed(key, acquire->material, failure->problem, err->text,
+                      wall);
+}
+
 /*
  * This key is no use: on to the next one, round the list once. What is
  * reported in the end is the provider's last refusal, if there was any: that
@@ -230,8 +244,7 @@ skip_key(struct acquire *acquire, const struct oauth_failure *failure,
 {
     struct key *key = current_key(acquire);
     size_t count = acquire->keys.count;
-    bool is_news = key_failed(key, acquire->material, failure->problem,
-                              err->text, acquire->context.wall());
+    bool is_news = note_failure(acquire, key, failure, err);
 
     if (failure->problem == PROBLEM_BAD_SECRET && is_fresh(acquire, key))
         acquire->result.may_spread = true;
@@ -259,6 +272,8 @@ tries_other(struct acquire *acquire, enum problem problem,
     struct key *key = current_key(acquire);
     struct key_material *other = acquire->changed;
 
+    if (acquire->is_probe)
+        return false; /* what is new is to work by itself */
     if (other != NULL) {
         acquire->changed = NULL;
         prove(acquire, other);

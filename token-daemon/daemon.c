@@ -33,6 +33,7 @@
 #include "token-daemon/discovery.h"
 #include "token-daemon/http.h"
 #include "token-daemon/key_state.h"
+#include "token-daemon/key_watch.h"
 #include "token-daemon/keyring.h"
 #include "token-daemon/login_flow.h"
 #include "token-daemon/lookup_server.h"
@@ -71,6 +72,7 @@ struct daemon {
     struct keyring *keyring;
     struct refresher *refresher;
     struct rotation *rotation;
+    struct key_watch *key_watch;
     struct state *state; /* NULL only while starting */
     struct lookups *lookups;
     struct lookup_server *lookup_server;
@@ -208,6 +210,8 @@ env_rotated(void *arg, const char *credential, const struct key *key,
     const struct daemon *daemon = arg;
 
     (void)key;
+    if (err == NULL)
+        key_watch_update(daemon->key_watch); /* it may have a file */
     observer_rotated(daemon->observer, credential, err);
 }
 
@@ -422,6 +426,7 @@ apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
     lookup_server_allow(daemon->lookup_server, loaded->config);
     if (daemon->control_server != NULL)
         control_server_allow(daemon->control_server, loaded->config);
+    key_watch_configure(daemon->key_watch, daemon->in_force.config != NULL);
     loaded_clear(&daemon->in_force);
     daemon->in_force = *loaded;
     *loaded = (struct loaded){0};
@@ -658,8 +663,14 @@ make_rotation(struct daemon *daemon, struct err *err)
         .told = env_rotated,
         .arg = daemon,
     });
-    return daemon->rotation != NULL ? 0
-                                    : err_set(err, ERR_SYSTEM, "out of memory");
+    if (daemon->rotation == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    daemon->key_watch =
+        key_watch_new(&(struct key_watch_env){.base = daemon->base,
+                                              .keyring = daemon->keyring,
+                                              .rotation = daemon->rotation},
+                      err);
+    return daemon->key_watch != NULL ? 0 : -1;
 }
 
 static int
@@ -897,6 +908,7 @@ daemon_free(struct daemon **daemon)
     lookup_server_free(&d->lookup_server);
     control_free(&d->control);
     lookups_free(&d->lookups);
+    key_watch_free(&d->key_watch);
     rotation_free(&d->rotation);
     refresher_free(&d->refresher);
     state_free(&d->state);

@@ -33,6 +33,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/key_pkcs11.c %D%/key_pkcs11.h \
 	%D%/key_reader.c %D%/key_reader.h \
 	%D%/key_state.c %D%/key_state.h \
+	%D%/key_watch.c %D%/key_watch.h \
 	%D%/keyring.c %D%/keyring.h \
 	%D%/keyring_record.c %D%/keyring_record.h \
 	%D%/login_flow.c %D%/login_flow.h \

@@ -74,7 +74,7 @@ rank()
     lookup_server | control_server) echo 6 ;;
     control | control_*) echo 5 ;;
     lookups) echo 4 ;;
-    refusals | state | key_state | rotation) echo 3 ;;
+    refusals | state | key_state | key_watch | rotation) echo 3 ;;
     refresher | keeper | planner) echo 2 ;;
     acquire | discovery | http | login_flow | store) echo 1 ;;
     audit_queue | change_queue | opening | writer) echo 1 ;; # round the store

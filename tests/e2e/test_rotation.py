@@ -348,3 +348,143 @@ def test_nothing_of_a_rotated_secret_is_shown(world):
     secrets = [*made.secrets(), secret.value, bad.value]
     for text in [*texts, *made.logs().values()]:
         assert find_leaks(text, secrets) == []
+
+
+# ---- Files that change ----
+
+
+def _replace(path, value):
+    """Rename a new file over it, as a careful tool does."""
+    with open(path + ".new", "w", encoding="utf-8",
+              opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(value + "\n")
+    os.replace(path + ".new", path)
+
+
+def _wait_for_use(made, label):
+    wait_until(lambda: _used(made) == label, what=f"{label} to be used")
+
+
+def _text(path):
+    """What is in the file; nothing as long as there is none."""
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _hook(made):
+    """Have every event appended to a file; give its path."""
+    path = made.path("events")
+    made.conf.tokend(on_event=f"exec:/usr/bin/tee -a {path}")
+    return path
+
+
+@pytest.mark.parametrize("by_rename", [True, False],
+                         ids=["renamed", "written"])
+def test_a_changed_file_is_used_at_once(world, by_rename):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    secret, _ = _new_secret(made)
+    made.application.secrets.append(secret)
+    path = made.path("secrets/first")
+    if by_rename:
+        _replace(path, secret.value)
+    else:
+        made.write_secret("first", secret.value)
+    _wait_for_use(made, "new")
+    made.application.secrets = [secret]
+    assert _refresh(made).returncode == 0
+    assert made.leaks() == []
+
+
+def test_a_link_that_is_exchanged(world):
+    """As Kubernetes and systemd do: the directory behind a link changes."""
+    made = world(start=False, postfix=False)
+    for name, value in (("..1", made.application.secrets[0].value),
+                        ("..2", "new~secret~0123456789abcdef")):
+        made.write_secret(os.path.join(name, "secret"), value)
+    link = made.path("secrets/..data")
+    os.symlink("..1", link)
+    os.symlink("..data/secret", made.path("secrets/linked"))
+    made.conf.credential(NAME, client_secret=[
+        "file:" + made.path("secrets/linked")])
+    made.start()
+    made.tokend.ask("token", KEY)
+    made.application.secrets = [Secret("new~secret~0123456789abcdef", "new")]
+    os.symlink("..2", link + ".new")
+    os.replace(link + ".new", link)
+    _wait_for_use(made, "new")
+
+
+def test_a_bad_new_file_is_said_and_the_old_content_goes_on(world):
+    made = world(start=False, postfix=False)
+    events = _hook(made)
+    made.start()
+    made.tokend.ask("token", KEY)
+    bad = "bad~secret~fedcba9876543210"
+    _replace(made.path("secrets/first"), bad)
+    wait_until(lambda: made.tokend.log.lines("does not work yet"),
+               what="the new content to be tried")
+    assert _refresh(made).returncode == 0
+    assert _used(made) == "first"
+    live = _live(made)
+    assert live["failure"]["reason"] == "new-content"
+    assert live["failure"]["is_used"] is True
+    assert "what is new there does not work" in \
+        made.tokend.ctl("status").stdout
+    secret, _ = _new_secret(made)
+    made.application.secrets.append(secret)
+    _replace(made.path("secrets/first"), secret.value)
+    _wait_for_use(made, "new")
+    wait_until(lambda: _live(made)["failure"] is None,
+               what="the failure to be over")
+    wait_until(lambda: '"rotated"' in _text(events), what="the event")
+    for text in [*made.logs().values(), _text(events)]:
+        assert find_leaks(text, [bad, secret.value]) == []
+
+
+def test_a_certificate_and_its_key_are_changed_one_after_the_other(world):
+    made = world(start=False, postfix=False)
+    old = made.use_certificate()
+    made.start()
+    made.tokend.ask("token", KEY)
+    new = ClientCertificate(made.path("newer"), key_number=2)
+    made.application.certificates = [old, new]
+    os.replace(new.cert_file, old.cert_file)
+    assert _refresh(made).returncode == 0  # they do not fit together
+    os.replace(new.key_file, old.key_file)
+    _wait_for_use(made, new.x5t_s256)
+    made.application.certificates = [new]
+    assert _refresh(made).returncode == 0
+
+
+def test_a_file_that_changed_while_nobody_looked_ends_a_rotation(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    secret, path = _new_secret(made)
+    made.application.secrets.append(secret)
+    _rotate(made, "--secret-file", path)
+    third = Secret("third~secret~0123456789abcdef", "third")
+    made.application.secrets.append(third)
+    made.tokend.stop()
+    _replace(made.path("secrets/first"), third.value)
+    made.tokend.start()
+    _wait_for_use(made, "third")
+    wait_until(lambda: [key["stage"] for key in _keys(made)] ==
+               ["configured", "superseded"], what="the file to be first")
+    made.application.secrets = [secret]  # the fallback
+    assert _refresh(made).returncode == 0
+
+
+def test_a_command_is_asked_again(world):
+    made = world(start=False, postfix=False)
+    path = made.write_secret("given", made.application.secrets[0].value)
+    made.conf.credential(NAME, client_secret=["exec:/bin/cat " + path])
+    made.start()
+    made.tokend.ask("token", KEY)
+    secret, _ = _new_secret(made)
+    made.application.secrets = [secret]
+    made.write_secret("given", secret.value)
+    assert _refresh(made).returncode == 0
+    assert _used(made) == "new"

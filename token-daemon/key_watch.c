@@ -1,0 +1,371 @@
+/*
+ * key_watch - notices that a file with a secret has changed.
+ */
+#include "token-daemon/key_watch.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "common/log.h"
+#include "token-daemon/key_reader.h"
+
+#define EVENTS_MAX 4096 /* bytes read at once */
+#define EVENTS_MASK                                                     \
+    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ATTRIB | \
+     IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+
+/* One key that is read, and what is under way for it. */
+struct watched {
+    TAILQ_ENTRY(watched) link;
+    struct key_watch *watch;
+    char *credential;
+    struct key *key; /* a reference */
+    bool is_there;   /* while the list is made anew */
+    struct key_reader *reader;
+    struct rotation_job *job;
+    bool is_told;             /* that it does not work yet */
+    char mark[KEY_MARK_SIZE]; /* of what the job tries */
+};
+
+struct key_watch {
+    struct key_watch_env env;
+    TAILQ_HEAD(, watched) keys;
+    int fd;
+    struct event *readable;
+    struct event *quiet;
+    bool is_short; /* of memory, while the list is made anew */
+};
+
+/* ---- Looking ------------------------------------------------------------- */
+
+static void
+free_watched(struct watched *watched)
+{
+    TAILQ_REMOVE(&watched->watch->keys, watched, link);
+    key_reader_cancel(&watched->reader);
+    rotation_cancel(&watched->job);
+    key_unref(&watched->key);
+    free(watched->credential);
+    free(watched);
+}
+
+/* It was looked at; what follows from it if it works is the rotation's. */
+static void
+note(struct watched *watched)
+{
+    struct keyring *keyring = watched->watch->env.keyring;
+
+    keyring_changed(keyring, watched->credential, watched->key, watched->mark,
+                    false);
+    keyring_settle(keyring, watched->credential);
+}
+
+/* rotation_fn */
+static void
+on_news(const struct rotation_news *news, void *arg)
+{
+    struct watched *watched = arg;
+
+    switch (news->step) {
+    case ROTATION_REFUSED:
+    case ROTATION_UNANSWERED:
+        if (!watched->is_told)
+            log_warning("a changed secret does not work yet; it is tried for a "
+                        "while, and what was there before goes on",
+                        F_STR("credential", watched->credential),
+                        F_STR("source", watched->key->source),
+                        F_STR("hint", news->hint),
+                        F_STR("error", news->err.text),
+                        F_INT("left_s", news->left_s));
+        watched->is_told = true;
+        return;
+    case ROTATION_DONE:
+    case ROTATION_FAILED:
+        watched->job = NULL;
+        note(watched); /* not again until it changes again */
+        break;
+    }
+}
+
+/* Try what is new; what was being tried is not there any more. */
+static void
+try_new(struct watched *watched, const char *mark)
+{
+    struct err err = {ERR_NONE, ""};
+
+    rotation_cancel(&watched->job);
+    watched->is_told = false;
+    memcpy(watched->mark, mark, sizeof(watched->mark));
+    log_info("a secret has changed: trying it",
+             F_STR("credential", watched->credential),
+             F_STR("source", watched->key->source));
+    watched->job = rotation_start(watched->watch->env.rotation,
+                                  &(struct rotation_order){
+                                      .credential = watched->credential,
+                                      .key = watched->key,
+                                      .is_kept = true,
+                                      .mark = mark,
+                                      .wait_s = KEY_WATCH_WAIT_S,
+                                  },
+                                  on_news, watched, &err);
+    if (watched->job == NULL)
+        log_error("a changed secret can't be tried",
+                  F_STR("credential", watched->credential),
+                  F_STR("error", err.text));
+}
+
+/* key_reader_fn */
+static void
+on_read(struct key_material *material, const struct err *err, void *arg)
+{
+    struct watched *watched = arg;
+    const struct key *key = watched->key;
+
+    watched->reader = NULL;
+    if (material == NULL) {
+        /* An editor may have taken it away for a moment; an attempt that finds
+         * it so says so. */
+        log_debug("a watched secret can't be read",
+                  F_STR("credential", watched->credential),
+                  F_STR("error", err->text));
+        return;
+    }
+    if (watched->job != NULL && strcmp(watched->mark, material->mark) == 0)
+        return;
+    if (strcmp(key->seen, material->mark) == 0) {
+        rotation_cancel(&watched->job); /* it was put back */
+        return;
+    }
+    if (key->seen[0] == '\0') { /* the first time ever */
+        memcpy(watched->mark, material->mark, sizeof(watched->mark));
+        note(watched);
+        return;
+    }
+    try_new(watched, material->mark);
+}
+
+static void
+look(struct watched *watched)
+{
+    key_reader_cancel(&watched->reader);
+    watched->reader = key_reader_start(watched->watch->env.base, watched->key,
+                                       watched->credential, on_read, watched);
+    if (watched->reader == NULL)
+        log_error("a watched secret can't be read, out of memory");
+}
+
+/* ---- Directories --------------------------------------------------------- */
+
+/* Watch the directory of a path, which must be absolute. */
+static void
+watch_directory(struct key_watch *watch, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash != NULL ? (size_t)(slash - path) : 0;
+    char *directory = strndup(path, len > 0 ? len : 1);
+
+    if (directory != NULL && slash != NULL &&
+        inotify_add_watch(watch->fd, directory, EVENTS_MASK) < 0)
+        log_warning("the directory of a secret can't be watched; changes are "
+                    "noticed at the next token request",
+                    F_STR("directory", directory),
+                    F_STR("error", strerror(errno)));
+    free(directory);
+}
+
+/* Where its files are, and where links lead. Twice is fine. */
+static void
+watch_files(struct key_watch *watch, const struct key *key)
+{
+    for (size_t i = 0; i < KEY_PART_COUNT; i++) {
+        char *real;
+
+        if (key->refs[i].kind != CONFIG_REF_FILE)
+            continue;
+        watch_directory(watch, key->refs[i].value);
+        real = realpath(key->refs[i].value, NULL);
+        if (real != NULL)
+            watch_directory(watch, real);
+        free(real);
+    }
+}
+
+static bool
+has_kind(const struct key *key, enum config_ref_kind kind)
+{
+    for (size_t i = 0; i < KEY_PART_COUNT; i++)
+        if (key->refs[i].kind == kind)
+            return true;
+    return false;
+}
+
+static void
+on_quiet(evutil_socket_t fd, short what, void *arg)
+{
+    struct key_watch *watch = arg;
+    struct watched *watched;
+
+    (void)fd;
+    (void)what;
+    TAILQ_FOREACH(watched, &watch->keys, link)
+    {
+        watch_files(watch, watched->key); /* links may lead elsewhere now */
+        if (has_kind(watched->key, CONFIG_REF_FILE))
+            look(watched);
+    }
+}
+
+static void
+wait_for_quiet(struct key_watch *watch)
+{
+    int quiet_ms =
+        watch->env.quiet_ms > 0 ? watch->env.quiet_ms : KEY_WATCH_QUIET_MS;
+    const struct timeval delay = {quiet_ms / 1000, quiet_ms % 1000 * 1000};
+
+    if (evtimer_add(watch->quiet, &delay) < 0)
+        log_error("a timer could not be set, out of memory");
+}
+
+/* Which file it was does not matter: all are looked at, which is cheap. */
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    char events[EVENTS_MAX];
+
+    (void)what;
+    while (read(fd, events, sizeof(events)) > 0)
+        ;
+    wait_for_quiet(arg);
+}
+
+/* ---- The list ------------------------------------------------------------ */
+
+static struct watched *
+find(const struct key_watch *watch, const struct key *key)
+{
+    struct watched *watched;
+
+    TAILQ_FOREACH(watched, &watch->keys, link)
+    if (watched->key == key)
+        return watched;
+    return NULL;
+}
+
+/* keyring_each() visitor */
+static void
+take(const struct keyring_info *info, void *arg)
+{
+    struct key_watch *watch = arg;
+    struct watched *watched = find(watch, info->key);
+
+    if (!key_is_read(info->key) || info->key->kind == KEY_FEDERATED)
+        return;
+    if (watched == NULL) {
+        watched = calloc(1, sizeof(*watched));
+        if (watched == NULL ||
+            (watched->credential = strdup(info->credential)) == NULL) {
+            free(watched);
+            watch->is_short = true;
+            return;
+        }
+        watched->watch = watch;
+        watched->key = key_ref(info->key);
+        TAILQ_INSERT_TAIL(&watch->keys, watched, link);
+    }
+    watched->is_there = true;
+}
+
+void
+key_watch_update(struct key_watch *watch)
+{
+    struct watched *watched;
+    struct watched *next;
+
+    TAILQ_FOREACH(watched, &watch->keys, link)
+    watched->is_there = false;
+    keyring_each(watch->env.keyring, NULL, take, watch);
+    for (watched = TAILQ_FIRST(&watch->keys); watched != NULL; watched = next) {
+        next = TAILQ_NEXT(watched, link);
+        if (!watched->is_there)
+            free_watched(watched);
+        else
+            watch_files(watch, watched->key);
+    }
+    if (watch->is_short)
+        log_error("some secrets are not watched, out of memory");
+    watch->is_short = false;
+}
+
+void
+key_watch_configure(struct key_watch *watch, bool is_reload)
+{
+    struct watched *watched;
+
+    key_watch_update(watch);
+    TAILQ_FOREACH(watched, &watch->keys, link)
+    {
+        bool is_command = has_kind(watched->key, CONFIG_REF_EXEC);
+
+        if (!is_command || is_reload)
+            look(watched);
+    }
+}
+
+/* ---- Life ---------------------------------------------------------------- */
+
+struct key_watch *
+key_watch_new(const struct key_watch_env *env, struct err *err)
+{
+    struct key_watch *watch = calloc(1, sizeof(*watch));
+
+    if (watch == NULL) {
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    watch->env = *env;
+    TAILQ_INIT(&watch->keys);
+    watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (watch->fd < 0) {
+        (void)err_set(err, ERR_SYSTEM, "inotify: %s", strerror(errno));
+        goto fail;
+    }
+    watch->readable = event_new(env->base, watch->fd, EV_READ | EV_PERSIST,
+                                on_readable, watch);
+    watch->quiet = evtimer_new(env->base, on_quiet, watch);
+    if (watch->readable == NULL || watch->quiet == NULL ||
+        event_add(watch->readable, NULL) < 0) {
+        (void)err_set(err, ERR_SYSTEM, "out of memory");
+        goto fail;
+    }
+    return watch;
+fail:
+    key_watch_free(&watch);
+    return NULL;
+}
+
+void
+key_watch_free(struct key_watch **watch)
+{
+    struct key_watch *w = *watch;
+    struct watched *watched;
+
+    if (w == NULL)
+        return;
+    while ((watched = TAILQ_FIRST(&w->keys)) != NULL)
+        free_watched(watched);
+    if (w->readable != NULL)
+        event_free(w->readable);
+    if (w->quiet != NULL)
+        event_free(w->quiet);
+    if (w->fd >= 0)
+        (void)close(w->fd);
+    free(w);
+    *watch = NULL;
+}
