@@ -4,6 +4,7 @@ EXTRA_DIST += \
 	%D%/from_fields.py \
 	%D%/milter_client.py \
 	%D%/miltertest \
+	%D%/sink.py \
 	%D%/test_attacks.py \
 	%D%/test_bad_input.py \
 	%D%/test_ctl.py \
@@ -22,5 +23,6 @@ EXTRA_DIST += \
 	%D%/test_rewriting.py \
 	%D%/test_secrets.py \
 	%D%/test_sendas.py \
+	%D%/test_sendmail.py \
 	%D%/test_state.py \
 	%D%/test_world.py

@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	%D%/build.py \
 	%D%/ca.py \
 	%D%/daemon.py \
+	%D%/debian.py \
 	%D%/entra_error.py \
 	%D%/exec_with_sockets.py \
 	%D%/fault.py \
@@ -34,6 +35,7 @@ EXTRA_DIST += \
 	%D%/relay.py \
 	%D%/relay_conf.py \
 	%D%/sender_check.py \
+	%D%/sendmail.py \
 	%D%/sign_in.py \
 	%D%/smtp_service.py \
 	%D%/socketmap.py \
