@@ -48,6 +48,8 @@ static const struct verb {
     {"logout", control_verb_logout, false},
     {"rotate", control_verb_rotate, false},
     {"audit", control_verb_audit, true},
+    {"export", control_verb_export, false},
+    {"import", control_verb_import, false},
     {"reload", verb_reload, false},
 };
 

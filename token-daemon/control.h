@@ -10,6 +10,8 @@
  *     {"version": 1, "verb": "logout", "mailbox": "a@b"}
  *     {"version": 1, "verb": "rotate", "credential": "c", "secret": "..."}
  *     {"version": 1, "verb": "audit", "count": 100}
+ *     {"version": 1, "verb": "export", "key": "..."}
+ *     {"version": 1, "verb": "import", "key": "..."}
  *     {"version": 1, "verb": "reload"}
  *  -> {"version": 1, "event": "prompt", ...}
  *  -> {"version": 1, "ok": true, "result": {...}}
@@ -37,7 +39,7 @@
 #include "token-daemon/store.h"
 
 #define CONTROL_VERSION     1
-#define CONTROL_REQUEST_MAX 65536 /* bytes, with the newline */
+#define CONTROL_REQUEST_MAX (512 * 1024) /* bytes, with the newline */
 
 struct control;
 struct control_exchange;
@@ -74,6 +76,13 @@ struct control_env {
                       struct err *err);
         void (*cancel)(struct login_flow **flow);
     } login;
+    /* See state_export() and state_import(). */
+    void (*export_records)(void *arg,
+                           void (*tell)(const struct store_record *record,
+                                        void *tell_arg),
+                           void *tell_arg);
+    int (*import_records)(void *arg, const struct store_record *records,
+                          size_t count, struct err *err);
     void *arg;
 };
 

@@ -117,5 +117,7 @@ void control_verb_login(struct control_exchange *exchange);
 void control_verb_logout(struct control_exchange *exchange);
 void control_verb_rotate(struct control_exchange *exchange);
 void control_verb_audit(struct control_exchange *exchange);
+void control_verb_export(struct control_exchange *exchange);
+void control_verb_import(struct control_exchange *exchange);
 
 #endif

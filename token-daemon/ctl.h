@@ -86,6 +86,10 @@ int ctl_finish(const struct ctl *ctl, const struct json_t *answer,
 /* Say what went wrong here, and the exit status for it. */
 int ctl_fail(const struct err *err);
 
+/* `import` of a file that `export` wrote. The exit status. */
+int ctl_transfer_import(const struct ctl *ctl, const char *path,
+                        const char *passphrase_file);
+
 /* The verbs, by file. */
 int ctl_verb_status(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_token(struct ctl *ctl, int argc, char **argv);
@@ -95,6 +99,7 @@ int ctl_verb_login(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_logout(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_rotate(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_audit(struct ctl *ctl, int argc, char **argv);
+int ctl_verb_export(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_import(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_sendas(struct ctl *ctl, int argc, char **argv);
 int ctl_verb_sendas_import(struct ctl *ctl, int argc, char **argv);

@@ -102,18 +102,15 @@ append_span_cell(struct buf *out, const json_t *seconds, size_t width)
     buf_clear(&cell);
 }
 
-/* Days until the certificate ends, or `-` where a secret is used. */
+/* Whole days until `at`, s since 1970; `-` when that is not known. */
 static void
-append_days_cell(struct buf *out, const json_t *credential, int64_t wall,
-                 size_t width)
+append_days_cell(struct buf *out, const json_t *at, int64_t wall, size_t width)
 {
-    const json_t *not_after =
-        json_object_get(credential, "certificate_not_after");
     char days[32] = "-";
 
-    if (json_is_integer(not_after))
+    if (json_is_integer(at))
         (void)snprintf(days, sizeof(days), "%" PRId64 "d",
-                       ((int64_t)json_integer_value(not_after) - wall) / DAY);
+                       ((int64_t)json_integer_value(at) - wall) / DAY);
     append_cell(out, days, width);
 }
 
@@ -132,7 +129,13 @@ append_mailbox(const json_t *mailbox, const json_t *credentials,
     append_cell(out, text_of(credential, "state"), 9);
     append_span_cell(out, json_object_get(credential, "token_left_s"), 10);
     append_span_cell(out, json_object_get(credential, "next_fetch_s"), 10);
-    append_days_cell(out, credential, wall, 11);
+    append_days_cell(out, json_object_get(credential, "certificate_not_after"),
+                     wall, 11);
+    append_days_cell(
+        out,
+        json_object_get(json_object_get(credential, "refresh_token"),
+                        "expires"),
+        wall, 7);
     buf_append_str(out, json_is_object(error) ? text_of(error, "reason") : "-");
     buf_append_char(out, '\n');
 }
@@ -268,7 +271,7 @@ ctl_format_status(const json_t *result, int64_t wall, struct buf *out)
     append_cell(out, "MAILBOX", widths[0]);
     append_cell(out, "CREDENTIAL", widths[1]);
     buf_append_str(out, "LOGIN    TOKEN     LEFT       NEXT       CERTIFICATE "
-                        "ERROR\n");
+                        "REFRESH ERROR\n");
     json_array_foreach(mailboxes, i, item)
         append_mailbox(item, credentials, widths, wall, out);
     append_errors(credentials, out);

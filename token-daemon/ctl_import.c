@@ -1,5 +1,6 @@
 /*
- * ctl_import - go on with what another program has: `import sasl-xoauth2`.
+ * ctl_import - go on with what another host or program has; here is the one for
+ * `sasl-xoauth2`.
  *
  * Hands the refresh tokens of its token files to the daemon. For mailboxes that
  * the daemon does not know yet it prints the sections of relay.conf(5) that are
@@ -408,18 +409,22 @@ int
 ctl_verb_import(struct ctl *ctl, int argc, char **argv)
 {
     struct import import = {.ctl = ctl};
+    const char *passphrase_file = NULL;
     const struct ctl_option options[] = {
         {.name = "plugin-config", .text = &import.plugin_config},
         {.name = "mailbox", .text = &import.mailbox},
         {.name = "secrets", .text = &import.secrets},
+        {.name = "passphrase-file", .letter = 'p', .text = &passphrase_file},
     };
     struct err err = {ERR_NONE, ""};
     char **words;
-    int status = ctl_parse(ctl, argc, argv, options, ARRAY_LEN(options), 2,
+    int status = ctl_parse(ctl, argc, argv, options, ARRAY_LEN(options), 1,
                            argc, &words);
 
     if (status != EX_OK)
         return status;
+    if (words[1] == NULL)
+        return ctl_transfer_import(ctl, words[0], passphrase_file);
     if (strcmp(words[0], "sasl-xoauth2") != 0)
         return ctl_usage(ctl);
     if (import.secrets != NULL && import.secrets[0] != '/') {

@@ -268,6 +268,25 @@ env_sent_away(void *arg, uid_t uid, const char *what, const char *detail)
                                                      .detail = detail});
 }
 
+static void
+env_export(void *arg,
+           void (*tell)(const struct store_record *record, void *tell_arg),
+           void *tell_arg)
+{
+    const struct daemon *daemon = arg;
+
+    state_export(daemon->state, tell, tell_arg);
+}
+
+static int
+env_import(void *arg, const struct store_record *records, size_t count,
+           struct err *err)
+{
+    const struct daemon *daemon = arg;
+
+    return state_import(daemon->state, records, count, err);
+}
+
 static int
 env_read_audit(void *arg, size_t count,
                void (*done)(const struct store_audit *rows, size_t count,
@@ -737,6 +756,8 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
                   .start = env_login,
                   .answer = login_flow_answer,
                   .cancel = login_flow_cancel},
+        .export_records = env_export,
+        .import_records = env_import,
         .arg = daemon,
     });
     if (daemon->lookup_server == NULL || daemon->control == NULL)

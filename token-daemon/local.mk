@@ -82,10 +82,12 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/control_rotate.c \
 	%D%/control_status.c \
 	%D%/control_token.c \
+	%D%/control_transfer.c \
 	%D%/ctl_format.c %D%/ctl_format.h \
 	%D%/foreign_plugin.c %D%/foreign_plugin.h \
 	%D%/ctl_page.c %D%/ctl_page.h \
 	%D%/ctl_sign_in_text.c %D%/ctl_sign_in_text.h \
+	%D%/passphrase.c %D%/passphrase.h \
 	%D%/daemon.c %D%/daemon.h \
 	%D%/delivery_status.c %D%/delivery_status.h \
 	%D%/keeper.c %D%/keeper.h \
@@ -123,6 +125,7 @@ sbin_PROGRAMS += %D%/xoauth2-tokend
 
 bin_PROGRAMS += %D%/xoauth2ctl
 %C%_xoauth2ctl_SOURCES = %D%/xoauth2ctl.c \
+	%D%/base64url.c %D%/base64url.h \
 	%D%/ctl.c %D%/ctl.h \
 	%D%/ctl_audit.c \
 	%D%/ctl_client.c %D%/ctl_client.h \
@@ -138,11 +141,15 @@ bin_PROGRAMS += %D%/xoauth2ctl
 	%D%/ctl_sign_in_text.c %D%/ctl_sign_in_text.h \
 	%D%/ctl_status.c \
 	%D%/ctl_token.c \
-	%D%/foreign_plugin.c %D%/foreign_plugin.h
-%C%_xoauth2ctl_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
+	%D%/ctl_transfer.c \
+	%D%/foreign_plugin.c %D%/foreign_plugin.h \
+	%D%/passphrase.c %D%/passphrase.h
+%C%_xoauth2ctl_CPPFLAGS = $(AM_CPPFLAGS) \
+	$(CRYPTO_CFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS)
 %C%_xoauth2ctl_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
 %C%_xoauth2ctl_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
-%C%_xoauth2ctl_LDADD = common/libstatus.la common/libconfig.la $(EVENT_LIBS) $(JANSSON_LIBS)
+%C%_xoauth2ctl_LDADD = common/libstatus.la common/libconfig.la \
+	$(CRYPTO_LIBS) $(EVENT_LIBS) $(JANSSON_LIBS)
 endif
 
 if TOKEND

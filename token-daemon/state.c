@@ -37,6 +37,8 @@ struct state {
     struct writer *writer;        /* NULL until the key is known */
     struct event *timer;         /* the end of state_wait(), or the key again */
     LIST_HEAD(, saving) savings; /* whose `done` is to come */
+    state_record_fn *tell;       /* during state_export() */
+    void *tell_arg;
     bool is_waiting;
     bool is_told; /* the first attempt has ended */
 };
@@ -277,6 +279,8 @@ state_put(struct state *state, const char *kind, const char *name,
         .updated = clock_wall(),
     };
 
+    if (state != NULL && state->tell != NULL)
+        state->tell(&record, state->tell_arg);
     if (state == NULL || state->writer == NULL)
         return -1;
     if (done != NULL && (saving = saving_new(state, done, done_arg)) == NULL)
@@ -300,7 +304,7 @@ state_save(struct state *state, const char *name,
     struct buf value;
     int rc = -1;
 
-    if (state == NULL || state->writer == NULL)
+    if (state == NULL || (state->writer == NULL && state->tell == NULL))
         return -1;
     buf_init(&value, TOKEN_RECORD_MAX);
     if (token_record_encode(record, &value, &err) < 0)
@@ -345,6 +349,44 @@ void
 state_unstore(struct state *state, const char *name)
 {
     state_delete(state, KIND, name);
+}
+
+/* Everybody puts all that is held. */
+static void
+put_all(struct state *state)
+{
+    refresher_save_all(state->refresher);
+    for (size_t i = 0; i < state->kind_count; i++)
+        if (state->kinds[i].opened != NULL)
+            state->kinds[i].opened(state->kinds[i].arg, true);
+}
+
+void
+state_export(struct state *state, state_record_fn *tell, void *arg)
+{
+    if (state == NULL)
+        return;
+    state->tell = tell;
+    state->tell_arg = arg;
+    put_all(state);
+    state->tell = NULL;
+}
+
+int
+state_import(struct state *state, const struct store_record *records,
+             size_t count, struct err *err)
+{
+    if (state == NULL || state->writer == NULL)
+        return err_set(err, ERR_RETRY,
+                       "the state can't be used at present; see the log");
+    for (size_t i = 0; i < count; i++) {
+        /* First, so that what is held here already takes its place again. */
+        if (writer_put(state->writer, &records[i], NULL, NULL, err) < 0)
+            return -1;
+        restore(state, &records[i]);
+    }
+    put_all(state);
+    return 0;
 }
 
 void

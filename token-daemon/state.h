@@ -80,6 +80,23 @@ int state_put(struct state *state, const char *kind, const char *name,
     __attribute__((warn_unused_result));
 void state_delete(struct state *state, const char *kind, const char *name);
 
+/*
+ * Tell every record that is held in memory, of all kinds; each is borrowed
+ * during the call, and plain. They are put once more on the way, which does no
+ * harm.
+ */
+typedef void state_record_fn(const struct store_record *record, void *arg);
+void state_export(struct state *state, state_record_fn *tell, void *arg);
+
+/*
+ * Take records from another host as if they had been stored here: what is held
+ * in memory already is kept, and all is stored. Errors: ERR_RETRY (there is no
+ * state to put them into); nothing was taken then.
+ */
+int state_import(struct state *state, const struct store_record *records,
+                 size_t count, struct err *err)
+    __attribute__((warn_unused_result));
+
 /* Who did what; see store_audit. Copies. */
 void state_audit(struct state *state, const struct store_audit *entry);
 

@@ -37,10 +37,13 @@ static const struct ctl_verb verbs[] = {
      "      [--dry-run] [--wait SECONDS]",
      "try a new secret or certificate and use it from now on", ctl_verb_rotate},
     {"audit", "[--count N]", "who did what when", ctl_verb_audit},
+    {"export", "FILE [--passphrase-file FILE]",
+     "write what is held to a file, sealed, for another host", ctl_verb_export},
     {"import",
-     "sasl-xoauth2 [--plugin-config FILE] [--mailbox ADDRESS]\n"
+     "FILE [--passphrase-file FILE]\n  import sasl-xoauth2 [--plugin-config "
+     "FILE] [--mailbox ADDRESS]\n"
      "      [--secrets DIRECTORY] FILE...",
-     "go on with the token files of sasl-xoauth2", ctl_verb_import},
+     "take over from another host, or from sasl-xoauth2", ctl_verb_import},
     {"sendas",
      "check ADDRESS [--client IP] [--daemon NAME] [--login NAME]\n"
      "               [--sender ADDRESS] [--recipient ADDRESS,...]\n"

@@ -51,7 +51,7 @@ library 'libmilter/' milter/callbacks.c
 library 'confuse' common/config.c common/config_section.c
 library 'sasl/' sasl-xoauth2/
 library 'openssl/' token-daemon/assertion.c token-daemon/fingerprint.c \
-    token-daemon/hardening.c token-daemon/key_pkcs11.c \
+    token-daemon/hardening.c token-daemon/key_pkcs11.c token-daemon/passphrase.c \
     token-daemon/own_certificate.c token-daemon/pkce.c token-daemon/seal.c
 
 # ---- A library's header is in none of ours -----------------------------------

@@ -112,6 +112,79 @@ def test_what_relay_conf_lacks_is_printed_and_works(world, tmp_path):
     assert made.tokend.run_once("-t", config_file=str(printed)).returncode == 0
 
 
+def _signed_in(world, **options):
+    """A world whose mailbox has a single-use refresh token."""
+    made = world(start=False, postfix=False, **options)
+    made.conf.credential("contoso", grant="authorization_code")
+    made.endpoint.refresh_tokens.add(REFRESH_TOKEN)
+    made.start()
+    path = made.write_secret("refresh", REFRESH_TOKEN)
+    assert made.tokend.ctl("login", "relay@contoso.com",
+                           "--refresh-token-file", path).returncode == 0
+    return made
+
+
+def test_what_is_held_moves_to_another_host(world, tmp_path):
+    made = _signed_in(world, verbose=3)
+    token = made.tokend.ask("token", KEY).data.split()[1]
+    phrase = made.write_secret("passphrase", "planted correct horse")
+    moved = str(tmp_path / "moved")
+    result = made.tokend.ctl("export", moved, "--passphrase-file", phrase)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert os.stat(moved).st_mode & 0o777 == 0o600
+    with open(moved, encoding="ascii") as file:
+        text = file.read()
+    secrets = [*made.secrets(), REFRESH_TOKEN, token, "correct horse",
+               *made.endpoint.refresh_tokens]
+    assert find_leaks(text, secrets) == []
+    # The other host: it knows nothing of the first one's state.
+    made.tokend.stop()
+    for name in os.listdir(made.path("state")):
+        os.unlink(made.path("state/" + name))
+    made.tokend.start()
+    assert made.tokend.ask("token", KEY).reason == "needs-login"
+    result = made.tokend.ctl("import", moved, "--passphrase-file", phrase)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert made.tokend.ask("token", KEY).data.split()[1] == token
+    made.tokend.restart()
+    assert made.tokend.ask("token", KEY).data.split()[1] == token
+    assert made.tokend.ctl("refresh", "relay@contoso.com").returncode == 0
+    for name, log in made.logs().items():
+        assert find_leaks(log, secrets) == [], name
+
+
+def test_a_file_that_is_not_right_is_not_taken(world, tmp_path):
+    made = _signed_in(world)
+    phrase = made.write_secret("passphrase", "correct horse")
+    short = made.write_secret("short", "horse")
+    wrong = made.write_secret("wrong", "another horse")
+    moved = tmp_path / "moved"
+    assert made.tokend.ctl("export", str(moved), "--passphrase-file",
+                           short).returncode == 78
+    assert not moved.exists()
+    assert made.tokend.ctl("export", str(moved), "--passphrase-file",
+                           phrase).returncode == 0
+    # Nothing is ever overwritten.
+    assert made.tokend.ctl("export", str(moved), "--passphrase-file",
+                           phrase).returncode == 78
+    assert made.tokend.ctl("logout", "relay@contoso.com").returncode == 0
+    lines = moved.read_text().splitlines(keepends=True)
+    cut, swapped, garbage = (tmp_path / name for name in "csg")
+    cut.write_text("".join(lines[:-1]))
+    swapped.write_text(lines[0] + lines[1].replace("token", "other", 1) +
+                       "".join(lines[2:]))
+    garbage.write_text("x")
+    for file, secret, complaint in (
+            (moved, wrong, "another passphrase"), (cut, phrase, "cut short"),
+            (swapped, phrase, "was changed"), (garbage, phrase, "this is no file"),
+            (tmp_path / "none", phrase, "No such file")):
+        result = made.tokend.ctl("import", str(file), "--passphrase-file",
+                                 secret)
+        assert result.returncode not in (0, 69), file
+        assert complaint in result.stderr
+    assert made.tokend.ask("token", KEY).reason == "needs-login"
+
+
 def _complete(made, *words):
     """What bash would offer for the last word."""
     script = (f'. "{COMPLETION}"; COMP_WORDS=("$@"); '

@@ -83,6 +83,7 @@ TOKEND_TESTS = \
 	%D%/test_foreign_plugin \
 	%D%/test_ctl_page \
 	%D%/test_ctl_sign_in_text \
+	%D%/test_passphrase \
 	%D%/test_delivery_status \
 	%D%/test_device_answer \
 	%D%/test_discovery_document \
@@ -162,6 +163,8 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_control_server_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_control_server_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_control_server_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_passphrase_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_passphrase_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_foreign_plugin_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_foreign_plugin_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_ctl_page_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)

@@ -85,6 +85,10 @@ static struct row rows[] = {
     {"a verb that is a number", REQUEST("\"verb\":1"), 0, "unknown-verb"},
     {"an unknown verb", REQUEST("\"verb\":\"stat\""), 0, "unknown-verb"},
     {"a verb in capitals", REQUEST("\"verb\":\"STATUS\""), 0, "unknown-verb"},
+    {"an export without a key", REQUEST("\"verb\":\"export\""), 0, BAD_REQUEST},
+    {"an export with a key that is none",
+     REQUEST("\"verb\":\"export\",\"key\":\"x\""), 0, BAD_REQUEST},
+    {"an import without a key", REQUEST("\"verb\":\"import\""), 0, BAD_REQUEST},
     {"no row of the audit trail", REQUEST("\"verb\":\"audit\",\"count\":0"), 0,
      BAD_REQUEST},
     {"more rows than are kept", REQUEST("\"verb\":\"audit\",\"count\":10001"),
@@ -133,6 +137,7 @@ struct world {
                      const struct err *err, void *done_arg);
         void *done_arg;
     } audit;
+    size_t imported;
     unsigned reloads;
     const char *reload_error; /* NULL: a reload works */
 };
@@ -210,6 +215,36 @@ forget_audit(void *arg, const void *done_arg)
     world->audit.done = NULL;
 }
 
+/* ---- What moves to another host ---- */
+
+static void
+export_records(void *arg,
+               void (*tell)(const struct store_record *record, void *tell_arg),
+               void *tell_arg)
+{
+    (void)arg;
+    tell(
+        &(struct store_record){
+            .kind = "token", .name = "a", .value = TOKEN, .len = strlen(TOKEN)},
+        tell_arg);
+    tell(&(struct store_record){.kind = "key", .name = "b", .value = ""},
+         tell_arg);
+}
+
+static int
+import_records(void *arg, const struct store_record *records, size_t count,
+               struct err *err)
+{
+    struct world *world = arg;
+
+    (void)err;
+    world->imported += count;
+    assert_int_equal(count, 2);
+    assert_string_equal(records[0].value, TOKEN);
+    assert_string_equal(records[1].kind, "key");
+    return 0;
+}
+
 static void
 configure(struct world *world, const char *text)
 {
@@ -251,6 +286,8 @@ set_up(void **state)
         .audit = audit,
         .read_audit = read_audit,
         .forget_audit = forget_audit,
+        .export_records = export_records,
+        .import_records = import_records,
         .arg = world,
     });
     assert_non_null(world->control);
@@ -792,6 +829,137 @@ who_asked_for_the_audit_trail_may_go_away(void **state)
     assert_null(world->audit.done);
 }
 
+/* ---- export, import ------------------------------------------------------ */
+
+#define KEY                                                                   \
+    "\"key\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc" \
+    "def\""
+
+/* Every line of an answer. */
+struct lines {
+    size_t count;
+    char *texts[8];
+    unsigned ends;
+};
+
+static void
+on_line(const char *line, bool is_last, void *arg)
+{
+    struct lines *lines = arg;
+
+    assert_true(lines->count < ARRAY_LEN(lines->texts));
+    assert_null(strstr(line, TOKEN));
+    lines->texts[lines->count++] = strdup(line);
+    lines->ends += is_last ? 1 : 0;
+}
+
+static void
+clear_lines(struct lines *lines)
+{
+    for (size_t i = 0; i < lines->count; i++)
+        free(lines->texts[i]);
+    *lines = (struct lines){0};
+}
+
+static struct control_exchange *
+ask_lines(struct world *world, const char *line, struct lines *lines)
+{
+    return control_ask(world->control, &world->peer, line, strlen(line),
+                       on_line, lines);
+}
+
+/* The last line as export gave it, as import wants it. */
+static char *
+last_line(const struct lines *lines)
+{
+    json_t *answer = json_loads(lines->texts[lines->count - 1], 0, NULL);
+    char *text = json_dumps(json_object_get(answer, "result"), 0);
+
+    json_decref(answer);
+    assert_non_null(text);
+    return text;
+}
+
+static void
+what_was_exported_is_imported_whole(void **state)
+{
+    struct world *world = *state;
+    struct lines out = {0}, in = {0};
+    struct control_exchange *exchange;
+    char *last;
+
+    assert_null(ask_lines(world, REQUEST("\"verb\":\"export\"," KEY), &out));
+    assert_int_equal(out.count, 3);
+    last = last_line(&out);
+    exchange = ask_lines(world, REQUEST("\"verb\":\"import\"," KEY), &in);
+    assert_non_null(exchange);
+    assert_true(control_takes_lines(exchange));
+    control_feed(exchange, out.texts[0], strlen(out.texts[0]));
+    control_feed(exchange, out.texts[1], strlen(out.texts[1]));
+    assert_int_equal(world->imported, 0);
+    control_feed(exchange, last, strlen(last));
+    assert_int_equal(in.ends, 1);
+    assert_int_equal(world->imported, 2);
+    free(last);
+    clear_lines(&out);
+    clear_lines(&in);
+}
+
+/* Lines that are missing, or there twice. */
+static void
+what_is_not_whole_is_not_imported(void **state)
+{
+    /* Of the lines: 0, 1, and E for the end. */
+    static const char *const wrongs[] = {
+        "0E",
+        "E",
+        "010E",
+    };
+    struct world *world = *state;
+    struct lines out = {0};
+    char *last;
+
+    assert_null(ask_lines(world, REQUEST("\"verb\":\"export\"," KEY), &out));
+    last = last_line(&out);
+    for (size_t i = 0; i < ARRAY_LEN(wrongs); i++) {
+        struct lines in = {0};
+        struct control_exchange *exchange =
+            ask_lines(world, REQUEST("\"verb\":\"import\"," KEY), &in);
+
+        for (const char *c = wrongs[i]; *c != '\0'; c++) {
+            const char *line = *c == 'E' ? last : out.texts[*c - '0'];
+
+            assert_int_equal(in.ends, 0);
+            control_feed(exchange, line, strlen(line));
+        }
+        assert_int_equal(in.ends, 1);
+        assert_non_null(strstr(in.texts[0], "nothing was taken"));
+        clear_lines(&in);
+    }
+    assert_int_equal(world->imported, 0);
+    free(last);
+    clear_lines(&out);
+}
+
+static void
+an_import_may_be_given_up(void **state)
+{
+    struct world *world = *state;
+    struct lines out = {0}, in = {0};
+    struct control_exchange *exchange;
+
+    assert_null(ask_lines(world, REQUEST("\"verb\":\"export\"," KEY), &out));
+    exchange = ask_lines(world, REQUEST("\"verb\":\"import\"," KEY), &in);
+    control_feed(exchange, out.texts[0], strlen(out.texts[0]));
+    control_feed(exchange, "x", 1);
+    assert_non_null(strstr(in.texts[0], "\"bad-request\""));
+    assert_int_equal(in.ends, 0);
+    control_forget(&exchange);
+    assert_int_equal(world->imported, 0);
+    clear_lines(&out);
+    clear_lines(&in);
+}
+
 #define WORLD_TEST(test) \
     cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
@@ -819,6 +987,9 @@ main(void)
         WORLD_TEST(the_audit_trail_is_told),
         WORLD_TEST(an_audit_trail_that_cannot_be_read_says_so),
         WORLD_TEST(who_asked_for_the_audit_trail_may_go_away),
+        WORLD_TEST(what_was_exported_is_imported_whole),
+        WORLD_TEST(what_is_not_whole_is_not_imported),
+        WORLD_TEST(an_import_may_be_given_up),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];
 

@@ -57,7 +57,7 @@ struct row {
 };
 
 #define HEAD  "MAILBOX CREDENTIAL LOGIN    TOKEN     LEFT       NEXT       "
-#define HEAD2 "CERTIFICATE ERROR\n"
+#define HEAD2 "CERTIFICATE REFRESH ERROR\n"
 
 static struct row rows[] = {
     {"nothing is configured", "{'credentials':[],'mailboxes':[]}", HEAD HEAD2},
@@ -66,46 +66,54 @@ static struct row rows[] = {
      "{'credentials':7,'mailboxes':[{'address':1,'credential':null}]}",
      HEAD HEAD2
      "-       -          -        -         -          -          -           "
-     "-\n"},
+     "-       -\n"},
     {"a mailbox with a token",
      "{'credentials':[{'name':'c','state':'ready','token_left_s':3500,"
      "'next_fetch_s':1700,'error':null,'certificate_not_after':null}],"
      "'mailboxes':[{'address':'a@b','credential':'c','state':'ok'}]}",
      HEAD HEAD2
      "a@b     c          ok       ready     58m        28m        -           "
-     "-\n"},
+     "-       -\n"},
     {"a fetch in flight has no next one",
      "{'credentials':[{'name':'c','state':'fetching','token_left_s':0,"
      "'next_fetch_s':null,'error':null}],"
      "'mailboxes':[{'address':'a@b','credential':'c','state':'denied'}]}",
      HEAD HEAD2
      "a@b     c          denied   fetching  0s         -          -           "
-     "-\n"},
+     "-       -\n"},
     {"a certificate shows its days",
      "{'credentials':[{'name':'c','state':'ready','token_left_s':60,"
      "'next_fetch_s':30,'error':null,'certificate_not_after':1790864000}],"
      "'mailboxes':[{'address':'a@b','credential':'c','state':'ok'}]}",
      HEAD HEAD2
      "a@b     c          ok       ready     60s        30s        10d         "
-     "-\n"},
+     "-       -\n"},
+    {"a refresh token that is known to end shows its days",
+     "{'credentials':[{'name':'c','state':'ready','token_left_s':60,"
+     "'next_fetch_s':30,'error':null,"
+     "'refresh_token':{'obtained':1,'expires':1790864000}}],"
+     "'mailboxes':[{'address':'a@b','credential':'c','state':'ok'}]}",
+     HEAD HEAD2
+     "a@b     c          ok       ready     60s        30s        -           "
+     "10d     -\n"},
     {"a certificate that has ended shows so",
      "{'credentials':[{'name':'c','state':'ready','token_left_s':60,"
      "'next_fetch_s':30,'error':null,'certificate_not_after':1789827200}],"
      "'mailboxes':[{'address':'a@b','credential':'c','state':'ok'}]}",
      HEAD HEAD2
      "a@b     c          ok       ready     60s        30s        -2d         "
-     "-\n"},
+     "-       -\n"},
     {"columns are as wide as what is in them",
      "{'credentials':[{'name':'contoso-app','state':'ready','token_left_s':1,"
      "'next_fetch_s':1,'error':null}],'mailboxes':["
      "{'address':'relay@contoso.com','credential':'contoso-app','state':'ok'},"
      "{'address':'a@b','credential':'contoso-app','state':'refused'}]}",
      "MAILBOX           CREDENTIAL  LOGIN    TOKEN     LEFT       NEXT       "
-     "CERTIFICATE ERROR\n"
+     "CERTIFICATE REFRESH ERROR\n"
      "relay@contoso.com contoso-app ok       ready     1s         1s         "
-     "-           -\n"
+     "-           -       -\n"
      "a@b               contoso-app refused  ready     1s         1s         "
-     "-           -\n"},
+     "-           -       -\n"},
     {"what fails is told once for each credential, with what to do",
      "{'credentials':[{'name':'c','state':'backoff','token_left_s':0,"
      "'next_fetch_s':60,'error':{'reason':'bad-secret','text':'the secret is "
@@ -116,9 +124,9 @@ static struct row rows[] = {
      "{'address':'b@b','credential':'c','state':'ok'}]}",
      HEAD HEAD2
      "a@b     c          ok       backoff   0s         60s        -           "
-     "bad-secret\n"
+     "-       bad-secret\n"
      "b@b     c          ok       backoff   0s         60s        -           "
-     "bad-secret\n"
+     "-       bad-secret\n"
      "\nc: bad-secret: the secret is refused; add a new one\n"
      "\nd: throttled: too many requests\n"},
     {"a mailbox whose credential is not listed",
@@ -126,7 +134,7 @@ static struct row rows[] = {
      "'state':'ok'}]}",
      HEAD HEAD2
      "a@b     c          ok       -         -          -          -           "
-     "-\n"},
+     "-       -\n"},
 };
 
 /* With " in the place of '. */

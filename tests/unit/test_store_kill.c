@@ -156,12 +156,15 @@ struct expectation {
 
 static struct expectation expected[NAMES];
 static unsigned last_serial;
+static unsigned answers; /* acknowledgements heard */
 
 static void
 hear(const struct message *message)
 {
     struct expectation *it = &expected[message->name];
 
+    if (message->is_done)
+        answers++;
     if (!message->is_done) {
         it->last_asked = message->serial;
         if (message->is_deletion)
@@ -267,8 +270,9 @@ forget_all(const char *path)
 
 /* A child lives for a while, and is no more. */
 static void
-run_and_kill(const char *path, bool is_newborn)
+run_and_kill(const char *path, bool is_newborn, bool is_heard)
 {
+    unsigned before = answers;
     struct timespec life = {0, (long)(chance() % LIFE_US_MAX) * 1000};
     int status = 0;
     int fds[2];
@@ -282,7 +286,9 @@ run_and_kill(const char *path, bool is_newborn)
     (void)close(fds[1]);
     /* A newborn is killed before it has said anything. */
     if (!is_newborn)
-        assert_true(hear_one(fds[0], GUARD_MS));
+        do
+            assert_true(hear_one(fds[0], GUARD_MS));
+        while (is_heard && answers == before);
     (void)nanosleep(&life, NULL);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -309,13 +315,14 @@ acknowledged_records_outlive_the_process(void **state)
 
         if (i % 40 == 0 || (is_newborn && i % 40 < 20))
             forget_all(kept);
-        run_and_kill(kept, is_newborn);
+        /* However slow the disk, some live until it has answered. */
+        run_and_kill(kept, is_newborn, i % 5 == 3);
         check_files(kept);
     }
     for (int name = 0; name < NAMES; name++)
         acknowledged += expected[name].acknowledged > 0;
     /* It was about something. */
-    assert_true(acknowledged > NAMES / 2);
+    assert_true(acknowledged > 0); /* how many, the disk decides */
     print_message("# %u changes in %d lives\n", last_serial, KILLS);
 }
 

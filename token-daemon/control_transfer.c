@@ -1,0 +1,267 @@
+/*
+ * control_transfer - the verbs that move what is held to another host.
+ *
+ * Nothing plain leaves: each record is sealed with a key that the operator's
+ * program makes of a passphrase, bound to its kind and name, and the last line
+ * is bound to how many there are. What is taken in is opened whole before any
+ * of it is used.
+ *
+ *     {"event": "record", "kind": K, "name": N, "sealed": "..."} ...
+ *     {"ok": true, "result": {"count": 7, "sealed": "..."}}
+ *
+ *     {"kind": K, "name": N, "sealed": "..."} ...
+ *     {"count": 7, "sealed": "..."}
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "common/secret.h"
+#include "token-daemon/base64url.h"
+#include "token-daemon/control_exchange.h"
+#include "token-daemon/opening.h"
+#include "token-daemon/seal.h"
+
+#define END_KIND   "end" /* of the last line, whose name is the count */
+#define SEALED_MAX (STORE_VALUE_MAX + SEAL_OVERHEAD)
+#define TEXT_MAX   (SEALED_MAX * 4 / 3 + 4)
+
+/* The key of the request. NULL: the exchange has ended. */
+static struct seal *
+take_key(struct control_exchange *exchange)
+{
+    const char *text = control_text(exchange, "key", "this verb wants a key");
+    struct err err = {ERR_NONE, ""};
+    struct seal_key key;
+    struct seal *seal = NULL;
+
+    if (text == NULL)
+        return NULL;
+    if (seal_key_parse(text, strlen(text), &key, &err) == 0)
+        seal = seal_new(&key, &err);
+    secret_wipe(&key, sizeof(key));
+    if (seal == NULL)
+        control_refuse(exchange, "bad-request", err.text);
+    return seal;
+}
+
+/* What is sealed under this kind and name, as text in `out`. */
+static int
+seal_text(struct seal *seal, const char *kind, const char *name,
+          const char *value, size_t len, struct buf *out, struct err *err)
+{
+    const struct seal_label label = {kind, name};
+    struct buf sealed;
+    int rc;
+
+    buf_init(&sealed, SEALED_MAX);
+    rc = seal_close(seal, &label, value, len, &sealed, err);
+    if (rc == 0)
+        base64url_append(out, sealed.data, sealed.len);
+    if (buf_failed(out))
+        rc = err_set(err, ERR_SYSTEM, "out of memory");
+    buf_clear(&sealed);
+    return rc;
+}
+
+/* ---- export ------------------------------------------------------------- */
+
+struct export
+{
+    struct control_exchange *exchange;
+    struct seal *seal;
+    size_t count;
+    struct err err; /* the first that went wrong */
+};
+
+/* state_record_fn */
+static void
+tell_record(const struct store_record *record, void *arg)
+{
+    struct export *export = arg;
+    struct buf text;
+
+    if (export->err.code != ERR_NONE)
+        return;
+    buf_init(&text, TEXT_MAX);
+    if (seal_text(export->seal, record->kind, record->name, record->value,
+                  record->len, &text, &export->err) == 0) {
+        control_tell(export->exchange, "record",
+                     json_pack("{s:o, s:o, s:s}", "kind",
+                               control_string(record->kind), "name",
+                               control_string(record->name), "sealed",
+                               buf_str(&text)));
+        export->count++;
+    }
+    buf_clear(&text);
+}
+
+void
+control_verb_export(struct control_exchange *exchange)
+{
+    const struct control_env *env = exchange->env;
+    struct export export = {.exchange = exchange};
+    struct buf text;
+    char count[24];
+
+    export.seal = take_key(exchange);
+    if (export.seal == NULL)
+        return;
+    buf_init(&text, TEXT_MAX);
+    env->export_records(env->arg, tell_record, &export);
+    (void)snprintf(count, sizeof(count), "%zu", export.count);
+    if (export.err.code == ERR_NONE &&
+        seal_text(export.seal, END_KIND, count, "", 0, &text, &export.err) == 0)
+        control_answer(exchange, json_pack("{s:I, s:s}", "count",
+                                           (json_int_t) export.count, "sealed",
+                                           buf_str(&text)));
+    else
+        control_refuse(exchange, "failed", export.err.text);
+    log_info("what is held was exported by an operator",
+             F_INT("records", export.count));
+    buf_clear(&text);
+    seal_free(&export.seal);
+}
+
+/* ---- import ------------------------------------------------------------- */
+
+struct import_wait {
+    struct control_exchange *exchange;
+    struct seal *seal;
+    struct opening *records; /* those that have come, opened */
+};
+
+static void
+import_free(struct import_wait *wait)
+{
+    seal_free(&wait->seal);
+    opening_free(&wait->records);
+    free(wait);
+}
+
+static void
+cancel_import(void *arg)
+{
+    import_free(arg);
+}
+
+static void
+refuse_import(struct import_wait *wait, const char *code, const char *text)
+{
+    control_refuse(wait->exchange, code, text);
+    import_free(wait);
+}
+
+/* Open what a line holds. */
+static int
+open_text(struct import_wait *wait, const char *kind, const char *name,
+          const char *sealed, struct buf *plain, struct err *err)
+{
+    const struct seal_label label = {kind, name};
+    struct buf bytes;
+    int rc;
+
+    buf_init(&bytes, SEALED_MAX);
+    if (base64url_decode(&bytes, sealed, strlen(sealed)) < 0 ||
+        buf_failed(&bytes))
+        rc = err_set(err, ERR_PROTO, "a line of the file is damaged");
+    else
+        rc = seal_open(wait->seal, &label, bytes.data, bytes.len, plain, err);
+    buf_clear(&bytes);
+    return rc;
+}
+
+/* The last line has come: all are there, or none is taken. */
+static void
+finish_import(struct import_wait *wait, json_int_t count, const char *sealed)
+{
+    const struct control_env *env = wait->exchange->env;
+    struct err err = {ERR_NONE, ""};
+    struct buf plain;
+    char name[24];
+
+    buf_init(&plain, STORE_VALUE_MAX);
+    (void)snprintf(name, sizeof(name), "%lld", (long long)count);
+    if (count < 0 || (size_t)count != wait->records->count) {
+        refuse_import(wait, "bad-request",
+                      "the file is not whole; nothing was taken");
+    } else if (open_text(wait, END_KIND, name, sealed, &plain, &err) < 0) {
+        refuse_import(wait, "bad-passphrase", err.text);
+    } else if (env->import_records(env->arg, wait->records->records,
+                                   wait->records->count, &err) < 0) {
+        refuse_import(wait, "failed", err.text);
+    } else {
+        log_info("what another host held was imported by an operator",
+                 F_INT("records", wait->records->count));
+        control_answer(wait->exchange, json_pack("{s:I}", "count", count));
+        import_free(wait);
+    }
+    buf_clear(&plain);
+}
+
+/* control_wait_ops.line */
+static void
+on_import_line(void *arg, const json_t *root)
+{
+    struct import_wait *wait = arg;
+    const char *kind = json_string_value(json_object_get(root, "kind"));
+    const char *name = json_string_value(json_object_get(root, "name"));
+    const char *sealed = json_string_value(json_object_get(root, "sealed"));
+    const json_t *count = json_object_get(root, "count");
+    struct store_reader reader = opening_reader(wait->records);
+    struct err err = {ERR_NONE, ""};
+    struct buf plain;
+
+    if (sealed != NULL && json_is_integer(count)) {
+        finish_import(wait, json_integer_value(count), sealed);
+        return;
+    }
+    if (kind == NULL || name == NULL || sealed == NULL) {
+        refuse_import(wait, "bad-request",
+                      "a line of the file is not understood");
+        return;
+    }
+    buf_init(&plain, STORE_VALUE_MAX);
+    if (open_text(wait, kind, name, sealed, &plain, &err) < 0) {
+        refuse_import(wait, "bad-passphrase",
+                      "it is another passphrase, or the file was changed; "
+                      "nothing was taken");
+    } else {
+        reader.record(&(struct store_record){.kind = kind,
+                                             .name = name,
+                                             .value = buf_str(&plain),
+                                             .len = plain.len},
+                      reader.arg);
+        if (wait->records->is_short_of_memory)
+            refuse_import(wait, "failed", "out of memory");
+    }
+    buf_clear(&plain);
+}
+
+void
+control_verb_import(struct control_exchange *exchange)
+{
+    static const struct control_wait_ops ops = {cancel_import, on_import_line};
+    struct import_wait *wait = calloc(1, sizeof(*wait));
+    struct seal *seal = take_key(exchange);
+
+    if (seal == NULL) {
+        free(wait);
+        return;
+    }
+    if (wait != NULL)
+        wait->records = opening_new();
+    if (wait == NULL || wait->records == NULL) {
+        seal_free(&seal);
+        free(wait);
+        control_answer(exchange, NULL);
+        return;
+    }
+    wait->seal = seal;
+    wait->exchange = exchange;
+    control_wait(exchange, &ops, wait);
+}
