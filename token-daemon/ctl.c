@@ -211,8 +211,7 @@ static const struct {
     {"no-secret", EX_CONFIG},         {"needs-login", EX_NOPERM},
     {"no-sign-in", EX_USAGE},         {"access-denied", EX_NOPERM},
     {"bad-settings", EX_CONFIG},      {"bad-client", EX_CONFIG},
-    {"bad-scope", EX_CONFIG},
-    {"bad-passphrase", EX_DATAERR},
+    {"bad-scope", EX_CONFIG},         {"bad-passphrase", EX_DATAERR},
 };
 
 static int
