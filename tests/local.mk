@@ -24,5 +24,8 @@ EXTRA_DIST += \
 	%D%/data/from-fields.txt \
 	%D%/lib/build.sh \
 	%D%/lib/packages.sh \
+	%D%/provider/package-lock.json \
+	%D%/provider/package.json \
+	%D%/provider/server.mjs \
 	%D%/run \
 	.ci/run

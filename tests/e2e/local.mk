@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	%D%/test_ctl.py \
 	%D%/test_delivery.py \
 	%D%/test_filter.py \
+	%D%/test_foreign_provider.py \
 	%D%/test_grants.py \
 	%D%/test_login.py \
 	%D%/test_milter_fields.py \

@@ -22,11 +22,14 @@ packages_world=(
 
 # To test them.
 packages_test=(
-    binutils clang clang-format gir1.2-gmime-3.0 gnutls-bin libcmocka-dev
-    libclang-rt-dev libengine-pkcs11-openssl mandoc miltertest prometheus
-    python3-gi python3-pytest python3-pytest-xdist shellcheck softhsm2 systemd
-    xz-utils
+    binutils chromium chromium-driver clang clang-format gir1.2-gmime-3.0
+    gnutls-bin libcmocka-dev libclang-rt-dev libengine-pkcs11-openssl mandoc
+    miltertest prometheus python3-gi python3-pytest python3-pytest-xdist
+    python3-selenium shellcheck softhsm2 systemd xz-utils
 )
+
+# Node's own packages bring npm along, and conflict with Debian's of that name.
+command -v npm >/dev/null || packages_test+=(nodejs npm)
 
 packages_policy=/usr/sbin/policy-rc.d
 packages_policy_is_ours=no

@@ -2,6 +2,7 @@ EXTRA_DIST += \
 	%D%/__init__.py \
 	%D%/__main__.py \
 	%D%/application.py \
+	%D%/browser.py \
 	%D%/build.py \
 	%D%/ca.py \
 	%D%/daemon.py \
@@ -10,6 +11,7 @@ EXTRA_DIST += \
 	%D%/exec_with_sockets.py \
 	%D%/fault.py \
 	%D%/faulty_disk.py \
+	%D%/foreign_provider.py \
 	%D%/foreign_server.py \
 	%D%/google.py \
 	%D%/grants.py \
