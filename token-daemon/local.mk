@@ -113,6 +113,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/hook.c %D%/hook.h \
 	%D%/metrics.c %D%/metrics.h \
 	%D%/observer.c %D%/observer.h \
+	%D%/observer_page.c %D%/observer_page.h \
 	%D%/status_html.c %D%/status_html.h \
 	%D%/troubles.c %D%/troubles.h
 

@@ -8,15 +8,13 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "common/exposition.h"
 #include "common/log.h"
 #include "common/status_page.h"
 #include "common/util.h"
 #include "token-daemon/events.h"
 #include "token-daemon/hook.h"
-#include "token-daemon/status_html.h"
+#include "token-daemon/observer_page.h"
 
 #define HOST_MAX      256
 #define STATE_LOOK_MS 2000
@@ -311,18 +309,19 @@ own_wall(void *arg)
 static bool
 show_page(struct buf *out, void *arg)
 {
-    struct buf status;
-    json_t *root;
+    const struct observer *observer = arg;
+    const struct observer_env *env = &observer->env;
 
-    buf_init(&status, STATUS_PAGE_SIZE_MAX);
-    append_status(arg, &status);
-    root = json_loadb(buf_str(&status), status.len, 0, NULL);
-    if (root == NULL)
-        out->failed = true;
-    else
-        status_html_render(json_object_get(root, "result"), own_wall(arg), out);
-    json_decref(root);
-    buf_clear(&status);
+    observer_page_render(
+        &(struct observer_page){
+            .refresher = observer->sources.refresher,
+            .lookups = observer->sources.lookups,
+            .policy = env->policy(env->arg),
+            .wall = env->wall(env->arg),
+            .started_wall = observer->started_wall,
+            .clients = env->clients(env->arg),
+        },
+        out);
     return true;
 }
 

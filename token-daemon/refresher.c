@@ -441,6 +441,17 @@ refresher_peek(struct refresher *refresher, const struct refresher_key *key)
     return keeper != NULL ? keeper_token(keeper) : NULL;
 }
 
+bool
+refresher_describe(struct refresher *refresher, const struct refresher_key *key,
+                   struct refresher_info *out)
+{
+    const struct keeper *keeper = find(refresher, key);
+
+    if (keeper != NULL)
+        keeper_describe(keeper, out);
+    return keeper != NULL;
+}
+
 enum token_report_answer
 refresher_report(struct refresher *refresher, const struct refresher_key *key,
                  int64_t *until_wall)

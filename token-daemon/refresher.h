@@ -227,6 +227,11 @@ struct refresher_info {
     int64_t refresh_expires_wall;  /* s since 1970; 0: not known */
     bool is_refresh_ending;        /* and it is worth a word */
 };
+/* One of them. False: none is there. */
+bool refresher_describe(struct refresher *refresher,
+                        const struct refresher_key *key,
+                        struct refresher_info *out);
+
 void refresher_each(struct refresher *refresher,
                     void (*visit)(const struct refresher_info *info, void *arg),
                     void *arg);
