@@ -237,10 +237,17 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 
 # What proves that we are the client.
 KEY_TESTS = \
+	%D%/test_acquire_keys \
 	%D%/test_keyring \
 	%D%/test_rotation
 
 check_PROGRAMS += $(KEY_TESTS)
+%C%_test_acquire_keys_SOURCES = %D%/test_acquire_keys.c \
+	%D%/scratch.c %D%/scratch.h \
+	%D%/scripted_server.c %D%/scripted_server.h \
+	%D%/self_signed.c %D%/self_signed.h
+%C%_test_acquire_keys_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_acquire_keys_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_keyring_SOURCES = %D%/test_keyring.c $(FAKE_ENV)
 %C%_test_keyring_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_keyring_LDADD = $(TOKEND_TEST_LIBS)
