@@ -3,4 +3,5 @@
 dist_doc_DATA += \
 	%D%/architecture.md \
 	%D%/postfix.md \
+	%D%/rotate-a-secret.md \
 	%D%/sign-in.md

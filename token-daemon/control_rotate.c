@@ -58,6 +58,23 @@ answer(struct rotate_wait *wait, const struct key *key, bool is_durable)
     free(wait);
 }
 
+/* For the trail: not only whose key, but which. */
+static void
+name_key(struct control_exchange *exchange, const char *credential,
+         const struct key *key)
+{
+    char text[STORE_AUDIT_DETAIL_MAX];
+    char *copy;
+
+    (void)snprintf(text, sizeof(text), "%s, %s %s", credential,
+                   key_kind_word(key->kind), key->health.id);
+    copy = strdup(text);
+    if (copy == NULL)
+        return;
+    free(exchange->subject);
+    exchange->subject = copy;
+}
+
 /* What the operator may do about it is part of the text. */
 static void
 refuse(struct rotate_wait *wait, const struct rotation_news *news)
@@ -72,6 +89,7 @@ refuse(struct rotate_wait *wait, const struct rotation_news *news)
     (void)snprintf(text, sizeof(text), "%s%s%s; nothing has changed",
                    news->err.text, news->hint != NULL ? "; " : "",
                    news->hint != NULL ? news->hint : "");
+    name_key(wait->exchange, wait->credential, news->key);
     control_refuse(wait->exchange, code, text);
     free(wait);
 }
@@ -101,6 +119,7 @@ on_news(const struct rotation_news *news, void *arg)
         tell_waiting(wait, news);
         break;
     case ROTATION_DONE:
+        name_key(wait->exchange, wait->credential, news->key);
         answer(wait, news->key, news->is_durable);
         break;
     case ROTATION_FAILED:
@@ -327,6 +346,10 @@ control_verb_rotate(struct control_exchange *exchange)
 
     if (credential == NULL)
         return;
+    if (exchange->env->rotation == NULL) {
+        control_refuse(exchange, "failed", "this daemon rotates nothing");
+        return;
+    }
     exchange->subject = strdup(credential); /* NULL: the trail lacks it */
     if (wait != NULL &&
         (!json_is_integer(wait) || json_integer_value(wait) < 0 ||

@@ -7,9 +7,13 @@
 #include <config.h>
 
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+
+#include <jansson.h>
 
 #include "common/config.h"
 #include "common/log.h"
@@ -92,6 +96,14 @@ run_verb(struct ctl *ctl, int argc, char **argv)
     return usage(stderr);
 }
 
+static void
+wipe_and_free(void *data)
+{
+    if (data != NULL)
+        explicit_bzero(data, malloc_usable_size(data));
+    free(data);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -109,6 +121,7 @@ main(int argc, char **argv)
     int letter;
 
     /* What is to be warned of in the configuration is the daemon's to say. */
+    json_set_alloc_funcs(malloc, wipe_and_free); /* it may be a secret */
     log_open(CTL_PROGRAM, LOG_SINK_STDERR, -1);
     while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) !=
            -1) {

@@ -245,6 +245,7 @@ complete(struct acquire *request, const struct fake_answer *answer)
     struct acquire_result result = {
         .secret_index = answer->secret_index,
         .retry_after_s = answer->retry_after_s,
+        .may_spread = answer->may_spread,
         .has_skew = answer->skew_s != 0,
         .skew_s = answer->skew_s,
         .answered_us = answer->answered_us,

@@ -78,7 +78,8 @@ struct fake_answer {
     enum problem problem; /* of a failure; NONE: UNAVAILABLE */
     const char *hint;
     int64_t retry_after_s;
-    int64_t skew_s; /* 0: no answer said what time it is */
+    bool may_spread; /* a key that was refused is new */
+    int64_t skew_s;  /* 0: no answer said what time it is */
     int64_t answered_us;
 };
 

@@ -337,6 +337,23 @@ the_secret_that_worked_is_the_first_next_time(void **state)
     assert_int_equal(fake_env_first_secret(world->env), 1);
 }
 
+static void
+a_secret_that_is_new_is_tried_again_within_seconds(void **state)
+{
+    struct world *world = *state;
+
+    fake_env_advance(world->env, 0);
+    fake_env_answer(world->env,
+                    &(struct fake_answer){.problem = PROBLEM_BAD_SECRET,
+                                          .may_spread = true});
+    fake_env_advance(world->env, 2 * SECOND);
+    assert_int_equal(fake_env_starts(world->env), 2);
+    fake_env_answer(world->env,
+                    &(struct fake_answer){.problem = PROBLEM_BAD_SECRET});
+    fake_env_advance(world->env, 59 * SECOND);
+    assert_int_equal(fake_env_starts(world->env), 2);
+}
+
 /* ---- Who waits ---------------------------------------------------------- */
 
 static void
@@ -1258,6 +1275,7 @@ main(void)
         WORLD_TEST(a_timer_that_fires_early_does_not_fetch_early),
         WORLD_TEST(after_a_suspension_who_asks_and_the_timer_make_one_request),
         WORLD_TEST(the_secret_that_worked_is_the_first_next_time),
+        WORLD_TEST(a_secret_that_is_new_is_tried_again_within_seconds),
         WORLD_TEST(who_waits_is_answered_at_the_deadline_and_not_before),
         WORLD_TEST(each_has_a_deadline_of_its_own),
         WORLD_TEST(at_the_deadline_a_token_that_still_lives_is_given),
