@@ -45,6 +45,7 @@ struct acquire {
     const struct config_credential *credential;
     const struct grant *grant;
     char *user; /* NULL: none; so are the others */
+    char *scope;
     char *refresh_token;
     char *code;
     char *verifier;
@@ -89,6 +90,7 @@ free_acquire(struct acquire *acquire)
     oauth_token_clear(&acquire->result.token);
     device_answer_clear(&acquire->result.device);
     free(acquire->user);
+    free(acquire->scope);
     secret_free(&acquire->refresh_token);
     secret_free(&acquire->code);
     secret_free(&acquire->verifier);
@@ -511,6 +513,8 @@ on_answer(const struct http_answer *answer, void *arg)
 static const char *
 scope_to_ask(const struct acquire *acquire)
 {
+    if (acquire->scope != NULL)
+        return acquire->scope;
     if (acquire->grant == &grant_refresh_token &&
         !acquire->settings.has_refresh_scope)
         return NULL;
@@ -926,6 +930,7 @@ acquire_start(const struct acquire_context *context,
     acquire->timer = event_new(context->base, -1, 0, on_timer, acquire);
     if (acquire->timer == NULL || !take_keys(acquire, request) ||
         !copy(&acquire->user, request->user) ||
+        !copy(&acquire->scope, request->scope) ||
         !copy(&acquire->refresh_token, request->refresh_token) ||
         !copy(&acquire->code, request->code) ||
         !copy(&acquire->verifier, request->verifier) ||

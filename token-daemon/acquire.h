@@ -57,6 +57,7 @@ struct acquire_request {
     struct config *config;
     const struct config_credential *credential; /* of that configuration */
     const char *user;    /* copied; NULL where the grant is not per user */
+    const char *scope;   /* copied; NULL: what the credential is for */
     size_t first_secret; /* where to begin, where there is no keyring */
     /*
      * NULL: what the keyring says. Else these keys only (copied by reference),

@@ -31,6 +31,7 @@
 #include "token-daemon/control.h"
 #include "token-daemon/control_server.h"
 #include "token-daemon/discovery.h"
+#include "token-daemon/graph_rotator.h"
 #include "token-daemon/http.h"
 #include "token-daemon/key_state.h"
 #include "token-daemon/key_watch.h"
@@ -73,6 +74,7 @@ struct daemon {
     struct refresher *refresher;
     struct rotation *rotation;
     struct key_watch *key_watch;
+    struct graph_rotator *graph_rotator;
     struct state *state; /* NULL only while starting */
     struct lookups *lookups;
     struct lookup_server *lookup_server;
@@ -212,6 +214,24 @@ env_rotated(void *arg, const char *credential, const struct key *key,
     (void)key;
     if (err == NULL)
         key_watch_update(daemon->key_watch); /* it may have a file */
+    observer_rotated(daemon->observer, credential, err);
+}
+
+static int
+env_put_graph(void *arg, const char *name, const struct buf *value,
+              refresher_saved_fn *done, void *done_arg)
+{
+    const struct daemon *daemon = arg;
+
+    return state_put(daemon->state, GRAPH_ROTATOR_KIND, name, value, done,
+                     done_arg);
+}
+
+static void
+env_renewed(void *arg, const char *credential, const struct err *err)
+{
+    const struct daemon *daemon = arg;
+
     observer_rotated(daemon->observer, credential, err);
 }
 
@@ -376,19 +396,6 @@ loaded_clear(struct loaded *loaded)
     config_unref(&loaded->config);
 }
 
-/* What relay.conf may say that nothing here does yet: never accepted mutely. */
-static int
-refuse_reserved(const struct config *config, struct err *err)
-{
-    for (size_t i = 0; i < config->credential_count; i++)
-        if (config->credentials[i].rotation.kind != CONFIG_ROTATE_NONE)
-            return err_set(err, ERR_CONFIG,
-                           "credential \"%s\": rotate: this version renews "
-                           "nothing by itself; take the option out",
-                           config->credentials[i].name);
-    return 0;
-}
-
 /* Read, check, and build the policy. */
 static int
 load(const char *path, struct loaded *out, struct err *err)
@@ -397,8 +404,7 @@ load(const char *path, struct loaded *out, struct err *err)
 
     if (loaded.config == NULL)
         return -1;
-    if (refuse_reserved(loaded.config, err) == 0 &&
-        config_check_secrets(loaded.config, err) == 0)
+    if (config_check_secrets(loaded.config, err) == 0)
         loaded.policy = sendas_new(loaded.config, err);
     if (loaded.policy == NULL) {
         loaded_clear(&loaded);
@@ -441,6 +447,11 @@ apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
     if (observer_configure(daemon->observer, loaded->config, &again) < 0)
         log_error("new credentials are not counted, and on_event is the old "
                   "one",
+                  F_STR("error", again.text));
+    if (graph_rotator_configure(daemon->graph_rotator, loaded->config, &again) <
+        0)
+        log_error("credentials may not renew themselves as configured; restart "
+                  "xoauth2-tokend",
                   F_STR("error", again.text));
     lookup_server_allow(daemon->lookup_server, loaded->config);
     if (daemon->control_server != NULL)
@@ -636,8 +647,12 @@ open_state(struct daemon *daemon, struct config *config, struct err *err)
             .base = daemon->base,
             .refresher = daemon->refresher,
             .config = config,
-            .kinds = {key_state_kind(daemon->keyring)},
-            .kind_count = 1,
+            .kinds = {key_state_kind(daemon->keyring),
+                      {.kind = GRAPH_ROTATOR_KIND,
+                       .restore = graph_rotator_restore,
+                       .opened = graph_rotator_opened,
+                       .arg = daemon->graph_rotator}},
+            .kind_count = 2,
         },
         err);
     if (daemon->state == NULL)
@@ -693,6 +708,27 @@ make_rotation(struct daemon *daemon, struct err *err)
 }
 
 static int
+make_graph_rotator(struct daemon *daemon, struct err *err)
+{
+    daemon->graph_rotator = graph_rotator_new(&(struct graph_rotator_env){
+        .acquire = &daemon->acquire,
+        .rotation = daemon->rotation,
+        .wall = env_wall,
+        .chance = env_chance,
+        .timer_new = env_timer_new,
+        .timer_set = env_timer_set,
+        .timer_free = env_timer_free,
+        .put = env_put_graph,
+        .unsave = env_unsave,
+        .told = env_renewed,
+        .arg = daemon,
+    });
+    return daemon->graph_rotator != NULL
+               ? 0
+               : err_set(err, ERR_SYSTEM, "out of memory");
+}
+
+static int
 make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
 {
     struct lookups_env lookups_env = {.boot_ms = env_boot_ms,
@@ -729,7 +765,7 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         return -1;
     lookups_env.metrics = observer_metrics(daemon->observer);
     daemon->refresher = refresher_new(&refresher_env);
-    if (make_rotation(daemon, err) < 0)
+    if (make_rotation(daemon, err) < 0 || make_graph_rotator(daemon, err) < 0)
         return -1;
     if (daemon->refresher != NULL)
         daemon->lookups = lookups_new(&lookups_env, daemon->refresher);
@@ -930,6 +966,7 @@ daemon_free(struct daemon **daemon)
     control_free(&d->control);
     lookups_free(&d->lookups);
     key_watch_free(&d->key_watch);
+    graph_rotator_free(&d->graph_rotator);
     rotation_free(&d->rotation);
     refresher_free(&d->refresher);
     state_free(&d->state);

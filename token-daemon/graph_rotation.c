@@ -554,13 +554,19 @@ graph_rotation_failed(struct graph_rotation *rotation,
 }
 
 void
-graph_rotation_hurry(struct graph_rotation *rotation, int64_t now)
+graph_rotation_retry(struct graph_rotation *rotation)
 {
-    if (rotation->due_wall > now || rotation->due_wall == 0)
-        rotation->due_wall = now;
     rotation->not_before_wall = 0;
     rotation->clean_wall = 0;
     rotation->probe_wall = 0;
+}
+
+void
+graph_rotation_hurry(struct graph_rotation *rotation, int64_t now)
+{
+    if (rotation->due_wall > now)
+        rotation->due_wall = now;
+    graph_rotation_retry(rotation);
 }
 
 const char *
@@ -573,7 +579,10 @@ graph_rotation_word(const struct graph_rotation *rotation)
         [GRAPH_ROTATION_PROMOTING] = "promoting",
     };
 
-    if (rotation->phase == GRAPH_ROTATION_IDLE && rotation->retired_count > 0)
-        return "grace";
+    if (rotation->phase != GRAPH_ROTATION_IDLE)
+        return words[rotation->phase];
+    for (size_t i = 0; i < rotation->retired_count; i++)
+        if (rotation->retired[i].was_used)
+            return "grace";
     return words[rotation->phase];
 }

@@ -186,6 +186,9 @@ void graph_rotation_failed(struct graph_rotation *rotation,
  */
 void graph_rotation_abandon(struct graph_rotation *rotation, int64_t now);
 
+/* The operator has mended something: try at once what failed. */
+void graph_rotation_retry(struct graph_rotation *rotation);
+
 /* The operator wants it now: no waiting where that is possible. */
 void graph_rotation_hurry(struct graph_rotation *rotation, int64_t now);
 

@@ -21,9 +21,11 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/grant_refresh_token.c \
 	%D%/grant_service_account.c \
 	%D%/grant_workload_identity.c \
+	%D%/graph_client.c %D%/graph_client.h \
 	%D%/graph_message.c %D%/graph_message.h \
 	%D%/graph_record.c %D%/graph_record.h \
 	%D%/graph_rotation.c %D%/graph_rotation.h \
+	%D%/graph_rotator.c %D%/graph_rotator.h \
 	%D%/hardening.c %D%/hardening.h \
 	%D%/http.c %D%/http.h \
 	%D%/id_token.c %D%/id_token.h \

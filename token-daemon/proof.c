@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "token-daemon/assertion.h"
+#include "token-daemon/graph_message.h"
 #include "token-daemon/key_reader.h"
 #include "token-daemon/service_account.h"
 #include "token-daemon/signer.h"
@@ -188,6 +189,28 @@ sign_for_client(struct proof *proof)
         sign(proof, &order);
 }
 
+/*
+ * Of possession, for Microsoft Graph: no more claims than it documents, and the
+ * algorithm of its examples, whatever the token endpoint takes.
+ */
+static void
+sign_for_graph(struct proof *proof)
+{
+    struct signer_order order = {
+        .algorithm = CONFIG_ASSERTION_RS256,
+        .claims =
+            {
+                .audience = GRAPH_MESSAGE_AUDIENCE,
+                .issuer = proof->request.graph_object,
+                .now = proof->request.now,
+                .lifetime = ASSERTION_LIFETIME,
+            },
+    };
+
+    fill_material(proof, &order);
+    sign(proof, &order);
+}
+
 static void
 sign_for_user(struct proof *proof)
 {
@@ -231,7 +254,10 @@ conclude(struct proof *proof)
     case GRANT_PROOF_SECRET:
     case GRANT_PROOF_OPTIONAL:
         if (is_by_certificate(proof)) {
-            sign_for_client(proof);
+            if (proof->request.graph_object != NULL)
+                sign_for_graph(proof);
+            else
+                sign_for_client(proof);
             return;
         }
         result.secret = text;

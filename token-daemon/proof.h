@@ -25,6 +25,11 @@ struct proof_request {
     enum grant_proof kind;                      /* not MACHINE */
     struct key *key; /* held until the end; NULL: a public client has none */
     struct key_material *material; /* the same; NULL: read anew, if need be */
+    /*
+     * NULL, but for a proof of possession: the object of Microsoft Graph that
+     * it is for. Then the key is a certificate; borrowed: until the end.
+     */
+    const char *graph_object;
     const char *audience; /* the token endpoint; borrowed: until the end */
     const char *scope;    /* the same; ACCOUNT: what is asked for; or NULL */
     const char *user;     /* the same; ACCOUNT: for whom */
