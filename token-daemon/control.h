@@ -43,12 +43,14 @@
 
 struct control;
 struct control_exchange;
+struct graph_rotator;
 
 struct control_env {
-    struct refresher *refresher; /* borrowed: for the control's life */
-    struct lookups *lookups;     /* likewise */
-    struct keyring *keyring;     /* likewise; NULL: none is shown */
-    struct rotation *rotation;   /* likewise */
+    struct refresher *refresher;         /* borrowed: for the control's life */
+    struct lookups *lookups;             /* likewise */
+    struct keyring *keyring;             /* likewise; NULL: none is shown */
+    struct rotation *rotation;           /* likewise */
+    struct graph_rotator *graph_rotator; /* likewise; NULL: none */
     /* The policy in force, borrowed: during the call. */
     const struct sendas *(*policy)(void *arg);
     /* Read the configuration again; on failure nothing has changed. */

@@ -9,6 +9,7 @@
 
 #include "token-daemon/control_exchange.h"
 #include "token-daemon/control_keys.h"
+#include "token-daemon/control_renewal.h"
 
 /* Seconds until `at`, never negative. */
 static json_int_t
@@ -144,6 +145,7 @@ control_verb_status(struct control_exchange *exchange)
     lookups_count(env->lookups, &counts);
     if (credentials != NULL)
         refresher_each(env->refresher, describe_credential, credentials);
+    control_renewal_describe(env, credentials);
     control_answer(
         exchange,
         json_pack(

@@ -781,6 +781,7 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         .lookups = daemon->lookups,
         .keyring = daemon->keyring,
         .rotation = daemon->rotation,
+        .graph_rotator = daemon->graph_rotator,
         .policy = env_policy,
         .reload = reload,
         .clients = env_clients,

@@ -250,6 +250,7 @@ send_body(struct graph_call *call, const struct buf *body, struct err *err)
         request.url = buf_str(&url);
         request.headers = headers;
         if (call->action != GRAPH_ACTION_GET) {
+            request.is_single_use = true;
             request.body = buf_str(body);
             request.body_len = body->len;
         }

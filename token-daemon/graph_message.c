@@ -476,6 +476,9 @@ graph_message_read_refusal(enum graph_message_action action, int status,
         code = ERR_DENIED;
     } else if (status == 404) {
         out->reason = "not-found";
+    } else if (status == 409 || strstr(word, "Exists") != NULL) {
+        /* It was done before: look. */
+        *out = (struct graph_refusal){.reason = "refused", .is_unknown = true};
     } else if (status < 400) {
         /* Redirects among them, which are not followed with a secret. */
         *out = (struct graph_refusal){.reason = "bad-answer",

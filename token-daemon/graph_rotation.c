@@ -14,7 +14,7 @@
 #define PROBE_MAX_S   15    /* between two probes */
 #define MISS_S        900   /* between looks for what is not listed */
 #define MISSES_MAX    4     /* then it is not there */
-#define PASSING_S     5     /* the first delay after what may pass */
+#define PASSING_S     2     /* the first delay after what may pass */
 #define PASSING_MAX_S 900   /* and the longest */
 #define LASTING_S     60    /* the same for what somebody must mend */
 #define LASTING_MAX_S 21600 /* 6 hours */
@@ -330,7 +330,11 @@ list_candidate(struct graph_rotation *rotation,
         rotation->is_listed = true;
 }
 
-/* What of the retired is there? */
+/*
+ * What of the retired is there? What was in use and is not listed has been
+ * removed: it was listed once, and that lag is over. What was never seen may
+ * appear yet.
+ */
 static void
 list_retired(struct graph_rotation *rotation,
              const struct graph_rotation_entry *entries, size_t count,
@@ -348,7 +352,7 @@ list_retired(struct graph_rotation *rotation,
         }
         if (found != NULL || retired->remove_wall > now) {
             i++;
-        } else if (++retired->misses >= MISSES_MAX) {
+        } else if (retired->was_used || ++retired->misses >= MISSES_MAX) {
             drop_retired(rotation, i);
         } else {
             retired->remove_wall = now + MISS_S;

@@ -47,7 +47,7 @@ struct renewal {
     struct graph_call *call;
     struct acquire *acquire;
     struct key *candidate; /* what is tried; NULL: not made yet */
-    bool is_storing; /* the keyring, with what was promoted */
+    bool is_storing;       /* the keyring, with what was promoted */
 };
 
 struct graph_rotator {

@@ -1,0 +1,41 @@
+/*
+ * control_renewal - what `status` says of credentials that renew themselves.
+ */
+#include "token-daemon/control_renewal.h"
+
+#include <jansson.h>
+
+#include "token-daemon/graph_rotator.h"
+
+static json_t *
+time_or_null(int64_t wall)
+{
+    return wall != 0 ? json_integer(wall) : json_null();
+}
+
+static json_t *
+describe(const struct graph_rotator_info *info)
+{
+    return json_pack(
+        "{s:s, s:o, s:o, s:i, s:o}", "phase", info->phase, "last",
+        time_or_null(info->last_wall), "next", time_or_null(info->next_wall),
+        "failures", (int)info->failures, "reason",
+        info->reason[0] != '\0' ? json_string(info->reason) : json_null());
+}
+
+void
+control_renewal_describe(const struct control_env *env, json_t *credentials)
+{
+    for (size_t i = 0; i < json_array_size(credentials); i++) {
+        json_t *credential = json_array_get(credentials, i);
+        const char *name =
+            json_string_value(json_object_get(credential, "name"));
+        struct graph_rotator_info info;
+        bool is_there = name != NULL && env->graph_rotator != NULL &&
+                        graph_rotator_describe(env->graph_rotator, name, &info);
+
+        /* On failure it is left out; status is all the same useful. */
+        (void)json_object_set_new(credential, "rotation",
+                                  is_there ? describe(&info) : json_null());
+    }
+}
