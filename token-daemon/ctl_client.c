@@ -101,6 +101,9 @@ send_all(int fd, const char *data, size_t len, struct err *err)
 
         if (n < 0 && errno == EINTR)
             continue;
+        /* It has hung up, maybe after it said why: that is to be read. */
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return 0;
         if (n < 0)
             return err_set(err, ERR_RETRY, "the request could not be sent: %s",
                            strerror(errno));

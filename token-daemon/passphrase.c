@@ -11,7 +11,7 @@
 
 #define MEMORY_MAX (UINT64_C(1) << 30) /* bytes */
 
-const struct passphrase_cost passphrase_cost = {1U << 17, 8, 1};
+const struct passphrase_cost passphrase_cost = {1U << 16, 8, 1};
 
 int
 passphrase_salt(unsigned char salt[PASSPHRASE_SALT_LEN], struct err *err)

@@ -20,7 +20,7 @@ struct passphrase_cost {
     uint32_t p;
 };
 
-/* What is taken for new files: 128 MiB and about half a second. */
+/* What is taken for new files: 64 MiB and a quarter of a second. */
 extern const struct passphrase_cost passphrase_cost;
 
 /* Random bytes for a new salt. Errors: ERR_SYSTEM. */

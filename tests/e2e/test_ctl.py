@@ -1,5 +1,6 @@
 """What operators type: looking on, the audit trail, coming from elsewhere."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import pytest
 
 from world.build import CTL
 from world.leaks import find_leaks
+from world.socketmap import raw
 
 KEY = "relay@contoso.com host=localhost"
 REFRESH_TOKEN = "0.planted~refresh~token"
@@ -35,6 +37,42 @@ def test_who_did_what_is_kept_over_a_restart(world):
     assert made.tokend.ctl("reload").returncode == 0
     printed = made.tokend.ctl("audit", "--count", "2").stdout.splitlines()
     assert len(printed) == 2 and printed[1].endswith("done")
+
+
+def _control_as(made, user, verb, **fields):
+    """What the daemon answers this user, whom the socket lets in."""
+    with raw(made.tokend.control, user=user) as control:
+        request = {"version": 1, "verb": verb, **fields}
+        with contextlib.suppress(BrokenPipeError):  # refused already
+            control.sendall(json.dumps(request).encode() + b"\n")
+        return json.loads(control.makefile().readline())
+
+
+def test_who_may_only_look_gets_no_token(world):
+    made = world(start=False, postfix=False, inherits=False)
+    made.conf.tokend(control_read=["nobody"])
+    made.start()
+    made.tokend.ask("token", KEY)
+    assert os.stat(made.tokend.control).st_mode & 0o777 == 0o666
+    assert _control_as(made, "nobody", "status")["ok"]
+    answer = _control_as(made, "nobody", "token", mailbox="relay@contoso.com")
+    assert answer["error"]["code"] == "not-allowed"
+    assert _control_as(made, "daemon", "status")["error"]["code"] == \
+        "not-allowed"
+    assert _audit(made) == [("nobody", "token", "not-allowed"),
+                            ("daemon", "control", "not-allowed")]
+
+
+def test_a_mailbox_is_for_those_whom_it_names(world):
+    made = world(start=False, postfix=False)
+    made.conf.tokend(allow=["postfix", "nobody", "daemon"])
+    made.conf.mailbox("relay@contoso.com", allow=["postfix", "group:daemon"])
+    made.start()
+    assert made.tokend.ask("token", KEY, user="postfix").is_ok
+    assert made.tokend.ask("token", KEY, user="daemon").is_ok
+    reply = made.tokend.ask("token", KEY, user="nobody")
+    assert (reply.status, reply.reason) == ("PERM", "not-allowed")
+    assert _audit(made) == [("nobody", "token", "relay@contoso.com")]
 
 
 def test_status_is_watched_until_interrupted(world):
