@@ -7,6 +7,9 @@ dist_postfixexample_DATA = \
 	%D%/postfix/main.cf.relay \
 	%D%/postfix/master.cf.relay
 
+eximexampledir = $(docdir)/examples/exim
+dist_eximexample_DATA = %D%/exim/exim4.conf.relay
+
 grafanaexampledir = $(docdir)/examples/grafana
 dist_grafanaexample_DATA = %D%/grafana/xoauth2-tokend.json
 

@@ -2,6 +2,7 @@
 
 dist_doc_DATA += \
 	%D%/architecture.md \
+	%D%/exim.md \
 	%D%/graph-rotation.md \
 	%D%/postfix.md \
 	%D%/rotate-a-secret.md \

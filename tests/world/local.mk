@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	%D%/debian.py \
 	%D%/entra_error.py \
 	%D%/exec_with_sockets.py \
+	%D%/exim.py \
 	%D%/fault.py \
 	%D%/faulty_disk.py \
 	%D%/foreign_provider.py \
