@@ -483,15 +483,14 @@ on_saved(bool is_durable, int64_t durable_us, void *arg)
     struct keeper *keeper = arg;
 
     keeper->unsaved--;
-    if (is_durable) {
+    if (is_durable)
         keeper->shared->unsaved = 0;
-        if (keeper->answered_us > 0)
-            note_window(keeper, durable_us);
-    } else {
+    else
         note_unsaved(keeper);
-    }
     if (keeper->unsaved > 0)
         return; /* a newer one is on its way */
+    if (is_durable && keeper->answered_us > 0)
+        note_window(keeper, durable_us);
     if (keeper->held.access != NULL)
         use_held(keeper);
     else if (keeper->is_asking_later)

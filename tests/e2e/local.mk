@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	%D%/test_bad_input.py \
 	%D%/test_ctl.py \
 	%D%/test_delivery.py \
+	%D%/test_durable.py \
 	%D%/test_exim.py \
 	%D%/test_filter.py \
 	%D%/test_foreign_provider.py \

@@ -9,7 +9,6 @@ What SQLite writes is affected, the log is not.
 """
 
 import mmap
-import os
 import struct
 
 LIBRARY = "tests/world/faulty_disk.so"

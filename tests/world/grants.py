@@ -48,14 +48,22 @@ def client_credentials(endpoint, application, form):
 
 
 def refresh_token(endpoint, application, form):
-    """RFC 6749, section 6. Each refresh token works once: the answer brings
-    the next one."""
+    """RFC 6749, section 6. The answer brings the next refresh token. The
+    previous one is dead at once, or when its successor is first used."""
     token = form.get("refresh_token")
-    if token not in endpoint.refresh_tokens:
-        raise EntraError(70008)
-    endpoint.refresh_tokens.remove(token)
-    account = endpoint.sign_in.accounts.pop(token, "")
-    return _delegated(endpoint, application, account)
+    with endpoint.rotation:
+        if token not in endpoint.refresh_tokens:
+            raise EntraError(70008)
+        if endpoint.keeps_previous:
+            endpoint.retire_before(token)
+            account = endpoint.sign_in.accounts.get(token, "")
+        else:
+            endpoint.refresh_tokens.remove(token)
+            account = endpoint.sign_in.accounts.pop(token, "")
+        terms = _delegated(endpoint, application, account)
+        endpoint.predecessors[terms.fields["refresh_token"]] = token
+        endpoint.rotations[account] += 1
+    return terms
 
 
 def authorization_code(endpoint, application, form):

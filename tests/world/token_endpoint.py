@@ -5,6 +5,7 @@ Answers at Entra's path for each tenant, /TENANT/oauth2/v2.0/token, and at
 fail (fail(), delay, clock_skew, caching, refuse_connections()).
 """
 
+import collections
 import dataclasses
 import json
 import re
@@ -63,6 +64,8 @@ class TokenEndpoint:
     delay       s before every answer
     clock_skew  s by which the Date field is ahead
     caching     the same token again while it lives, as some issuers do
+    keeps_previous  a refresh token is taken until its successor is first
+                used; else it is taken once
     """
 
     def __init__(self, issuer, certificate=None, host="localhost"):
@@ -79,6 +82,10 @@ class TokenEndpoint:
         self.caching = False
         self.tokens = []  # every token that was ever issued
         self.refresh_tokens = set()  # those that would be taken now
+        self.keeps_previous = False
+        self.predecessors = {}  # refresh token -> the one that brought it
+        self.rotations = collections.Counter()  # by account
+        self.rotation = threading.Lock()
         self.sign_in = SignIn()
         self.service_accounts = {}  # Google's, by their addresses
         self._scheme = "http" if certificate is None else "https"
@@ -142,6 +149,18 @@ class TokenEndpoint:
         self._server.accept_connections()
 
     # The server's side
+
+    def retire_before(self, token):
+        """This refresh token is used: what brought it, and what else that
+        had brought, is dead from now on."""
+        previous = self.predecessors.pop(token, None)
+        if previous is None:
+            return
+        self.refresh_tokens.discard(previous)
+        for other in [item for item, source in self.predecessors.items()
+                      if source == previous]:
+            del self.predecessors[other]
+            self.refresh_tokens.discard(other)
 
     def _base(self):
         return f"{self._scheme}://{self.host}:{self._server.port}"
