@@ -62,9 +62,16 @@ endif
 endif
 
 if MILTER
+# soak.py: a mail server's side of many messages; the end-to-end tests have it,
+# too.
+noinst_PROGRAMS += %D%/milter_load
+%C%_milter_load_SOURCES = %D%/milter_load.c
+%C%_milter_load_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_milter_load_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+
 # milter.py: messages through Postfix.
 EXTRA_PROGRAMS += %D%/plain_milter
-BENCH_NEEDS += milter/sendas-milter
+BENCH_NEEDS += milter/sendas-milter %D%/milter_load
 %C%_plain_milter_SOURCES = %D%/plain_milter.c
 %C%_plain_milter_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
 %C%_plain_milter_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
@@ -73,4 +80,4 @@ endif
 
 CLEANFILES += $(EXTRA_PROGRAMS)
 EXTRA_DIST += %D%/in_flight.py %D%/mailboxes.py %D%/many.py %D%/milter.py \
-	%D%/plugin.py %D%/run %D%/tokend.py
+	%D%/plugin.py %D%/run %D%/soak.py %D%/tokend.py

@@ -17,6 +17,7 @@ EXTRA_DIST += \
 	%D%/test_login.py \
 	%D%/test_milter_fields.py \
 	%D%/test_milter_protocol.py \
+	%D%/test_milter_soak.py \
 	%D%/test_monitoring.py \
 	%D%/test_miltertest.py \
 	%D%/test_observability.py \

@@ -25,6 +25,7 @@ EXTRA_DIST += \
 	%D%/log_file.py \
 	%D%/machine_identity.py \
 	%D%/milter.py \
+	%D%/milter_soak.py \
 	%D%/notify.py \
 	%D%/plan.py \
 	%D%/port.py \
