@@ -1,10 +1,12 @@
 /*
- * control_renewal - what `status` says of credentials that renew themselves.
+ * control_renewal - credentials that renew themselves.
  */
 #include "token-daemon/control_renewal.h"
 
 #include <jansson.h>
 
+#include "common/err.h"
+#include "token-daemon/control_exchange.h"
 #include "token-daemon/graph_rotator.h"
 
 static json_t *
@@ -38,4 +40,29 @@ control_renewal_describe(const struct control_env *env, json_t *credentials)
         (void)json_object_set_new(credential, "rotation",
                                   is_there ? describe(&info) : json_null());
     }
+}
+
+void
+control_renewal_now(struct control_exchange *exchange, const char *credential)
+{
+    const struct control_env *env = exchange->env;
+    struct graph_rotator_info info;
+    struct err err = {ERR_NONE, ""};
+
+    if (env->graph_rotator == NULL ||
+        !graph_rotator_describe(env->graph_rotator, credential, &info)) {
+        control_refuse(exchange, "bad-input",
+                       "no credential of that name renews itself: write rotate "
+                       "= \"graph\" into its section, or give the new secret "
+                       "or certificate");
+        return;
+    }
+    if (graph_rotator_hurry(env->graph_rotator, credential, &err) < 0) {
+        control_refuse(exchange, "failed", err.text);
+        return;
+    }
+    (void)graph_rotator_describe(env->graph_rotator, credential, &info);
+    control_answer(exchange, json_pack("{s:o, s:o}", "credential",
+                                       control_string(credential), "rotation",
+                                       describe(&info)));
 }

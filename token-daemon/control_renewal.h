@@ -1,11 +1,13 @@
 /*
- * control_renewal - what `status` says of credentials that renew themselves.
+ * control_renewal - credentials that renew themselves: what `status` says of
+ * them, and `rotate` with `now`.
  */
 #ifndef TOKEN_DAEMON_CONTROL_RENEWAL_H
 #define TOKEN_DAEMON_CONTROL_RENEWAL_H
 
 #include "token-daemon/control.h"
 
+struct control_exchange;
 struct json_t; /* of jansson */
 
 /*
@@ -14,5 +16,9 @@ struct json_t; /* of jansson */
  */
 void control_renewal_describe(const struct control_env *env,
                               struct json_t *credentials);
+
+/* Have this credential renewed now: answers, and does not wait for the end. */
+void control_renewal_now(struct control_exchange *exchange,
+                         const char *credential);
 
 #endif

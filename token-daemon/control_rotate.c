@@ -7,7 +7,8 @@
  *      "secret_ref": "file:..."  where it is; or
  *      "certificate": "PEM", "private_key": "PEM" or "pkcs11:...",
  *      "passphrase": "...",      of the private key, or its token's PIN; or
- *      "forget": true,           drop what was rotated in
+ *      "forget": true,           drop what was rotated in; or
+ *      "now": true,              have it renew itself now
  *      "wait": 60, "dry_run": true}
  *  -> {"version": 1, "event": "waiting", "reason": "bad-secret", ...}
  *  -> {"version": 1, "ok": true, "result": {"durable": true, "keys": [...]}}
@@ -24,6 +25,7 @@
 #include "common/log.h"
 #include "token-daemon/control_exchange.h"
 #include "token-daemon/control_keys.h"
+#include "token-daemon/control_renewal.h"
 
 #define WAIT_MAX_S 600
 
@@ -360,6 +362,8 @@ control_verb_rotate(struct control_exchange *exchange)
     }
     if (json_is_true(json_object_get(exchange->root, "forget")))
         forget(exchange, credential);
+    else if (json_is_true(json_object_get(exchange->root, "now")))
+        control_renewal_now(exchange, credential);
     else
         start(exchange, credential,
               wait != NULL ? json_integer_value(wait) : ROTATION_WAIT_S);

@@ -30,6 +30,7 @@ struct wish {
     const char *passphrase_file;
     bool is_dry_run;
     bool is_forget;
+    bool is_now;
     int wait_s;
 };
 
@@ -94,6 +95,8 @@ fill_request(json_t *request, const struct wish *wish, struct err *err)
         (void)json_object_set_new(request, "dry_run", json_true());
     if (wish->is_forget)
         (void)json_object_set_new(request, "forget", json_true());
+    if (wish->is_now)
+        (void)json_object_set_new(request, "now", json_true());
     (void)json_object_set_new(request, "wait", json_integer(wish->wait_s));
     return 0;
 }
@@ -150,6 +153,13 @@ print_result(const struct ctl *ctl, const json_t *result, void *arg)
     const char *name = text_of(result, "credential");
 
     (void)ctl;
+    if (wish->is_now) {
+        (void)printf("%s: the renewal has begun (%s); " CTL_PROGRAM
+                     " --json status and the log say how it goes\n",
+                     name,
+                     text_of(json_object_get(result, "rotation"), "phase"));
+        return EX_OK;
+    }
     if (wish->is_forget) {
         (void)printf("%s: %s\n", name,
                      wish->is_dry_run
@@ -205,11 +215,12 @@ check_wish(const struct ctl *ctl, const struct wish *wish)
 {
     int count = (int)(wish->secret_file != NULL) +
                 (int)(wish->secret_ref != NULL) +
-                (int)(wish->certificate != NULL) + (int)wish->is_forget;
+                (int)(wish->certificate != NULL) + (int)wish->is_forget +
+                (int)wish->is_now;
 
     if (count != 1) {
         (void)fputs(CTL_PROGRAM ": one of --secret-file, --secret, "
-                                "--certificate and --forget is needed\n",
+                                "--certificate, --now and --forget is needed\n",
                     stderr);
         return ctl_usage(ctl);
     }
@@ -217,6 +228,12 @@ check_wish(const struct ctl *ctl, const struct wish *wish)
         (wish->private_key != NULL || wish->passphrase_file != NULL)) {
         (void)fputs(CTL_PROGRAM ": --private-key and --passphrase-file belong "
                                 "to --certificate\n",
+                    stderr);
+        return ctl_usage(ctl);
+    }
+    if (wish->is_now && wish->is_dry_run) {
+        (void)fputs(CTL_PROGRAM ": --now changes something, so there is no "
+                                "--dry-run of it\n",
                     stderr);
         return ctl_usage(ctl);
     }
@@ -235,6 +252,7 @@ ctl_verb_rotate(struct ctl *ctl, int argc, char **argv)
         {.name = "passphrase-file", .text = &wish.passphrase_file},
         {.name = "dry-run", .letter = 'n', .flag = &wish.is_dry_run},
         {.name = "forget", .flag = &wish.is_forget},
+        {.name = "now", .flag = &wish.is_now},
         {.name = "wait",
          .letter = 'w',
          .number = &wish.wait_s,

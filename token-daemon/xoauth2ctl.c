@@ -37,8 +37,8 @@ static const struct ctl_verb verbs[] = {
     {"rotate",
      "CREDENTIAL --secret-file FILE | --secret REF | --certificate FILE\n"
      "      [--private-key FILE|pkcs11:URI] [--passphrase-file FILE] | "
-     "--forget\n"
-     "      [--dry-run] [--wait SECONDS]",
+     "--now |\n"
+     "      --forget [--dry-run] [--wait SECONDS]",
      "try a new secret or certificate and use it from now on", ctl_verb_rotate},
     {"audit", "[--count N]", "who did what when", ctl_verb_audit},
     {"export", "FILE [--passphrase-file FILE]",

@@ -242,6 +242,28 @@ def test_throttling_errors_and_lost_answers_pass(world):
         "done", "fault:throttled"}
 
 
+def test_now_is_when_the_operator_says(world):
+    made = world(start=False, postfix=False)
+    graph = _prepare(made, "certificate")
+    made.start()
+    _wait_for_rotations(made, 1)
+    assert made.tokend.ctl("rotate", "nobody", "--now").returncode != 0
+    begun = made.tokend.ctl("rotate", "contoso", "--now")
+    assert begun.returncode == 0, begun.stderr
+    assert "the renewal has begun" in begun.stdout
+    _wait_for_rotations(made, 2)
+    graph.wait_for("removeKey")  # of the first that was made here
+    assert made.tokend.ask("token", KEY).is_ok
+    assert _rotation(made)["last"] is not None
+    made.conf.credential("contoso", rotate=None, graph_url=None)
+    made.reload()
+    refused = made.tokend.ctl("rotate", "contoso", "--now")
+    assert refused.returncode != 0
+    assert 'rotate = "graph"' in refused.stderr
+    assert made.tokend.ctl_json("status")["result"]["credentials"][0][
+        "rotation"] is None
+
+
 def test_a_policy_against_long_lives_is_told(world):
     made = world(start=False, postfix=False)
     graph = _prepare(made, "certificate", rotate_lifetime="90d")
