@@ -13,7 +13,7 @@ from world.application import Secret
 from world.ca import ClientCertificate
 from world.hook import Hook
 from world.leaks import find_leaks
-from world.listener import TcpListener
+from world.listener import TcpListener, UnixListener
 from world.status_page import StatusPage
 from world.wait import wait_until
 
@@ -87,20 +87,23 @@ def test_promtool_finds_nothing_to_mend(watched):
     assert result.stdout + result.stderr == ""
 
 
-@pytest.mark.parametrize("where", ["inherited", "inherited-ipv6", "own",
-                                   "unix"])
+@pytest.mark.parametrize("where", ["inherited", "inherited-ipv6",
+                                   "inherited-unix", "own", "unix"])
 def test_the_page_is_where_it_was_asked_for(watched, where):
     if where == "inherited-ipv6" and not _has_ipv6_loopback():
         pytest.skip("there is no IPv6 here")
     host = "::1" if where == "inherited-ipv6" else "127.0.0.1"
     made, page, _ = watched(postfix=False, host=host)
-    if where in ("own", "unix"):
+    path = made.path("status.sock")
+    if where in ("own", "unix", "inherited-unix"):
         # The port is free again, and the daemon binds it itself.
         listener = made.tokend.listeners.pop()
         listener.close()
-    if where == "unix":
-        page = StatusPage("unix:" + made.path("status.sock"))
+    if where in ("unix", "inherited-unix"):
+        page = StatusPage("unix:" + path)
         made.conf.tokend(metrics=page.where)
+    if where == "inherited-unix":
+        made.tokend.listeners.append(UnixListener(path, mode=0o660))
     made.start()
     made.tokend.ask("token", KEY)
     status, headers, text = page.get("/")
@@ -115,10 +118,9 @@ def test_the_page_is_where_it_was_asked_for(watched, where):
     assert ours["result"]["mailboxes"] == theirs["result"]["mailboxes"]
     assert page.text("/healthz").count("\n") == 1
     if where == "unix":
-        mode = os.stat(made.path("status.sock")).st_mode & 0o777
-        assert mode == 0o660
-        made.tokend.stop()
-        assert not os.path.exists(made.path("status.sock"))
+        assert os.stat(path).st_mode & 0o777 == 0o660
+    made.tokend.stop()
+    assert os.path.exists(path) == (where == "inherited-unix")
 
 
 def _has_ipv6_loopback():
