@@ -30,6 +30,7 @@
 #include "token-daemon/acquire.h"
 #include "token-daemon/control.h"
 #include "token-daemon/control_server.h"
+#include "token-daemon/credential_check.h"
 #include "token-daemon/discovery.h"
 #include "token-daemon/graph_rotator.h"
 #include "token-daemon/http.h"
@@ -418,11 +419,13 @@ int
 daemon_check(const char *config_path, struct err *err)
 {
     struct loaded loaded;
+    int rc;
 
     if (load(config_path, &loaded, err) < 0)
         return -1;
+    rc = credential_check(loaded.config, clock_wall(), err);
     loaded_clear(&loaded);
-    return 0;
+    return rc;
 }
 
 /* Swap the parts over; takes what was loaded. Nothing changes on failure. */

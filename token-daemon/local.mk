@@ -86,6 +86,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/control_status.c \
 	%D%/control_token.c \
 	%D%/control_transfer.c \
+	%D%/credential_check.c %D%/credential_check.h \
 	%D%/ctl_format.c %D%/ctl_format.h \
 	%D%/foreign_plugin.c %D%/foreign_plugin.h \
 	%D%/ctl_page.c %D%/ctl_page.h \

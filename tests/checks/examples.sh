@@ -9,9 +9,11 @@ directory=$(mktemp -d) || exit 2
 trap 'rm -rf "$directory"' EXIT
 found=0
 
-for name in contoso contoso.pem contoso.key; do
-    (umask 077 && printf 'x\n' >"$directory/$name") || exit 2
-done
+umask 077
+printf 'x\n' >"$directory/contoso" || exit 2
+openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=relay \
+    -keyout "$directory/contoso.key" -out "$directory/contoso.pem" \
+    2>/dev/null || exit 2
 for example in contrib/relay.conf.*; do
     sed "s,/etc/xoauth2-relay/secrets/,$directory/," "$example" \
         >"$directory/relay.conf"

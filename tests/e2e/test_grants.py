@@ -241,6 +241,26 @@ def test_a_service_account_has_a_token_for_each_user(world):
 # Certificates and keys
 
 
+@pytest.mark.parametrize("option, content, want", [
+    ("certificate", "no PEM", "there is no certificate in it"),
+    ("private_key", "no PEM", "there is no private key in it"),
+    ("passphrase", "not it", None),  # the key is not encrypted: not needed
+])
+def test_the_check_of_a_configuration_looks_into_the_files(
+        world, option, content, want):
+    made = world(start=False, postfix=False)
+    made.use_certificate()
+    made.write_conf()
+    assert made.tokend.run_once("-t").returncode == 0
+    path = made.write_secret("bad", content)
+    made.conf.credential(CREDENTIAL, **{option: "file:" + path})
+    made.write_conf()
+    result = made.tokend.run_once("-t")
+    assert result.returncode == (0 if want is None else os.EX_CONFIG)
+    assert want is None or want in result.stderr
+    assert want is None or f"{made.conf_file}:" in result.stderr
+
+
 def _encrypted_certificate(made, passphrase):
     """A ClientCertificate whose key file is encrypted."""
     certificate = ClientCertificate(made.path("clients"))

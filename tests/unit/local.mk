@@ -79,6 +79,7 @@ TOKEND_TESTS = \
 	%D%/test_control \
 	%D%/test_control_login \
 	%D%/test_control_server \
+	%D%/test_credential_check \
 	%D%/test_ctl_format \
 	%D%/test_foreign_plugin \
 	%D%/test_ctl_page \
@@ -167,6 +168,11 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_passphrase_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_foreign_plugin_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_foreign_plugin_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_credential_check_SOURCES = %D%/test_credential_check.c \
+	%D%/scratch.c %D%/scratch.h \
+	%D%/self_signed.c %D%/self_signed.h
+%C%_test_credential_check_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_credential_check_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_ctl_page_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_ctl_page_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_ctl_sign_in_text_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
