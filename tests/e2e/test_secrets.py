@@ -1,14 +1,25 @@
 """Planted secrets, tokens and assertions are in no log, argv, environment or
 answer, at the highest verbosity either."""
 
+import errno
 import os
+import resource
+import signal
+import subprocess
+import sys
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
-from world import fault
+from world import fault, socketmap
+from world.build import TOKEND
+from world.ca import ClientCertificate
+from world.google import ServiceAccount
 from world.leaks import find_leaks
+from world.relay import CREDENTIAL, MAILBOX
 from world.wait import wait_until
 
+NOBODY = 65534
 KEY = "relay@contoso.com host=localhost"
 
 
@@ -126,3 +137,152 @@ def test_what_can_not_work_is_refused_by_the_check(world, option, content):
     result = made.tokend.run_once("-t")
     assert result.returncode == 78
     assert option in result.stderr
+
+
+# What is stored, and what a crash leaves
+
+REFRESH = "0.planted~refresh~token~of~somebody"
+PASSPHRASE = "planted~passphrase~of~the~key"
+ACCOUNT = "robot@contoso.com"
+PERSON = "person@contoso.com"
+
+
+def _use_every_kind(made):
+    """A client secret, an encrypted key with its passphrase, a service
+    account's key, and a refresh token; gives what must not be found."""
+    endpoint = made.endpoint
+    settings = made.conf.credentials[CREDENTIAL]
+    certificate = ClientCertificate(made.path("clients"))
+    with open(certificate.key_file, "wb") as file:
+        file.write(certificate.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(PASSPHRASE.encode())))
+    made.application.certificates = [certificate]
+    made.conf.credential("signed", **{
+        **settings, "client_secret": None,
+        "certificate": "file:" + certificate.cert_file,
+        "private_key": "file:" + certificate.key_file,
+        "passphrase": "file:" + made.write_secret("passphrase", PASSPHRASE)})
+    account = ServiceAccount("relay@project.iam.example", endpoint.google_url,
+                             ["contoso.com"])
+    endpoint.service_accounts[account.address] = account
+    made.conf.credential(
+        "google", provider="google", grant="service_account",
+        token_url=endpoint.google_url, ca_file=made.ca.ca_file,
+        service_account_key="file:" + made.write_secret(
+            "account", account.key_json()))
+    made.conf.credential("signin", **{**settings,
+                                      "grant": "authorization_code"})
+    made.conf.mailbox("signed@contoso.com", credential="signed")
+    made.conf.mailbox(ACCOUNT, credential="google")
+    made.conf.mailbox(PERSON, credential="signin")
+    endpoint.refresh_tokens.add(REFRESH)
+    clear = certificate.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption()).decode()
+    return [REFRESH, PASSPHRASE, account.key_json(),
+            *clear.split("\n")[1:-2]]
+
+
+def _all_secrets(made, planted):
+    """What was planted, issued, and sent; and the key of the state."""
+    found = [*planted, *made.secrets(), *made.endpoint.refresh_tokens]
+    for request in list(made.endpoint.requests):
+        found += [request.form[name] for name in
+                  ("assertion", "client_assertion", "refresh_token")
+                  if name in request.form]
+    with open(made.path("state/state.db.key"), encoding="ascii") as file:
+        found.append(file.read().strip())
+    return found
+
+
+def test_nothing_stored_logged_or_shown_is_in_clear(world):
+    """Every kind of secret at once: the state with its log, while it is open
+    and after a crash, the logs at -vvv, /proc and what xoauth2ctl prints."""
+    made = world(start=False, postfix=False, verbose=3)
+    planted = _use_every_kind(made)
+    made.start()
+    path = made.write_secret("brought", REFRESH)
+    result = made.tokend.ctl("login", PERSON, "--refresh-token-file", path)
+    assert result.returncode == 0, result.stderr
+    for mailbox in (MAILBOX, "signed@contoso.com", ACCOUNT, PERSON):
+        reply = made.tokend.ask("token", f"{mailbox} host=localhost",
+                                timeout=30)
+        assert reply.is_ok, (mailbox, reply)
+    made.tokend.log.wait_for("a new refresh token is durable")
+    assert made.tokend.ctl("refresh", PERSON).returncode == 0
+    shown = [made.tokend.ctl(*arguments).stdout for arguments in (
+        ("status",), ("--json", "status"), ("audit",), ("--json", "audit"))]
+    texts = dict(_process_texts(made))
+    folder = made.path("state")
+    made.tokend.kill()
+    names = [name for name in os.listdir(folder) if not name.endswith(".key")]
+    assert "state.db-wal" in names  # what a crash leaves
+    for name in names:
+        with open(os.path.join(folder, name), "rb") as file:
+            texts[name] = file.read().decode("latin-1")
+    texts.update(made.logs())
+    texts["xoauth2ctl"] = "\n".join(shown)
+    secrets = _all_secrets(made, planted)
+    assert len(secrets) > 20
+    for name, text in texts.items():
+        assert find_leaks(text, secrets) == [], name
+
+
+def _start_as(user, made, folder):
+    """tokend as another user, who asked for core files."""
+    def prepare():
+        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,
+                                                  resource.RLIM_INFINITY))
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+
+    with open(made.path("other.log"), "ab") as log:
+        return subprocess.Popen(
+            [made.build.path(TOKEND), "-f", "-c", f"{folder}/relay.conf"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
+            preexec_fn=prepare)
+
+
+def _read_memory(user, pid):
+    """Try, as this user; gives the errno, 0 when it could be read."""
+    code = ("import sys\n"
+            "try:\n"
+            f"    open('/proc/{pid}/mem', 'rb').close()\n"
+            "except OSError as error:\n"
+            "    sys.exit(error.errno)\n")
+    return subprocess.run([sys.executable, "-c", code], user=user, group=user,
+                          extra_groups=[], check=False).returncode
+
+
+def test_a_crash_leaves_no_core_and_nobody_reads_the_memory(world):
+    """Not even the daemon's own user."""
+    made = world(start=False, postfix=False, tokend=False)
+    folder = made.path("other")
+    os.mkdir(folder, 0o700)
+    made.conf.tokend(socket=[f"{folder}/sock"], control=f"{folder}/control",
+                     state=f"{folder}/state.db")
+    secret = f"{folder}/secret"
+    with open(secret, "w", encoding="ascii") as file:
+        file.write(made.application.secrets[0].value)
+    made.conf.credential(CREDENTIAL, client_secret=["file:" + secret])
+    made.conf.write(f"{folder}/relay.conf")
+    for name in (folder, secret):
+        os.chown(name, NOBODY, NOBODY)
+    os.chmod(secret, 0o600)
+    child = _start_as(NOBODY, made, folder)
+    try:
+        wait_until(lambda: os.path.exists(f"{folder}/sock"),
+                   what="the daemon of another user")
+        reply = socketmap.ask(f"{folder}/sock", "token", KEY)
+        assert reply.is_ok, reply
+        assert _read_memory(NOBODY, child.pid) in (errno.EACCES, errno.EPERM)
+        assert _read_memory(NOBODY, "self") == 0  # it can be told
+    finally:
+        child.send_signal(signal.SIGSEGV)
+        _, status = os.waitpid(child.pid, 0)
+        child.returncode = status
+    assert os.WTERMSIG(status) == signal.SIGSEGV
+    assert not os.WCOREDUMP(status)
+    assert not [name for name in os.listdir(folder) if "core" in name]
