@@ -38,7 +38,7 @@
 struct session {
     unsigned long steps;   /* SMFIP_*, as negotiated */
     unsigned needs;        /* POLICY_NEED_* that this connection satisfies */
-    struct sendas *policy; /* owned; the one it was negotiated for */
+    struct sendas *policy; /* owned; the newest one whose needs it satisfies */
     bool has_client;
     struct in6_addr client;
     struct message message;
@@ -223,14 +223,22 @@ on_connect(SMFICTX *ctx, char *name, _SOCK_ADDR *address)
     return answer(session, SMFIP_NR_CONN);
 }
 
-/* The policy for the next message: see the header. */
+/*
+ * The policy for the next message: see the header. Old ones are let go at the
+ * next message of a session, not at its end: with many reloads they add up.
+ */
 static struct sendas *
-choose_policy(const struct session *session)
+choose_policy(struct session *session)
 {
     struct sendas *newest = policy_get(env->policy);
 
-    if ((policy_needs(newest) & ~session->needs) == 0)
+    if (newest == session->policy)
         return newest;
+    if ((policy_needs(newest) & ~session->needs) == 0) {
+        sendas_unref(&session->policy);
+        session->policy = sendas_ref(newest);
+        return newest;
+    }
     sendas_unref(&newest);
     return sendas_ref(session->policy);
 }

@@ -7,8 +7,9 @@
  * threads.
  *
  * A connection that was negotiated under a policy which needs less than the
- * newest one (after a reload) stays with the policy that it was negotiated for:
- * no message is decided on without what its policy has to know.
+ * newest one (after a reload) stays with the last policy that needs no more
+ * than it was asked for: no message is decided on without what its policy has
+ * to know.
  */
 #ifndef MILTER_CALLBACKS_H
 #define MILTER_CALLBACKS_H
