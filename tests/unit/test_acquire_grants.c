@@ -188,6 +188,35 @@ a_refresh_token_brings_a_token_and_its_successor(void **state)
     scripted_server_free(&server);
 }
 
+/* A server that closes a kept connection when the next request has come: curl
+ * would send that again by itself. */
+static void
+a_refresh_token_is_sent_once(void **state)
+{
+    static const char body[] =
+        "{\"token_type\":\"Bearer\",\"access_token\":\"abc\","
+        "\"expires_in\":3600,\"refresh_token\":\"new\"}";
+    char answer[sizeof(body) + 64];
+    const struct scripted_step steps[] = {{answer, SCRIPTED_KEEP},
+                                          {NULL, SCRIPTED_RESET},
+                                          {answer, SCRIPTED_KEEP}};
+    struct scripted_server *server = scripted_server_new(base, steps, 3);
+
+    (void)state;
+    (void)snprintf(answer, sizeof(answer),
+                   "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
+                   strlen(body), body);
+    configure(server, CONFIG_GRANT_AUTHORIZATION_CODE);
+    attempt("relay@example.com", "PLANTED/1");
+    assert_string_equal(got.result.token.refresh, "new");
+    assert_true(got.result.answered_us > 0);
+    attempt("relay@example.com", "new");
+    assert_failed(PROBLEM_UNREACHABLE, "no answer");
+    assert_int_equal(scripted_server_requests(server), 2);
+    assert_int_equal(scripted_server_connections(server), 2);
+    scripted_server_free(&server);
+}
+
 static void
 microsoft_is_told_the_scope_again(void **state)
 {
@@ -848,6 +877,7 @@ main(void)
 {
     const struct CMUnitTest others[] = {
         cmocka_unit_test(a_refresh_token_brings_a_token_and_its_successor),
+        cmocka_unit_test(a_refresh_token_is_sent_once),
         cmocka_unit_test(microsoft_is_told_the_scope_again),
         cmocka_unit_test(a_confidential_client_tries_its_secrets_in_turn),
         cmocka_unit_test(without_a_refresh_token_nobody_is_asked),
