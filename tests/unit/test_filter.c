@@ -210,7 +210,8 @@ check_row(void **state)
     const struct row *row = *state;
     struct sendas *policy = policy_for(row->settings);
     size_t len = row->len > 0 ? row->len : strlen(row->text);
-    size_t want_len = 0;
+    const char *want = row->want != NULL ? row->want : "";
+    size_t want_len = row->want_len > 0 ? row->want_len : strlen(want);
     struct buf out;
     struct buf again;
     struct buf explained;
@@ -218,11 +219,9 @@ check_row(void **state)
     buf_init(&out, 100000);
     buf_init(&again, 100000);
     buf_init(&explained, 100000);
-    if (row->want != NULL)
-        want_len = row->want_len > 0 ? row->want_len : strlen(row->want);
     run(row, policy, row->text, len, &out, &explained);
-    if (out.len != want_len || memcmp(buf_str(&out), row->want, want_len) != 0)
-        assert_string_equal(buf_str(&out), row->want != NULL ? row->want : "");
+    if (out.len != want_len || memcmp(buf_str(&out), want, want_len) != 0)
+        assert_string_equal(buf_str(&out), want);
     assert_int_equal(out.len, want_len);
     assert_non_null(strstr(buf_str(&explained), row->explained));
     if (row->want != NULL) {
