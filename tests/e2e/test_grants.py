@@ -330,6 +330,47 @@ def test_a_key_in_a_token_signs_and_never_leaves_it(world):
     made.tokend.log.wait_for("what is new in a file of secrets does not work")
 
 
+def _memory(pid):
+    """What a process has in memory, as far as it can be read."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, \
+            open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            span, rights, *_ = line.split()
+            if not rights.startswith("r") or "[v" in line:
+                continue
+            start, end = (int(text, 16) for text in span.split("-"))
+            try:
+                memory.seek(start)
+                yield memory.read(end - start)
+            except (OSError, ValueError):
+                continue
+
+
+def test_the_numbers_of_a_tokens_key_are_not_in_the_daemon(world):
+    made = world(start=False, postfix=False)
+    certificate = ClientCertificate(made.path("clients"))
+    token = SoftToken(made.path("hsm"), certificate)
+    made.application.certificates = [token]
+    _use(made, certificate="file:" + token.cert_file, private_key=URI,
+         passphrase="file:" + made.write_secret("pin", PIN))
+    made.tokend.environment.update(token.environment)
+    made.start()
+    for _ in range(3):
+        made.tokend.ctl_json("refresh", MAILBOX)
+    assert made.endpoint.requests[-1].credential == token.x5t_s256
+    numbers = certificate.key.private_numbers()
+    wanted = {made.endpoint.tokens[-1].encode(): True}  # it would be found
+    for number in (numbers.p, numbers.q, numbers.d):
+        for order in ("big", "little"):
+            size = (number.bit_length() + 7) // 8
+            wanted[number.to_bytes(size, order)] = False
+    found = dict.fromkeys(wanted, False)
+    for piece in _memory(made.tokend.process.pid):
+        for text in wanted:
+            found[text] |= text in piece
+    assert list(found.values()) == list(wanted.values())
+
+
 def test_another_certificate_than_the_tokens_key(world):
     made = world(start=False, postfix=False)
     token = SoftToken(made.path("hsm"))

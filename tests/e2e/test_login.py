@@ -3,9 +3,11 @@ they paste, with a device's code; and what happens when something is wrong."""
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
+import termios
 import threading
 import urllib.error
 import urllib.parse
@@ -17,6 +19,7 @@ from world.build import CTL
 from world.fault import error, server_error
 from world.leaks import find_leaks
 from world.relay import CREDENTIAL, MAILBOX, TENANT
+from world.wait import wait_until
 
 KEY = f"{MAILBOX} host=localhost"
 SHARED = "shared@contoso.com"
@@ -25,13 +28,15 @@ SHARED = "shared@contoso.com"
 class Login:
     """`xoauth2ctl login` while it goes on; --json gives its events."""
 
-    def __init__(self, made, *arguments, is_json=True, stdin=subprocess.PIPE):
+    def __init__(self, made, *arguments, is_json=True, terminal=None):
         self.errors = ""
         self._ca = made.ca.client_context()
         self._child = subprocess.Popen(
             [made.build.path(CTL), "-c", made.conf_file,
              *(["--json"] if is_json else []), "login", *arguments],
-            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.PIPE if terminal is None else terminal,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             text=True, env={**os.environ, "TZ": "UTC"})
 
     def event(self, name):
@@ -56,8 +61,9 @@ class Login:
         if stdin is not None:
             self.paste(stdin)
         # Not communicate(), which knows nothing of what was read ahead.
-        out, self.errors = (self._child.stdout.read(),
-                            self._child.stderr.read())
+        out = self._child.stdout.read()
+        if self._child.stderr is not None:
+            self.errors = self._child.stderr.read()
         status = self._child.wait()
         guard.cancel()
         return out, status
@@ -197,6 +203,51 @@ def test_pasted_from_a_browser_elsewhere(people):
     answer, exit_status = login.answer()
     assert exit_status == 0 and answer["result"]["account"] == MAILBOX
     _assert_nothing_leaked(made)
+
+
+@pytest.fixture
+def terminal():
+    """(our end, the program's end)"""
+    ends = pty.openpty()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_at_a_terminal(people, terminal):
+    """A countdown; what is pasted is not shown, and may be longer than a line
+    of a terminal; all is afterwards as it was."""
+    ours, theirs = terminal
+    before = termios.tcgetattr(theirs)
+    made = people()
+    login = Login(made, MAILBOX, is_json=False, terminal=theirs)
+    lines = [login.line() for _ in range(3)]
+    hidden = termios.ICANON | termios.ECHO
+    wait_until(lambda: not termios.tcgetattr(theirs)[3] & hidden,
+               what="the terminal to hide what is typed")
+    _, location, _ = login.browse(lines[2].strip(), follow=False)
+    text = (location + "&session_state=" + "x" * 6000 + "z\x7f\n").encode()
+    while text:
+        text = text[os.write(ours, text[:512]):]
+    out, exit_status = login.output()
+    assert exit_status == 0 and "signed in" in out
+    assert termios.tcgetattr(theirs) == before
+    shown = os.read(ours, 65536).decode()
+    assert re.search(r"waiting, 1[45]:\d\d left", shown)
+    assert "xxx" not in shown and "code=" not in shown
+
+
+def test_at_a_terminal_that_is_interrupted(people, terminal):
+    _, theirs = terminal
+    before = termios.tcgetattr(theirs)
+    made = people()
+    login = Login(made, MAILBOX, is_json=False, terminal=theirs)
+    login.line()
+    wait_until(lambda: termios.tcgetattr(theirs) != before,
+               what="the terminal to be taken")
+    login.send_signal(signal.SIGINT)
+    assert login.output()[1] == -signal.SIGINT
+    assert termios.tcgetattr(theirs) == before
 
 
 def test_a_forged_state_does_not_count(people):

@@ -2,6 +2,7 @@
 certificate for that key.
 
 Sensitive and never extractable: p11tool makes such keys unless told otherwise.
+A test that has to know the key's numbers hands over a key.
 """
 
 import os
@@ -19,10 +20,11 @@ URI = f"pkcs11:token={LABEL};object=signing;type=private"
 class SoftToken(ClientCertificate):
     """Keeps everything below `directory`; `environment` is for who uses it.
 
-    There is a `cert_file` and no `key_file`.
+    There is a `cert_file` and no `key_file`. With a ClientCertificate the token
+    gets its key instead.
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory, imported=None):
         tokens = os.path.join(directory, "tokens")
         os.makedirs(tokens, mode=0o700)
         conf = os.path.join(directory, "softhsm2.conf")
@@ -32,6 +34,9 @@ class SoftToken(ClientCertificate):
         self.environment = {"SOFTHSM2_CONF": conf}
         self._run("softhsm2-util", "--init-token", "--free", "--label", LABEL,
                   "--pin", PIN, "--so-pin", "4321")
+        if imported is not None:
+            self._import(imported)
+            return
         self._run("p11tool", "--login", f"--set-pin={PIN}",
                   "--generate-privkey=rsa", "--bits=2048", "--label=signing",
                   "--id=01", "--outfile=/dev/null", f"pkcs11:token={LABEL}")
@@ -43,6 +48,12 @@ class SoftToken(ClientCertificate):
         os.chmod(self.cert_file, 0o600)
         with open(self.cert_file, "rb") as file:
             self.certificate = x509.load_pem_x509_certificate(file.read())
+
+    def _import(self, certificate):
+        self._run("softhsm2-util", "--import", certificate.key_file, "--token",
+                  LABEL, "--label", "signing", "--id", "01", "--pin", PIN)
+        self.cert_file = certificate.cert_file
+        self.certificate = certificate.certificate
 
     def key_attributes(self):
         """What the token says of its private key: CKA_… names."""
