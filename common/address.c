@@ -85,8 +85,15 @@ is_visible(const char *text, size_t len)
 {
     while (len > 0) {
         uint32_t code = 0;
-        size_t size = utf8_next(text, len, &code);
+        size_t size;
 
+        /* Most of what there is: visible ASCII. */
+        if (*text > ' ' && *text < 0x7f) {
+            text++;
+            len--;
+            continue;
+        }
+        size = utf8_next(text, len, &code);
         if (size == 0)
             return false;
         for (size_t i = 0; i < ARRAY_LEN(unseen); i++)

@@ -16,6 +16,7 @@
 struct slot {
     const char *key; /* NULL: free */
     void *value;
+    uint64_t hash; /* of the key: other keys need not be looked at */
 };
 
 struct strmap {
@@ -33,7 +34,7 @@ fold(char c)
 }
 
 /* FNV-1a, 64 bits; with a last mix, as only low bits pick the slot. */
-static size_t
+static uint64_t
 hash(const char *key, size_t len)
 {
     uint64_t h = 0xcbf29ce484222325u;
@@ -42,7 +43,7 @@ hash(const char *key, size_t len)
         h ^= fold(key[i]);
         h *= 0x100000001b3u;
     }
-    return (size_t)(h ^ (h >> 29));
+    return h ^ (h >> 29);
 }
 
 static int
@@ -56,12 +57,25 @@ equal(const char *stored, const char *key, size_t len)
 
 /* The slot that holds `key`, or the free one where it belongs. */
 static size_t
-find(const struct strmap *map, const char *key, size_t len)
+find(const struct strmap *map, const char *key, size_t len, uint64_t hashed)
 {
     size_t mask = map->slot_count - 1;
-    size_t i = hash(key, len) & mask;
+    size_t i = (size_t)hashed & mask;
 
-    while (map->slots[i].key != NULL && !equal(map->slots[i].key, key, len))
+    while (map->slots[i].key != NULL && (map->slots[i].hash != hashed ||
+                                         !equal(map->slots[i].key, key, len)))
+        i = (i + 1) & mask;
+    return i;
+}
+
+/* The free slot for a key that is in there nowhere. */
+static size_t
+find_free(const struct strmap *map, uint64_t hashed)
+{
+    size_t mask = map->slot_count - 1;
+    size_t i = (size_t)hashed & mask;
+
+    while (map->slots[i].key != NULL)
         i = (i + 1) & mask;
     return i;
 }
@@ -75,10 +89,10 @@ grow(struct strmap *map)
     if (bigger.slots == NULL)
         return -1;
     for (size_t i = 0; i < map->slot_count; i++) {
-        const char *key = map->slots[i].key;
+        const struct slot *slot = &map->slots[i];
 
-        if (key != NULL)
-            bigger.slots[find(&bigger, key, strlen(key))] = map->slots[i];
+        if (slot->key != NULL)
+            bigger.slots[find_free(&bigger, slot->hash)] = *slot;
     }
     free(map->slots);
     map->slots = bigger.slots;
@@ -116,16 +130,17 @@ enum strmap_result
 strmap_add(struct strmap *map, const char *key, void *value)
 {
     size_t len = strlen(key);
-    size_t i = find(map, key, len);
+    uint64_t hashed = hash(key, len);
+    size_t i = find(map, key, len, hashed);
 
     if (map->slots[i].key != NULL)
         return STRMAP_EXISTS;
     if ((map->count + 1) * 4 > map->slot_count * 3) {
         if (grow(map) < 0)
             return STRMAP_NO_MEMORY;
-        i = find(map, key, len);
+        i = find_free(map, hashed);
     }
-    map->slots[i] = (struct slot){key, value};
+    map->slots[i] = (struct slot){key, value, hashed};
     map->count++;
     return STRMAP_ADDED;
 }
@@ -133,7 +148,7 @@ strmap_add(struct strmap *map, const char *key, void *value)
 void *
 strmap_get(const struct strmap *map, const char *key, size_t len)
 {
-    return map->slots[find(map, key, len)].value;
+    return map->slots[find(map, key, len, hash(key, len))].value;
 }
 
 /* Is slot `i` at or cyclically between `from` (not included) and `to`? */
@@ -147,20 +162,17 @@ void *
 strmap_remove(struct strmap *map, const char *key, size_t len)
 {
     size_t mask = map->slot_count - 1;
-    size_t hole = find(map, key, len);
+    size_t hole = find(map, key, len, hash(key, len));
     void *value = map->slots[hole].value;
     size_t i = hole;
 
     if (map->slots[hole].key == NULL)
         return NULL;
     for (;;) {
-        const char *moved;
-
         i = (i + 1) & mask;
-        moved = map->slots[i].key;
-        if (moved == NULL)
+        if (map->slots[i].key == NULL)
             break;
-        if (is_between(hole, hash(moved, strlen(moved)) & mask, i))
+        if (is_between(hole, (size_t)map->slots[i].hash & mask, i))
             continue;
         map->slots[hole] = map->slots[i];
         hole = i;
