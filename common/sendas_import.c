@@ -201,6 +201,21 @@ sendas_import_run(struct sendas_import_file *files, size_t file_count,
     return rc;
 }
 
+void
+sendas_import_print(const struct sendas_import *import, struct buf *out)
+{
+    bool is_table = false;
+
+    for (size_t i = 0; i < import->count; i++)
+        is_table |= import->entries[i][0] == '#';
+    if (is_table)
+        buf_append_str(out, "address\n");
+    for (size_t i = 0; i < import->count; i++) {
+        buf_append_str(out, import->entries[i]);
+        buf_append_char(out, '\n');
+    }
+}
+
 static void
 free_list(char **list, size_t count)
 {

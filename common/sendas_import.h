@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/buf.h"
 #include "common/err.h"
 #include "common/sendas_file.h"
 #include "common/strmap.h"
@@ -46,6 +47,12 @@ int sendas_import_run(struct sendas_import_file *files, size_t file_count,
                       const char *mailbox, sendas_file_note_fn note, void *arg,
                       struct sendas_import *out, struct err *err)
     __attribute__((warn_unused_result));
+
+/*
+ * Append the entries as a list, one on a line, which reads as what it was made
+ * of. Where one begins with #, and so would be a comment, it is a table.
+ */
+void sendas_import_print(const struct sendas_import *import, struct buf *out);
 
 void sendas_import_clear(struct sendas_import *import);
 

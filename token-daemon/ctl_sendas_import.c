@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/buf.h"
 #include "common/config_value.h"
 #include "common/sendas_import.h"
 #include "common/textfile.h"
@@ -20,6 +21,7 @@
 #define SHOWN_MAX    20 /* of what is skipped, without --verbose */
 #define TRUSTEES_MAX 20 /* that are listed to choose from */
 #define LIST_MODE    0644
+#define LIST_MAX     ((size_t)1 << 30) /* bytes */
 
 struct import_options {
     const char *mailbox;
@@ -127,31 +129,31 @@ judge(const struct sendas_import_file *files, size_t count,
 
 /* In a comment nothing may end the line. */
 static void
-print_in_line(FILE *out, const char *text)
+append_comment(struct buf *out, const char *text)
 {
     for (; *text != '\0'; text++)
-        (void)fputc((unsigned char)*text < ' ' ? '?' : *text, out);
+        buf_append_char(out, (unsigned char)*text < ' ' ? '?' : *text);
 }
 
 static void
-print_list(FILE *out, const struct sendas_import_file *files, size_t count,
-           const struct sendas_import *import, const char *mailbox)
+append_list(struct buf *out, const struct sendas_import_file *files,
+            size_t count, const struct sendas_import *import,
+            const char *mailbox)
 {
-    (void)fputs("# Written by " CTL_PROGRAM " sendas import", out);
+    buf_append_str(out, "# Written by " CTL_PROGRAM " sendas import");
     if (mailbox != NULL) {
-        (void)fputs(" for ", out);
-        print_in_line(out, mailbox);
+        buf_append_str(out, " for ");
+        append_comment(out, mailbox);
     }
-    (void)fputs(", from\n", out);
+    buf_append_str(out, ", from\n");
     for (size_t i = 0; i < count; i++) {
         const char *slash = strrchr(files[i].name, '/');
 
-        (void)fputs("#     ", out);
-        print_in_line(out, slash != NULL ? slash + 1 : files[i].name);
-        (void)fputc('\n', out);
+        buf_append_str(out, "#     ");
+        append_comment(out, slash != NULL ? slash + 1 : files[i].name);
+        buf_append_char(out, '\n');
     }
-    for (size_t i = 0; i < import->count; i++)
-        (void)fprintf(out, "%s\n", import->entries[i]);
+    sendas_import_print(import, out);
 }
 
 static int
@@ -163,14 +165,12 @@ fail_output(const char *path)
 
 /* Beside the file first, and in its place when all of it is on the disk. */
 static int
-replace_file(const char *path, const struct sendas_import_file *files,
-             size_t count, const struct sendas_import *import,
-             const char *mailbox)
+replace_file(const char *path, const struct buf *text)
 {
     char *beside = NULL;
     FILE *out = NULL;
     bool is_written = false;
-    int status = EX_OSERR;
+    int status;
     int fd;
 
     if (asprintf(&beside, "%s.XXXXXX", path) < 0)
@@ -179,7 +179,7 @@ replace_file(const char *path, const struct sendas_import_file *files,
     if (fd >= 0)
         out = fdopen(fd, "w");
     if (out != NULL) {
-        print_list(out, files, count, import, mailbox);
+        (void)fputs(buf_str(text), out);
         is_written = fflush(out) == 0 && !ferror(out) &&
                      fchmod(fd, LIST_MODE) == 0 && fsync(fd) == 0;
         is_written = fclose(out) == 0 && is_written;
@@ -199,11 +199,21 @@ write_list(const struct sendas_import_file *files, size_t count,
            const struct sendas_import *import,
            const struct import_options *options)
 {
-    if (options->output != NULL)
-        return replace_file(options->output, files, count, import,
-                            options->mailbox);
-    print_list(stdout, files, count, import, options->mailbox);
-    return fflush(stdout) == 0 && !ferror(stdout) ? EX_OK : EX_IOERR;
+    struct buf text;
+    int status = EX_OSERR;
+
+    buf_init(&text, LIST_MAX);
+    append_list(&text, files, count, import, options->mailbox);
+    if (buf_failed(&text)) {
+        (void)fputs(CTL_PROGRAM ": out of memory\n", stderr);
+    } else if (options->output != NULL) {
+        status = replace_file(options->output, &text);
+    } else {
+        (void)fputs(buf_str(&text), stdout);
+        status = fflush(stdout) == 0 && !ferror(stdout) ? EX_OK : EX_IOERR;
+    }
+    buf_clear(&text);
+    return status;
 }
 
 /*

@@ -50,9 +50,9 @@ static const struct ctl_verb verbs[] = {
      "take over from another host, or from sasl-xoauth2", ctl_verb_import},
     {"sendas",
      "check ADDRESS [--client IP] [--daemon NAME] [--login NAME]\n"
-     "               [--sender ADDRESS] [--recipient ADDRESS,...]\n"
-     "  sendas import FILE... [--mailbox MAILBOX] [--output FILE]\n"
-     "               [--partial] [--verbose]",
+     "      [--sender ADDRESS] [--recipient ADDRESS,...]\n"
+     "      | import FILE... [--mailbox MAILBOX] [--output FILE]\n"
+     "      [--partial] [--verbose]",
      "who may send as whom, by the configuration and by Exchange's exports; "
      "asks no daemon",
      ctl_verb_sendas},

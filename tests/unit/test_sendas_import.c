@@ -159,10 +159,37 @@ files_are_described(void **state)
     sendas_import_clear(&import);
 }
 
+/* What would be a comment makes it a table. */
+static void
+the_list_reads_as_what_it_was_made_of(void **state)
+{
+    struct sendas_import_file file = {.name = "t",
+                                      .text = "address\nb@b.c\n#a@b.c\n"};
+    struct err err = {ERR_NONE, ""};
+    struct sendas_import import;
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, 1000);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            sendas_import_run(&file, 1, NULL, NULL, NULL, &import, &err), 0);
+        check_list(import.entries, import.count, "#a@b.c b@b.c ");
+        buf_reset(&text);
+        buf_append_str(&text, "# comment\n");
+        sendas_import_print(&import, &text);
+        assert_string_equal(buf_str(&text),
+                            "# comment\naddress\n#a@b.c\nb@b.c\n");
+        sendas_import_clear(&import);
+        file.text = buf_str(&text);
+    }
+    buf_clear(&text);
+}
+
 int
 main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 2];
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         tests[i] = (struct CMUnitTest){
@@ -172,5 +199,7 @@ main(void)
         };
     tests[ARRAY_LEN(rows)] =
         (struct CMUnitTest)cmocka_unit_test(files_are_described);
+    tests[ARRAY_LEN(rows) + 1] = (struct CMUnitTest)cmocka_unit_test(
+        the_list_reads_as_what_it_was_made_of);
     return cmocka_run_group_tests_name("sendas_import", tests, NULL, NULL);
 }
