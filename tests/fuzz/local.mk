@@ -95,6 +95,34 @@ noinst_PROGRAMS += %D%/fuzz_message
 %C%_fuzz_message_LDADD = common/libconfig.la common/libcommon.la
 endif
 
+# CSV; entries of send_as, and lists of addresses as Exchange prints them.
+if NEED_CONFIG
+noinst_PROGRAMS += %D%/fuzz_csv %D%/fuzz_entry
+%C%_fuzz_csv_SOURCES = %D%/fuzz_csv.c \
+	common/buf.c common/csv.c common/err.c common/secret.c
+%C%_fuzz_csv_CFLAGS = $(FUZZ_CFLAGS)
+%C%_fuzz_entry_SOURCES = %D%/fuzz_entry.c \
+	common/address.c common/buf.c common/config_value.c common/err.c \
+	common/proxy_addresses.c common/secret.c common/sendas_decide.c \
+	common/sendas_pool.c common/utf8.c
+%C%_fuzz_entry_CFLAGS = $(FUZZ_CFLAGS)
+%C%_fuzz_entry_LDADD = common/libconfig.la
+endif
+
+# A send_as_file, and what is imported. Begin with the samples:
+#     tests/fuzz/fuzz_sendas_file -dict=../tests/fuzz/sendas_file.dict \
+#         corpus ../tests/data/exchange
+if NEED_CONFIG
+noinst_PROGRAMS += %D%/fuzz_sendas_file
+%C%_fuzz_sendas_file_SOURCES = %D%/fuzz_sendas_file.c \
+	common/address.c common/buf.c common/config_value.c common/csv.c \
+	common/err.c common/proxy_addresses.c common/recipients.c \
+	common/secret.c common/sendas_file.c common/sendas_import.c \
+	common/sendas_table.c common/strmap.c common/textfile.c \
+	common/utf16.c common/utf8.c
+%C%_fuzz_sendas_file_CFLAGS = $(FUZZ_CFLAGS)
+endif
+
 # relay.conf. Begin with the examples:
 #     tests/fuzz/fuzz_config -dict=../tests/fuzz/config.dict \
 #         -close_fd_mask=2 corpus ../contrib
@@ -111,4 +139,5 @@ noinst_PROGRAMS += %D%/fuzz_config
 endif
 endif
 
-EXTRA_DIST += %D%/config.dict %D%/message.dict %D%/run
+EXTRA_DIST += %D%/config.dict %D%/message.dict %D%/run \
+	%D%/sendas_file.dict
