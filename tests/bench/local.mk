@@ -78,6 +78,15 @@ BENCH_NEEDS += milter/sendas-milter %D%/milter_load
 %C%_plain_milter_LDADD = $(MILTER_LIBS)
 endif
 
+if NEED_CONFIG
+# sendas.py: large policies.
+EXTRA_PROGRAMS += %D%/sendas_load
+%C%_sendas_load_SOURCES = %D%/sendas_load.c
+%C%_sendas_load_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
+%C%_sendas_load_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
+%C%_sendas_load_LDADD = common/libconfig.la
+endif
+
 CLEANFILES += $(EXTRA_PROGRAMS)
 EXTRA_DIST += %D%/in_flight.py %D%/mailboxes.py %D%/many.py %D%/milter.py \
-	%D%/plugin.py %D%/run %D%/soak.py %D%/tokend.py
+	%D%/plugin.py %D%/run %D%/sendas.py %D%/soak.py %D%/tokend.py
