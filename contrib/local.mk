@@ -2,6 +2,9 @@
 # administrator copies lines from them. Units go where systemd looks for them
 # (--with-systemdsystemunitdir=no: nowhere).
 
+exchangeexampledir = $(docdir)/examples/exchange
+dist_exchangeexample_DATA = %D%/exchange/Export-SendAs.ps1
+
 postfixexampledir = $(docdir)/examples/postfix
 dist_postfixexample_DATA = \
 	%D%/postfix/main.cf.relay \

@@ -6,4 +6,5 @@ dist_doc_DATA += \
 	%D%/graph-rotation.md \
 	%D%/postfix.md \
 	%D%/rotate-a-secret.md \
+	%D%/sendas.md \
 	%D%/sign-in.md

@@ -1,7 +1,9 @@
 """Who may send as whom: tokend, the milter and xoauth2ctl agree, and what
 Exchange exports can be used as it is."""
 
+import csv
 import os
+import re
 import smtplib
 import subprocess
 
@@ -14,8 +16,9 @@ from world.relay import MILTER_SOCKET
 
 RELAY = "relay@contoso.com"
 POOL = [RELAY, "relay2@contoso.com", "relay3@contoso.com"]
-EXPORTS = os.path.join(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))), "data", "exchange")
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+EXPORTS = os.path.join(TOP, "tests", "data", "exchange")
 PERMISSIONS = "Identity,Trustee,AccessControlType,AccessRights\n"
 
 
@@ -311,6 +314,17 @@ def test_import_writes_nothing_that_is_half(build, tmp_path):
     assert result.returncode == 78
     assert f"{bad}:2: a quote is opened here" in result.stderr
     assert sorted(os.listdir(tmp_path)) == ["bad.csv", "list"]
+
+
+def test_the_script_for_exchange_writes_what_the_sample_has():
+    """It can't be run here; but its columns are those that are read."""
+    with open(os.path.join(TOP, "contrib", "exchange", "Export-SendAs.ps1"),
+              encoding="ascii") as file:
+        script = file.read()
+    made = re.search(r"\[PSCustomObject\]@\{\n(.*?)\n\s*\}\n", script, re.S)
+    columns = re.findall(r"^\s*(\w+)\s+= ", made.group(1), re.M)
+    with open(export("export-sendas.csv"), encoding="utf-8") as file:
+        assert columns == next(csv.reader(file))
 
 
 def test_import_needs_no_mailbox_where_there_is_one_only(build, tmp_path):
