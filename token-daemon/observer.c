@@ -16,8 +16,10 @@
 #include "token-daemon/hook.h"
 #include "token-daemon/observer_page.h"
 
-#define HOST_MAX      256
-#define STATE_LOOK_MS 2000
+#define HOST_MAX       256
+#define STATUS_LARGE   ((size_t)256 << 10) /* bytes */
+#define STATUS_KEEP_MS 2000
+#define STATE_LOOK_MS  2000
 /* A disk that takes longer is no use, even when it does not fail. */
 #define STATE_LAG_MAX_MS 60000
 #define HOUR_MS          ((int64_t)60 * 60 * 1000)
@@ -29,6 +31,8 @@ struct observer {
     struct hook *hook;
     struct status_page *page; /* NULL: none is configured */
     struct observer_sources sources;
+    struct buf status; /* /status.json as it was at status_at, when large */
+    int64_t status_at; /* CLOCK_BOOTTIME, ms */
     int64_t started_wall;
     void *state_timer;
     void *expiry_timer;
@@ -289,11 +293,28 @@ append_status(const struct observer *observer, struct buf *out)
                       request, sizeof(request) - 1, on_status, out);
 }
 
+/* What is large takes long to make, and anybody here may ask for it. */
 static bool
 show_status(struct buf *out, void *arg)
 {
-    append_status(arg, out);
+    struct observer *observer = arg;
+    int64_t now = observer->env.boot_ms(observer->env.arg);
+
+    if (observer->status.len > 0 &&
+        now - observer->status_at < STATUS_KEEP_MS) {
+        buf_append(out, observer->status.data, observer->status.len);
+        return true;
+    }
+    append_status(observer, out);
     buf_append_char(out, '\n');
+    buf_clear(&observer->status);
+    if (out->len < STATUS_LARGE)
+        return true;
+    buf_init(&observer->status, STATUS_PAGE_SIZE_MAX);
+    buf_append(&observer->status, out->data, out->len);
+    observer->status_at = now;
+    if (buf_failed(&observer->status))
+        buf_clear(&observer->status);
     return true;
 }
 
@@ -533,6 +554,7 @@ observer_free(struct observer **observer)
     if (o == NULL)
         return;
     status_page_free(&o->page);
+    buf_clear(&o->status);
     if (o->state_timer != NULL)
         o->env.timer_free(o->state_timer);
     if (o->expiry_timer != NULL)

@@ -123,6 +123,19 @@ def test_the_page_is_where_it_was_asked_for(watched, where):
     assert os.path.exists(path) == (where == "inherited-unix")
 
 
+def test_a_large_status_is_whole_each_time(watched):
+    """It is not made anew for each who asks, but read by each as a whole."""
+    made, page, _ = watched(postfix=False)
+    for number in range(3000):
+        made.conf.mailbox(f"scan{number}@contoso.com", credential="contoso")
+    made.start()
+    made.tokend.ask("token", KEY)
+    for _ in range(3):
+        assert len(page.status()["result"]["mailboxes"]) == 3001
+        assert page.text("/").count("<tr><td>") == 500
+        assert page.metric("xoauth2_mailboxes", state="ok") == 3001
+
+
 def _has_ipv6_loopback():
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
