@@ -640,9 +640,10 @@ records_that_do_not_open_are_left_alone(void **state)
     state_put(store, "k", "d", "4");
     state_put(store, "k", "e", "5");
     store_close(&store);
-    /* A bit, an exchange, the wrong type. */
-    run_sql(path, "UPDATE record SET value = substr(value, 1, 15) || x'00' || "
-                  "substr(value, 17) WHERE name = 'a';"
+    /* Another byte, an exchange, the wrong type. */
+    run_sql(path, "UPDATE record SET value = substr(value, 1, 15) || "
+                  "CASE substr(value, 16, 1) WHEN x'00' THEN x'01' "
+                  "ELSE x'00' END || substr(value, 17) WHERE name = 'a';"
                   "UPDATE record SET name = 'x' WHERE name = 'b';"
                   "UPDATE record SET name = 'b' WHERE name = 'c';"
                   "UPDATE record SET name = 'c' WHERE name = 'x';"
