@@ -88,5 +88,5 @@ EXTRA_PROGRAMS += %D%/sendas_load
 endif
 
 CLEANFILES += $(EXTRA_PROGRAMS)
-EXTRA_DIST += %D%/in_flight.py %D%/mailboxes.py %D%/many.py %D%/milter.py \
-	%D%/plugin.py %D%/run %D%/sendas.py %D%/soak.py %D%/tokend.py
+EXTRA_DIST += %D%/disk_full.py %D%/in_flight.py %D%/mailboxes.py %D%/many.py \
+	%D%/milter.py %D%/plugin.py %D%/run %D%/sendas.py %D%/soak.py %D%/tokend.py
