@@ -16,7 +16,7 @@ time_or_null(int64_t wall)
 }
 
 static json_t *
-describe(const struct graph_rotator_info *info)
+describe(const struct graph_renewal_info *info)
 {
     return json_pack(
         "{s:s, s:o, s:o, s:i, s:o}", "phase", info->phase, "last",
@@ -32,7 +32,7 @@ control_renewal_describe(const struct control_env *env, json_t *credentials)
         json_t *credential = json_array_get(credentials, i);
         const char *name =
             json_string_value(json_object_get(credential, "name"));
-        struct graph_rotator_info info;
+        struct graph_renewal_info info;
         bool is_there = name != NULL && env->graph_rotator != NULL &&
                         graph_rotator_describe(env->graph_rotator, name, &info);
 
@@ -46,7 +46,7 @@ void
 control_renewal_now(struct control_exchange *exchange, const char *credential)
 {
     const struct control_env *env = exchange->env;
-    struct graph_rotator_info info;
+    struct graph_renewal_info info;
     struct err err = {ERR_NONE, ""};
 
     if (env->graph_rotator == NULL ||

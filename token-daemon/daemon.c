@@ -713,7 +713,7 @@ make_rotation(struct daemon *daemon, struct err *err)
 static int
 make_graph_rotator(struct daemon *daemon, struct err *err)
 {
-    daemon->graph_rotator = graph_rotator_new(&(struct graph_rotator_env){
+    daemon->graph_rotator = graph_rotator_new(&(struct graph_renewal_env){
         .acquire = &daemon->acquire,
         .rotation = daemon->rotation,
         .wall = env_wall,

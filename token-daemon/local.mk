@@ -24,6 +24,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/graph_client.c %D%/graph_client.h \
 	%D%/graph_message.c %D%/graph_message.h \
 	%D%/graph_record.c %D%/graph_record.h \
+	%D%/graph_renewal.c %D%/graph_renewal.h \
 	%D%/graph_rotation.c %D%/graph_rotation.h \
 	%D%/graph_rotator.c %D%/graph_rotator.h \
 	%D%/hardening.c %D%/hardening.h \

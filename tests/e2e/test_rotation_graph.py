@@ -46,7 +46,7 @@ def _rotations(made):
     return made.tokend.log.text.count(ROTATED)
 
 
-def _wait_for_rotations(made, count, timeout=30):
+def _wait_for_rotations(made, count, timeout=60):
     wait_until(lambda: _rotations(made) >= count, timeout,
                lambda: f"{count} rotations:\n{made.tokend.log.tail()}")
 
@@ -106,17 +106,16 @@ def test_mail_goes_on_while_it_rotates(world, kind):
     made.start()
     mail = _Mail(made)
     mail.start()
-    begin = time.monotonic()
     try:
         _wait_for_rotations(made, 2)
         action = "removeKey" if kind == "certificate" else "removePassword"
         graph.wait_for(action)
-        wait_until(lambda: time.monotonic() - begin >= SECONDS, 2 * SECONDS)
+        wait_until(lambda: mail.count >= RATE * SECONDS, 6 * SECONDS,
+                   lambda: f"{RATE * SECONDS} messages, not {mail.count}")
     finally:
         mail.stop()
-    wait_for_statuses(made, {"sent": mail.count}, timeout=30)
+    wait_for_statuses(made, {"sent": mail.count}, timeout=60)
     assert made.submission.duplicates() == []
-    assert mail.count >= RATE * SECONDS * 0.8
     removed = {item.key_id for item in graph.done(action)}
     assert removed.isdisjoint(
         item.key_id for item in made.application.registration.credentials())
