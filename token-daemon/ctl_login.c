@@ -15,7 +15,7 @@
 #include "token-daemon/ctl_sign_in_text.h"
 
 struct login_options {
-    const char *mailbox;
+    char *mailbox;
     const char *file; /* of a refresh token; NULL: a person signs in */
     bool is_by_device;
     bool may_differ;
@@ -52,8 +52,6 @@ bring_token(const struct ctl *ctl, json_t *request,
 {
     struct err err = {ERR_NONE, ""};
     char *secret = ctl_secret_line(options->file, &err);
-    /* Not const: it is handed back by a `void *`. */
-    char *mailbox = (char *)(uintptr_t)options->mailbox;
 
     if (secret == NULL) {
         json_decref(request);
@@ -61,7 +59,7 @@ bring_token(const struct ctl *ctl, json_t *request,
     }
     ctl_add_text(request, "refresh_token", secret);
     secret_free(&secret);
-    return ctl_run(ctl, request, print_brought, mailbox);
+    return ctl_run(ctl, request, print_brought, options->mailbox);
 }
 
 static int

@@ -29,4 +29,5 @@ EXTRA_DIST += \
 	%D%/test_sendas.py \
 	%D%/test_sendmail.py \
 	%D%/test_state.py \
-	%D%/test_world.py
+	%D%/test_world.py \
+	%D%/test_world_grants.py
