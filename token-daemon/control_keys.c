@@ -7,7 +7,7 @@
 
 #include "token-daemon/control_exchange.h"
 
-#define DAY_S (24 * 3600)
+#define DAY_S INT64_C(86400)
 
 struct listing {
     json_t *list;

@@ -35,7 +35,6 @@ copy_parts(struct key_material *material,
         if (material->texts[i] == NULL)
             return err_set(err, ERR_SYSTEM, "out of memory");
         material->lens[i] = parts[i].len;
-        hardening_lock(material->texts[i], parts[i].len);
     }
     return 0;
 }
@@ -59,6 +58,14 @@ key_material_new(const struct key_part_text parts[KEY_PART_COUNT],
                            KEY_PART_COUNT, material->mark, err) < 0)
         key_material_unref(&material);
     return material;
+}
+
+void
+key_material_lock(const struct key_material *material)
+{
+    for (size_t i = 0; i < KEY_PART_COUNT; i++)
+        if (material->texts[i] != NULL)
+            hardening_lock(material->texts[i], material->lens[i]);
 }
 
 struct key_material *
@@ -205,15 +212,15 @@ is_same_material(const struct key_material *a, const struct key_material *b)
 static void
 remember(struct key *key, struct key_material *material)
 {
-    struct key_material *old = key->good;
-
     if (material == NULL || material == key->material)
         return;
-    if (old == NULL || !is_same_material(old, material))
+    if (key->good == NULL || !is_same_material(key->good, material)) {
+        key_material_unref(&key->good);
+        key->good = key_material_ref(material);
+        key_material_lock(material);
         key->is_changed = true;
-    key->good = key_material_ref(material);
-    key_material_unref(&old);
-    if (strcmp(key->seen, material->mark) != 0 && key->seen[0] == '\0')
+    }
+    if (key->seen[0] == '\0')
         memcpy(key->seen, material->mark, sizeof(key->seen));
     if (strcmp(key->refused, material->mark) == 0)
         key->refused[0] = '\0';

@@ -74,6 +74,8 @@ struct key_material *
 key_material_new(const struct key_part_text parts[KEY_PART_COUNT],
                  const struct key_salt *salt, struct err *err)
     __attribute__((warn_unused_result));
+/* Keep it out of swap, as it will be held for long; see hardening.h. */
+void key_material_lock(const struct key_material *material);
 struct key_material *key_material_ref(struct key_material *material);
 /* Drop one reference and set it to NULL. Takes NULL. */
 void key_material_unref(struct key_material **material);

@@ -46,9 +46,9 @@ struct key_watch {
 /* ---- Looking ------------------------------------------------------------- */
 
 static void
-free_watched(struct watched *watched)
+free_watched(struct key_watch *watch, struct watched *watched)
 {
-    TAILQ_REMOVE(&watched->watch->keys, watched, link);
+    TAILQ_REMOVE(&watch->keys, watched, link);
     key_reader_cancel(&watched->reader);
     rotation_cancel(&watched->job);
     key_unref(&watched->key);
@@ -227,7 +227,8 @@ wait_for_quiet(struct key_watch *watch)
 {
     int quiet_ms =
         watch->env.quiet_ms > 0 ? watch->env.quiet_ms : KEY_WATCH_QUIET_MS;
-    const struct timeval delay = {quiet_ms / 1000, quiet_ms % 1000 * 1000};
+    const struct timeval delay = {quiet_ms / 1000,
+                                  (suseconds_t)(quiet_ms % 1000) * 1000};
 
     if (evtimer_add(watch->quiet, &delay) < 0)
         log_error("a timer could not be set, out of memory");
@@ -294,7 +295,7 @@ key_watch_update(struct key_watch *watch)
     for (watched = TAILQ_FIRST(&watch->keys); watched != NULL; watched = next) {
         next = TAILQ_NEXT(watched, link);
         if (!watched->is_there)
-            free_watched(watched);
+            free_watched(watch, watched);
         else
             watch_files(watch, watched->key);
     }
@@ -359,7 +360,7 @@ key_watch_free(struct key_watch **watch)
     if (w == NULL)
         return;
     while ((watched = TAILQ_FIRST(&w->keys)) != NULL)
-        free_watched(watched);
+        free_watched(w, watched);
     if (w->readable != NULL)
         event_free(w->readable);
     if (w->quiet != NULL)

@@ -510,6 +510,8 @@ keyring_add(struct keyring *keyring, const char *credential, struct key *key,
         return err_set(err, ERR_SYSTEM, "out of memory");
     bring_forward(&ring->kept);
     memcpy(ring->kept_for, ring->client, sizeof(ring->kept_for));
+    if (key->material != NULL)
+        key_material_lock(key->material);
     key->stage = stage;
     key->added_wall = wall_of(keyring);
     if (key->health.id[0] == '\0' && key->material != NULL)
@@ -726,8 +728,13 @@ keyring_restore(struct keyring *keyring, const char *credential,
         keyring_record_clear(&record);
         return -1;
     }
-    for (size_t i = 0; i < record.kept.count; i++)
+    for (size_t i = 0; i < record.kept.count; i++) {
+        const struct key *key = record.kept.keys[i];
+
+        if (key->material != NULL)
+            key_material_lock(key->material);
         name_source(record.kept.keys[i]);
+    }
     if (ring->kept.count == 0) {
         ring->kept = record.kept; /* it moves to us */
         record.kept = (struct key_list){0};

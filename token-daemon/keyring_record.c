@@ -17,8 +17,9 @@
 #include "common/utf8.h"
 #include "common/util.h"
 
-#define VERSION  1
-#define TIME_MAX INT64_C(253402300799) /* s: the end of the year 9999 */
+#define VERSION     1
+#define SALT_DIGITS ((size_t)2 * KEY_SALT_LEN)
+#define TIME_MAX    INT64_C(253402300799) /* s: the end of the year 9999 */
 
 static const char *const part_names[KEY_PART_COUNT] = {
     "text", "certificate", "private_key", "passphrase"};
@@ -192,7 +193,7 @@ encode_memo(const struct keyring_memo *memo)
 }
 
 static void
-write_salt(const struct key_salt *salt, char out[2 * KEY_SALT_LEN + 1])
+write_salt(const struct key_salt *salt, char out[SALT_DIGITS + 1])
 {
     static const char hex[] = "0123456789abcdef";
 
@@ -200,13 +201,13 @@ write_salt(const struct key_salt *salt, char out[2 * KEY_SALT_LEN + 1])
         out[2 * i] = hex[salt->bytes[i] >> 4];
         out[2 * i + 1] = hex[salt->bytes[i] & 15];
     }
-    out[2 * KEY_SALT_LEN] = '\0';
+    out[SALT_DIGITS] = '\0';
 }
 
 static int
 fill(json_t *root, const struct keyring_record *record, struct err *err)
 {
-    char salt[2 * KEY_SALT_LEN + 1];
+    char salt[SALT_DIGITS + 1];
     json_t *kept = json_array();
     json_t *configured = json_array();
 
@@ -357,7 +358,8 @@ get_parts(const json_t *object, struct key *key, struct err *err)
             continue;
         parts[i] = (struct key_part_text){json_string_value(member),
                                           json_string_length(member)};
-        if (!json_is_string(member) || parts[i].len > part_limits[i])
+        if (!json_is_string(member) || parts[i].len == 0 ||
+            parts[i].len > part_limits[i])
             return err_set(err, ERR_PROTO, "a stored key is no text");
         has_any = true;
     }
@@ -405,7 +407,7 @@ decode_memo(const json_t *object, struct keyring_record *record,
     const char *refs = json_string_value(json_object_get(object, "refs"));
     struct keyring_memo *memo;
 
-    if (refs == NULL)
+    if (refs == NULL || refs[0] == '\0')
         return 0;
     memo = add_memo(record);
     if (memo != NULL)
@@ -424,8 +426,8 @@ get_salt(const json_t *root, struct key_salt *out, struct err *err)
 {
     const char *text = json_string_value(json_object_get(root, "salt"));
 
-    if (text == NULL || strlen(text) != 2 * KEY_SALT_LEN ||
-        strspn(text, "0123456789abcdef") != 2 * KEY_SALT_LEN)
+    if (text == NULL || strlen(text) != SALT_DIGITS ||
+        strspn(text, "0123456789abcdef") != SALT_DIGITS)
         return err_set(err, ERR_PROTO, "a record of keys has no salt");
     for (size_t i = 0; i < KEY_SALT_LEN; i++) {
         const char pair[] = {text[2 * i], text[2 * i + 1], '\0'};

@@ -136,13 +136,14 @@ on_signed(const struct signer_result *signature, void *arg)
 static void
 fill_material(const struct proof *proof, struct signer_order *order)
 {
-    const struct config_ref *ref = &proof->key->refs[KEY_PART_PRIVATE_KEY];
+    const struct key *key = proof->key;
     struct assertion_material *material = &order->material;
 
     material->certificate = text_of(proof, KEY_PART_CERTIFICATE);
     material->certificate_len = len_of(proof, KEY_PART_CERTIFICATE);
-    if (ref->kind == CONFIG_REF_PKCS11) {
-        order->uri = ref->written;
+    if (key != NULL &&
+        key->refs[KEY_PART_PRIVATE_KEY].kind == CONFIG_REF_PKCS11) {
+        order->uri = key->refs[KEY_PART_PRIVATE_KEY].written;
         order->pin = text_of(proof, KEY_PART_PASSPHRASE);
         return;
     }

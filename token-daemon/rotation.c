@@ -46,9 +46,9 @@ struct rotation_job {
 /* ---- Jobs ---------------------------------------------------------------- */
 
 static void
-free_job(struct rotation_job *job)
+free_job(struct rotation *rotation, struct rotation_job *job)
 {
-    const struct rotation_env *env = &job->rotation->env;
+    const struct rotation_env *env = &rotation->env;
 
     if (job->is_probing)
         refresher_unprobe(env->refresher, job);
@@ -56,7 +56,7 @@ free_job(struct rotation_job *job)
         env->unsave(env->arg, job);
     if (job->timer != NULL)
         env->timer_free(job->timer);
-    TAILQ_REMOVE(&job->rotation->jobs, job, link);
+    TAILQ_REMOVE(&rotation->jobs, job, link);
     key_unref(&job->key);
     free(job->credential);
     free(job);
@@ -86,7 +86,7 @@ end(struct rotation_job *job, struct rotation_news *news)
 
     news->key = key;
     news->tries = job->tries;
-    free_job(job);
+    free_job(job->rotation, job);
     tell(news, arg);
     key_unref(&key);
 }
@@ -490,7 +490,7 @@ rotation_start(struct rotation *rotation, const struct rotation_order *order,
     job->credential = strdup(order->credential);
     job->timer = env->timer_new(env->arg, on_timer, job);
     if (job->credential == NULL || job->timer == NULL) {
-        free_job(job);
+        free_job(rotation, job);
         (void)err_set(err, ERR_SYSTEM, "out of memory");
         return NULL;
     }
@@ -503,7 +503,7 @@ rotation_cancel(struct rotation_job **job)
 {
     if (*job == NULL)
         return;
-    free_job(*job);
+    free_job((*job)->rotation, *job);
     *job = NULL;
 }
 
@@ -543,7 +543,7 @@ rotation_free(struct rotation **rotation)
     if (*rotation == NULL)
         return;
     while ((job = TAILQ_FIRST(&(*rotation)->jobs)) != NULL)
-        free_job(job);
+        free_job(*rotation, job);
     free(*rotation);
     *rotation = NULL;
 }

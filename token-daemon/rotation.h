@@ -85,11 +85,12 @@ struct key *rotation_new_key(struct rotation *rotation, const char *credential,
     __attribute__((warn_unused_result));
 
 /*
- * The same for one that is read where `ref` says (`file:...`, `credential:...`,
- * `exec:...`) each time: a secret, or a service account's key.
+ * The same for one that is read where `text` says (`file:...`,
+ * `credential:...`, `exec:...`) each time: a secret, or a service account's
+ * key.
  */
 struct key *rotation_new_ref(struct rotation *rotation, const char *credential,
-                             const char *ref, struct err *err)
+                             const char *text, struct err *err)
     __attribute__((warn_unused_result));
 
 /* Which kind of key a text is for this credential. Errors: ERR_NOTFOUND. */

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from world import fault
 from world.application import Secret
@@ -148,6 +149,32 @@ def test_a_certificate_takes_the_place_of_a_secret_under_load(world):
     assert live["kind"] == "certificate"
     assert live["id"] in result.stdout
     assert live["days_left"] in range(360, 366)
+
+
+def test_a_certificate_whose_key_is_encrypted(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    certificate = ClientCertificate(made.path("clients"))
+    with open(certificate.key_file, "rb") as file:
+        key = serialization.load_pem_private_key(file.read(), None)
+    passphrase = "pass~phrase~0123456789abcdef"
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(passphrase.encode()))
+    key_file = made.write_secret("encrypted", encrypted.decode())
+    made.application.certificates = [certificate]
+    arguments = ["--certificate", certificate.cert_file,
+                 "--private-key", key_file]
+    result = _rotate(made, *arguments, status=DATAERR)
+    assert "encrypted" in result.stderr
+    _rotate(made, *arguments, "--passphrase-file",
+            made.write_secret("passphrase", passphrase))
+    made.application.secrets = []
+    made.tokend.restart()
+    assert _refresh(made).returncode == 0
+    assert _used(made) == certificate.x5t_s256
+    for text in made.logs().values():
+        assert find_leaks(text, [passphrase]) == []
 
 
 def test_a_bad_secret_is_refused_and_nothing_has_changed(world):

@@ -62,6 +62,14 @@ noinst_PROGRAMS += %D%/fuzz_token_record
 	token-daemon/token_record.c
 %C%_fuzz_token_record_CFLAGS = $(FUZZ_CFLAGS) $(JANSSON_CFLAGS)
 %C%_fuzz_token_record_LDADD = $(JANSSON_LIBS)
+
+# And of the keys of a credential.
+noinst_PROGRAMS += %D%/fuzz_keyring_record
+%C%_fuzz_keyring_record_SOURCES = %D%/fuzz_keyring_record.c \
+	token-daemon/key.c token-daemon/keyring_record.c
+%C%_fuzz_keyring_record_CFLAGS = $(FUZZ_CFLAGS) $(JANSSON_CFLAGS)
+%C%_fuzz_keyring_record_LDADD = token-daemon/libtokend.la common/libconfig.la \
+	common/libcommon.la $(JANSSON_LIBS)
 endif
 
 # From: and what the milter makes of it.

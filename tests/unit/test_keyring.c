@@ -499,6 +499,8 @@ static struct row rows[] = {
     {"a key without a kind", "{\"version\":1," SALT ",\"kept\":[{}]}"},
     {"a key that is no text",
      "{\"version\":1," SALT ",\"kept\":[{\"kind\":\"secret\",\"text\":7}]}"},
+    {"a key that is empty",
+     "{\"version\":1," SALT ",\"kept\":[{\"kind\":\"secret\",\"text\":\"\"}]}"},
     {"a reference that is none",
      "{\"version\":1," SALT
      ",\"kept\":[{\"kind\":\"secret\",\"text_ref\":\"PLANTED\"}]}"},
