@@ -825,6 +825,25 @@ wait_for_login(struct keeper *keeper)
                 wall_of(keeper));
 }
 
+/* Who logs in: the end of the name, where that is written the same. */
+static char *
+copy_user(char *name, const char *user)
+{
+    char *blank = strchr(name, ' ');
+
+    return blank != NULL && strcmp(blank + 1, user) == 0 ? blank + 1
+                                                         : strdup(user);
+}
+
+/* Is it a part of the name? */
+static bool
+is_user_shared(const struct keeper *keeper)
+{
+    const char *blank = keeper->name != NULL ? strchr(keeper->name, ' ') : NULL;
+
+    return blank != NULL && keeper->user == blank + 1;
+}
+
 struct keeper *
 keeper_new(struct keeper_shared *shared,
            const struct config_credential *credential, const char *name,
@@ -842,7 +861,8 @@ keeper_new(struct keeper_shared *shared,
     keeper->is_to_spread = true;
     shared->keeper_count++;
     keeper->name = strdup(name);
-    keeper->user = user != NULL ? strdup(user) : NULL;
+    if (keeper->name != NULL && user != NULL)
+        keeper->user = copy_user(keeper->name, user);
     if (keeper->name == NULL || (user != NULL && keeper->user == NULL) ||
         planner_reserve(shared->planner, shared->keeper_count) < 0)
         keeper_free(&keeper);
@@ -869,8 +889,9 @@ keeper_free(struct keeper **keeper)
     token_clear(&k->token);
     key_unref(&k->key);
     refresh_token_clear(&k->refresh);
+    if (!is_user_shared(k))
+        free(k->user);
     free(k->name);
-    free(k->user);
     free(k);
     *keeper = NULL;
 }
