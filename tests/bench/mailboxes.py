@@ -5,7 +5,8 @@
 
 How long from exec(2) to the first lookup that is answered, and what each mailbox
 costs in memory beside its tokens: configuration, index, token and plan. That the
-refreshes of so many are spread evenly is tests/unit/test_spread.c.
+refreshes of so many are spread evenly is tests/unit/test_spread.c. It runs before
+whatever else the machine is busy with.
 """
 
 import os
@@ -14,7 +15,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from many import DOMAIN, LIFE, Many, verdict  # noqa: E402
+from many import DOMAIN, LIFE, Many, go_first, verdict  # noqa: E402
 
 COUNT = 10000
 TOKENS = 1500  # bytes of each; an access and a refresh token for each mailbox
@@ -31,7 +32,7 @@ def measure(build, count):
         many.fill("many", DOMAIN, count, LIFE, LIFE // 2)
         results = []
         for _ in range(ROUNDS):
-            seconds = many.start()
+            seconds = many.start(preexec_fn=go_first)
             results.append((seconds, many.memory()))
             many.stop()
     return [statistics.median(values) for values in zip(*results)]
