@@ -174,24 +174,39 @@ append_old_lines(struct buf *out, const char *text, size_t len, bool is_crlf)
     for (size_t i = 0; i < len; i++) {
         bool is_bare = text[i] == '\r' && (i + 1 == len || text[i + 1] != '\n');
 
-        buf_append_char(out, is_bare ? ' ' : text[i]);
+        if (is_bare)
+            buf_append_char(out, ' ');
+        else
+            buf_append_char(out, text[i]);
     }
     if (len > 0 && text[len - 1] != '\n')
         buf_append_str(out, is_crlf ? "\r\n" : "\n");
 }
 
-/* What is to be done with each field: NULL leaves it alone. */
-static const struct rewrite_edit **
+/* One for each field. */
+struct slot {
+    const struct rewrite_edit *edit; /* what is done with it; NULL: nothing */
+    size_t place; /* of the n-th one: where the n-th field of a name is */
+};
+
+/* Is it an edit of a field of this name? */
+static bool
+is_edit_of(const struct rewrite_edit *edit, int name)
+{
+    return (edit->kind == REWRITE_EDIT_CHANGE ||
+            edit->kind == REWRITE_EDIT_DELETE) &&
+           (int)edit->name == name;
+}
+
+/* Say which edit is for which field. Owned: free(); NULL: out of memory. */
+static struct slot *
 assign_edits(const struct filter *filter, const struct header *header,
              const char *text)
 {
     const struct rewrite_plan *plan = &filter->plan;
-    const struct rewrite_edit **edits =
-        calloc(header->count + 1, sizeof(*edits));
-    size_t *places = calloc(header->count + 1, sizeof(*places));
+    struct slot *slots = calloc(header->count + 1, sizeof(*slots));
 
-    /* For each name: where its fields are, then which edit is for which. */
-    for (int i = 0; edits != NULL && places != NULL && i < REWRITE_NAMES; i++) {
+    for (int i = 0; slots != NULL && i < REWRITE_NAMES; i++) {
         enum rewrite_name name;
         size_t count = 0;
 
@@ -200,34 +215,30 @@ assign_edits(const struct filter *filter, const struct header *header,
         for (size_t k = 0; k < header->count; k++)
             if (find_field_name(&header->fields[k], text, &name) &&
                 (int)name == i)
-                places[count++] = k;
-        for (size_t k = 0; k < plan->edit_count; k++)
-            if ((plan->edits[k].kind == REWRITE_EDIT_CHANGE ||
-                 plan->edits[k].kind == REWRITE_EDIT_DELETE) &&
-                (int)plan->edits[k].name == i && plan->edits[k].index <= count)
-                edits[places[plan->edits[k].index - 1]] = &plan->edits[k];
+                slots[count++].place = k;
+        for (size_t k = 0; k < plan->edit_count; k++) {
+            const struct rewrite_edit *edit = &plan->edits[k];
+
+            if (is_edit_of(edit, i) && edit->index <= count)
+                slots[slots[edit->index - 1].place].edit = edit;
+        }
     }
-    if (places == NULL) {
-        free(edits);
-        edits = NULL;
-    }
-    free(places);
-    return edits;
+    return slots;
 }
 
 static void
 append_fields(struct buf *out, const struct header *header, const char *text,
-              const struct rewrite_edit *const *edits)
+              const struct slot *slots)
 {
     for (size_t i = 0; i < header->count; i++) {
         const struct header_field *field = &header->fields[i];
+        const struct rewrite_edit *edit = slots[i].edit;
 
-        if (edits[i] == NULL)
+        if (edit == NULL)
             append_old_lines(out, text + field->at, field->len,
                              header->is_crlf);
-        else if (edits[i]->kind == REWRITE_EDIT_CHANGE)
-            append_new_field(out, edits[i]->name, edits[i]->value,
-                             header->is_crlf);
+        else if (edit->kind == REWRITE_EDIT_CHANGE)
+            append_new_field(out, edit->name, edit->value, header->is_crlf);
     }
 }
 
@@ -236,17 +247,17 @@ filter_write(const struct filter *filter, const struct header *header,
              const char *text, struct buf *out, struct err *err)
 {
     const struct rewrite_plan *plan = &filter->plan;
-    const struct rewrite_edit **edits;
+    struct slot *slots;
 
     if (filter->is_audit || plan->action == REWRITE_EXEMPT) {
         buf_append(out, text, header->body_at);
     } else {
-        edits = assign_edits(filter, header, text);
-        if (edits == NULL)
+        slots = assign_edits(filter, header, text);
+        if (slots == NULL)
             return err_set(err, ERR_SYSTEM, "out of memory");
         append_old_lines(out, text, header->prefix_len, header->is_crlf);
-        append_fields(out, header, text, edits);
-        free(edits);
+        append_fields(out, header, text, slots);
+        free(slots);
         for (size_t i = 0; i < plan->edit_count; i++)
             if (plan->edits[i].kind == REWRITE_EDIT_ADD)
                 append_new_field(out, plan->edits[i].name, plan->edits[i].value,

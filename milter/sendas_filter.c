@@ -31,8 +31,8 @@
 #include "milter/policy.h"
 
 #define NAME       "sendas-filter"
-#define CHUNK      65536           /* bytes that are read at once */
-#define HEADER_MAX (4 * (1 << 20)) /* bytes of a header */
+#define CHUNK      65536             /* bytes that are read at once */
+#define HEADER_MAX ((size_t)4 << 20) /* bytes of a header */
 
 struct options {
     const char *path;
