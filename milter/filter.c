@@ -101,6 +101,7 @@ gather(struct message *message, struct sendas *policy,
     message->has_failed |= buf_failed(&path);
     buf_clear(&path);
     message_set_login(message, envelope->login);
+    message_set_daemon(message, envelope->daemon);
     for (size_t i = 0; i < envelope->recipient_count; i++)
         message_add_recipient(message, envelope->recipients[i]);
 }

@@ -24,6 +24,7 @@ struct filter_envelope {
                            NULL: not known, and then it is not the null one */
     const char *const *recipients;
     size_t recipient_count;
+    const char *daemon;  /* the mail server's listener; NULL: not known */
     const char *login;   /* at the mail server; NULL: none */
     const char *mailbox; /* who sends, when that is decided; NULL: it is not */
     bool has_client;

@@ -50,6 +50,7 @@ usage(FILE *out)
         "  -a, --client ADDRESS     where the message came from\n"
         "  -c, --config FILE        read this configuration (" //
         CONFIG_DEFAULT_PATH ")\n"
+        "  -d, --daemon NAME        by which listener it came in\n"
         "  -e, --explain            print the decision and every edit, not "
         "the message\n"
         "  -f, --sender ADDRESS     envelope sender; empty: a bounce\n"
@@ -95,6 +96,9 @@ take_option(int option, struct options *out, int *status)
     case 'c':
         out->path = optarg;
         break;
+    case 'd':
+        envelope->daemon = optarg;
+        break;
     case 'e':
         out->is_explain = true;
         break;
@@ -138,6 +142,7 @@ read_options(int argc, char **argv, struct options *out, int *status)
     static const struct option names[] = {
         {"client", required_argument, NULL, 'a'},
         {"config", required_argument, NULL, 'c'},
+        {"daemon", required_argument, NULL, 'd'},
         {"explain", no_argument, NULL, 'e'},
         {"sender", required_argument, NULL, 'f'},
         {"help", no_argument, NULL, 'h'},
@@ -157,7 +162,7 @@ read_options(int argc, char **argv, struct options *out, int *status)
     if (out->recipients == NULL)
         return false;
     out->envelope.recipients = out->recipients;
-    while ((option = getopt_long(argc, argv, "a:c:ef:hl:m:r:uVv", names,
+    while ((option = getopt_long(argc, argv, "a:c:d:ef:hl:m:r:uVv", names,
                                  NULL)) != -1)
         if (take_option(option, out, status) < 0)
             return false;

@@ -71,6 +71,7 @@ def test_takes_the_envelope(run, conf):
     conf.exempt(recipient="@local.example")
     conf.route(client="192.0.2.0/24", mailbox="lan@contoso.com")
     conf.route(login="erp", mailbox="erp@contoso.com")
+    conf.route(daemon="fax", mailbox="lan@contoso.com")
     message = _message(DEVICE.encode())
 
     def sender(*arguments):
@@ -82,6 +83,7 @@ def test_takes_the_envelope(run, conf):
     assert sender("--client", "192.0.2.9") == "lan@contoso.com"
     assert sender("-a", "::ffff:192.0.2.9") == "lan@contoso.com"
     assert sender("-l", "erp") == "erp@contoso.com"
+    assert sender("--daemon", "FAX") == "lan@contoso.com"
     assert sender("-r", "a@local.example", "-r", "<b@local.example>") == DEVICE
     assert sender("-r", "a@local.example", "-r", "b@x.example") == RELAY
     assert sender("--mailbox", "erp@contoso.com") == "erp@contoso.com"
