@@ -1,12 +1,18 @@
 """Credentials that renew themselves at Microsoft Graph, while mail goes on."""
 
+import base64
+import json
 import threading
 import time
+import urllib.error
+import urllib.request
 
+import jwt
 import pytest
 
 from world import fault
-from world.graph import OWNED_BY
+from world.ca import ClientCertificate
+from world.graph import AUDIENCE, OWNED_BY
 from world.leaks import find_leaks
 from world.wait import wait_until
 
@@ -271,3 +277,67 @@ def test_a_policy_against_long_lives_is_told(world):
     wait_until(lambda: "shorten rotate_lifetime" in made.tokend.log.text)
     assert made.tokend.ask("token", KEY).is_ok
     assert _ours(made) == []
+
+
+# What Graph is asked in the wrong way, and how it refuses.
+_WRONG = {
+    "another object's id": ({"iss": "enterprise-application"}, {}, 401),
+    "another audience": ({"aud": "https://graph.microsoft.com"}, {}, 401),
+    "a proof for an hour": ({"exp": 3600}, {}, 401),
+    "a proof of yesterday": ({"nbf": -86400, "exp": -85800}, {}, 401),
+    "another algorithm": ({}, {"alg": "PS256"}, 401),
+    "a certificate that is not registered": ({}, {"other": True}, 401),
+    "a token for mail": ({}, {"aud": "https://outlook.office365.com"}, 401),
+    "another application's token": ({}, {"appid": "x"}, 403),
+    "no passwordCredential": ({}, {"leave": "passwordCredential"}, 400),
+    "all as it should be": ({}, {}, 200),
+}
+
+
+@pytest.mark.parametrize("case", list(_WRONG))
+def test_the_stand_in_is_strict(world, case):
+    """Else the tests above would show little."""
+    claims, how, want = _WRONG[case]
+    made = world(start=False, postfix=False, tokend=False)
+    graph = _prepare(made, "certificate")
+    registered = made.application.certificates[0]
+    new = ClientCertificate(made.path("clients"), "new", key_number=2)
+    signer = new if how.get("other") else registered
+    times = {"nbf": claims.get("nbf", 0), "exp": claims.get("exp", 600)}
+    proof = jwt.encode(
+        {"aud": AUDIENCE, "iss": made.application.registration.object_id,
+         **claims, **{name: int(time.time()) + value
+                      for name, value in times.items()}},
+        signer.key, algorithm=how.get("alg", "RS256"),
+        headers={"x5t": signer.x5t})
+    with open(new.cert_file, encoding="ascii") as file:
+        key = "".join(file.read().splitlines()[1:-1])
+    assert base64.b64decode(key)
+    body = {"keyCredential": {"type": "AsymmetricX509Cert", "usage": "Verify",
+                              "key": key},
+            "passwordCredential": None, "proof": proof}
+    body.pop(how.get("leave"), None)
+    token = made.issuer.mint({
+        "aud": how.get("aud", graph.url),
+        "appid": how.get("appid", made.application.client_id)}, 60)
+    status = _post(made, graph, "addKey", body, token)
+    assert status == want
+    assert len(_ours(made)) == (1 if want == 200 else 0)
+    # Secrets need a permission, whatever else is right.
+    wish = {"passwordCredential": {"displayName": "x"}}
+    assert _post(made, graph, "addPassword", wish, token) in (401, 403)
+
+
+def _post(made, graph, action, body, token):
+    request = urllib.request.Request(
+        f"{graph.url}/v1.0/applications/"
+        f"{made.application.registration.object_id}/{action}",
+        json.dumps(body).encode("ascii"),
+        {"Authorization": "Bearer " + token,
+         "Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(
+                request, context=made.ca.client_context()) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
