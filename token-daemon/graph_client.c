@@ -20,7 +20,7 @@
 #include "token-daemon/provider.h"
 #include "token-daemon/retry_after.h"
 
-#define HEADER_MAX (64 * 1024) /* bytes of a header with a token */
+#define HEADER_MAX ((size_t)64 * 1024) /* bytes of a header with a token */
 
 struct graph_call {
     const struct acquire_context *context;

@@ -16,7 +16,7 @@
 #include "token-daemon/graph_rotation.h"
 
 #define GRAPH_MESSAGE_URL_MAX     2048
-#define GRAPH_MESSAGE_BODY_MAX    (64 * 1024)
+#define GRAPH_MESSAGE_BODY_MAX    ((size_t)64 * 1024)
 #define GRAPH_MESSAGE_SECRET_MAX  1024 /* bytes of a secret that is taken */
 #define GRAPH_MESSAGE_ENTRIES_MAX 200
 

@@ -14,7 +14,7 @@
 #include "common/err.h"
 #include "token-daemon/graph_rotation.h"
 
-#define GRAPH_RECORD_MAX (64 * 1024) /* bytes when encoded */
+#define GRAPH_RECORD_MAX ((size_t)64 * 1024) /* bytes when encoded */
 
 /*
  * Append the bytes to `out`. `client_id` is the application that it is of.

@@ -271,8 +271,13 @@ do_make(struct graph_renewal *renewal)
     }
     graph_rotation_tag(renewal->made.random, tag);
     renewal->maker = key_maker_start(
-        renewal->env->acquire->base, tag, now_of(renewal),
-        renewal->credential->rotation.lifetime_s, on_key, renewal, &err);
+        renewal->env->acquire->base,
+        &(struct own_certificate_order){
+            .name = tag,
+            .now = now_of(renewal),
+            .lifetime_s = renewal->credential->rotation.lifetime_s,
+        },
+        on_key, renewal, &err);
     if (renewal->maker == NULL)
         fail_here(renewal, &err);
 }

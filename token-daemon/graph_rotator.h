@@ -33,10 +33,11 @@ int graph_rotator_configure(struct graph_rotator *rotator,
                             struct config *config, struct err *err)
     __attribute__((warn_unused_result));
 
-/* For state_kind: a record that is stored, and that the state is there. */
-void graph_rotator_restore(void *rotator, const char *name, const char *value,
+/* For state_kind, with the rotator as `arg`: a record that is stored, and that
+ * the state is there. */
+void graph_rotator_restore(void *arg, const char *name, const char *value,
                            size_t len);
-void graph_rotator_opened(void *rotator, bool is_new);
+void graph_rotator_opened(void *arg, bool is_new);
 
 /*
  * Renew this credential now. Errors: ERR_CONFIG (none of that name renews

@@ -93,9 +93,9 @@ start_thread(struct key_maker *maker)
 }
 
 struct key_maker *
-key_maker_start(struct event_base *base, const char *name, int64_t now,
-                int64_t lifetime_s, key_maker_fn *done, void *arg,
-                struct err *err)
+key_maker_start(struct event_base *base,
+                const struct own_certificate_order *order, key_maker_fn *done,
+                void *arg, struct err *err)
 {
     struct key_maker *maker = calloc(1, sizeof(*maker));
 
@@ -103,9 +103,9 @@ key_maker_start(struct event_base *base, const char *name, int64_t now,
         (void)err_set(err, ERR_SYSTEM, "out of memory");
         return NULL;
     }
-    (void)snprintf(maker->name, sizeof(maker->name), "%s", name);
-    maker->now = now;
-    maker->lifetime_s = lifetime_s;
+    (void)snprintf(maker->name, sizeof(maker->name), "%s", order->name);
+    maker->now = order->now;
+    maker->lifetime_s = order->lifetime_s;
     maker->done = done;
     maker->arg = arg;
     maker->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

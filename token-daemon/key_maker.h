@@ -7,8 +7,6 @@
 #ifndef TOKEN_DAEMON_KEY_MAKER_H
 #define TOKEN_DAEMON_KEY_MAKER_H
 
-#include <stdint.h>
-
 #include "common/err.h"
 #include "token-daemon/own_certificate.h"
 
@@ -25,11 +23,11 @@ typedef void key_maker_fn(const struct own_certificate *own,
                           const struct err *err, void *arg);
 
 /*
- * Begin; `name` (copied) is the certificate's. NULL on failure: ERR_SYSTEM.
- * After `done` the pointer must be forgotten.
+ * Begin; what is ordered is copied, and is_cancelled not looked at. NULL on
+ * failure: ERR_SYSTEM. After `done` the pointer must be forgotten.
  */
-struct key_maker *key_maker_start(struct event_base *base, const char *name,
-                                  int64_t now, int64_t lifetime_s,
+struct key_maker *key_maker_start(struct event_base *base,
+                                  const struct own_certificate_order *order,
                                   key_maker_fn *done, void *arg,
                                   struct err *err)
     __attribute__((warn_unused_result));

@@ -170,7 +170,7 @@ set_thumbprint(const X509 *x509, struct own_certificate *out)
     if (X509_digest(x509, EVP_sha1(), bytes, &len) != 1 ||
         2 * (size_t)len + 1 != sizeof(out->thumbprint))
         return -1;
-    for (unsigned i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i++) {
         out->thumbprint[2 * i] = hex[bytes[i] >> 4];
         out->thumbprint[2 * i + 1] = hex[bytes[i] & 15];
     }

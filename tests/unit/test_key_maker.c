@@ -22,6 +22,9 @@
 #define LIFETIME (INT64_C(90) * 86400)
 #define NAME     "xoauth2-relay 0123456789abcdef"
 
+static const struct own_certificate_order order = {
+    .name = NAME, .now = NOW, .lifetime_s = LIFETIME};
+
 struct outcome {
     struct event_base *base;
     int calls;
@@ -48,8 +51,8 @@ make(struct outcome *outcome)
 {
     struct err err = {ERR_NONE, ""};
 
-    assert_non_null(key_maker_start(outcome->base, NAME, NOW, LIFETIME, on_made,
-                                    outcome, &err));
+    assert_non_null(
+        key_maker_start(outcome->base, &order, on_made, outcome, &err));
     assert_int_equal(outcome->calls, 0);
     (void)event_base_dispatch(outcome->base);
     assert_int_equal(outcome->calls, 1);
@@ -145,8 +148,8 @@ a_job_can_be_cancelled(void **state)
 
     (void)state;
     for (int i = 0; i < 8; i++) {
-        struct key_maker *maker = key_maker_start(
-            outcome.base, NAME, NOW, LIFETIME, on_made, &outcome, &err);
+        struct key_maker *maker =
+            key_maker_start(outcome.base, &order, on_made, &outcome, &err);
 
         assert_non_null(maker);
         if (i % 2 == 1)
