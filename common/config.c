@@ -735,6 +735,7 @@ static cfg_opt_t milter_options[] = {
                check_name_template_for),
     CFG_STR_CB("dkim", "strip", CFGF_NONE, check_dkim),
     CFG_INT_CB("hop_limit", 30, CFGF_NONE, check_hop_limit),
+    CFG_STR_CB("metrics", NULL, CFGF_NONE, check_metrics),
     {.name = "exempt",
      .type = CFGT_SEC,
      .flags = CFGF_MULTI,
@@ -804,6 +805,7 @@ end_milter(cfg_t *cfg, cfg_opt_t *opt)
                             &milter->socket_mode, &ignored);
     if (take_rewriting(section, milter) < 0 ||
         config_section_text(section, "socket", &milter->socket) < 0 ||
+        config_section_text(section, "metrics", &milter->metrics) < 0 ||
         take_pool(section, "default_mailbox", &loader->names.default_mailboxes,
                   &milter->default_pool) < 0)
         return -1;
@@ -816,6 +818,9 @@ end_milter(cfg_t *cfg, cfg_opt_t *opt)
                                    "default_mailbox is missing; write "
                                    "default_mailbox = \"user@domain\", or "
                                    "not_permitted = \"reject\"");
+    if (milter->metrics != NULL && strcmp(milter->metrics, milter->socket) == 0)
+        return config_section_fail(section, "metrics must have a path of its "
+                                            "own, not that of socket");
     return cfg_free_value(opt);
 }
 

@@ -252,6 +252,7 @@ struct config_milter {
     size_t deliverable_count;
     enum config_dkim dkim;
     int hop_limit; /* Received fields; a message with more is refused */
+    char *metrics; /* where the status page is; NULL: nowhere */
 };
 
 /* One lookup socket whose askers are others than those of all. */

@@ -62,6 +62,7 @@ clear_milter(struct config_milter *milter)
 {
     free(milter->socket);
     free(milter->socket_group);
+    free(milter->metrics);
     free(milter->default_pool.mailboxes);
     free(milter->name_template);
     free_list(milter->deliverable, milter->deliverable_count);

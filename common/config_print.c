@@ -329,6 +329,7 @@ print_milter(struct buf *out, const struct config_milter *milter)
                config_value_word_name(config_words_null_sender,
                                       (int)milter->null_sender));
     print_rewriting(out, milter);
+    print_text(out, "metrics", milter->metrics);
     for (size_t i = 0; i < milter->exempt_count; i++) {
         const struct config_exempt *exempt = &milter->exempts[i];
 

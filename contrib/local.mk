@@ -47,7 +47,9 @@ systemd_sockets += \
 endif
 if MILTER
 systemd_units += %D%/systemd/sendas-milter.service
-systemd_sockets += %D%/systemd/sendas-milter.socket
+systemd_sockets += \
+	%D%/systemd/sendas-milter-metrics.socket \
+	%D%/systemd/sendas-milter.socket
 endif
 
 if SYSTEMD_UNITS
@@ -59,6 +61,7 @@ tmpfiles_DATA = %D%/systemd/tmpfiles.d/xoauth2-relay.conf
 endif
 
 EXTRA_DIST += \
+	%D%/systemd/sendas-milter-metrics.socket \
 	%D%/systemd/sendas-milter.socket \
 	%D%/systemd/xoauth2-tokend-control.socket \
 	%D%/systemd/xoauth2-tokend.socket \

@@ -56,6 +56,15 @@ activity_message_ends(struct activity *activity)
     change(activity, &activity->messages, false);
 }
 
+void
+activity_count(struct activity *activity, size_t *sessions, size_t *messages)
+{
+    (void)pthread_mutex_lock(&activity->mutex);
+    *sessions = activity->sessions;
+    *messages = activity->messages;
+    (void)pthread_mutex_unlock(&activity->mutex);
+}
+
 /* Wait for a change, at most so long. The mutex is held. */
 static void
 wait_for_change(struct activity *activity, int64_t ms)

@@ -24,6 +24,10 @@ void activity_session_ends(struct activity *activity);
 void activity_message_begins(struct activity *activity);
 void activity_message_ends(struct activity *activity);
 
+/* How many there are now; both at the same moment. */
+void activity_count(struct activity *activity, size_t *sessions,
+                    size_t *messages);
+
 /*
  * Wait until there is no session, or no message for `idle_ms` in a row: a mail
  * server keeps its connection as long as the client stays, and the last answer

@@ -17,6 +17,7 @@
 
 #include <libmilter/mfapi.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "milter/describe.h"
@@ -26,6 +27,7 @@
 #define NAME        "sendas-milter"
 #define BACKLOG     1024
 #define REFUSAL_MAX 900 /* bytes; libmilter takes 980 */
+#define RULE_MAX    100 /* bytes; of a rule in words */
 
 #define ACTIONS (SMFIF_CHGFROM | SMFIF_CHGHDRS | SMFIF_ADDHDRS)
 
@@ -356,16 +358,13 @@ or_null_path(const char *sender)
 
 static void
 log_message(const char *queue_id, const struct message *message,
-            const struct rewrite_plan *plan, bool is_audit)
+            const struct rewrite_plan *plan, const char *rule, bool is_audit)
 {
     const char *login = plan->decision.login;
     bool is_plain = plan->from.address[0] != '\0';
-    struct buf rule;
 
     if (!log_is_on(LOG_LEVEL_INFO))
         return;
-    buf_init(&rule, 100);
-    describe_rule(plan, &rule);
     log_info(
         describe_action(plan, is_audit), F_STR("queue_id", queue_id),
         F_STR("from", is_plain ? plan->from.address : NULL),
@@ -375,8 +374,24 @@ log_message(const char *queue_id, const struct message *message,
         F_STR("new_from", plan->action == REWRITE_REWRITTEN ? login : NULL),
         F_STR("sender", or_null_path(message->sender)),
         F_STR("new_sender", plan->changes_sender ? login : NULL),
-        F_STR("mailbox", login),
-        F_STR("rule", rule.len > 0 ? buf_str(&rule) : NULL));
+        F_STR("mailbox", login), F_STR("rule", *rule != '\0' ? rule : NULL));
+}
+
+/* One line in the log, and one more in the counts. */
+static void
+tell(const char *queue_id, const struct message *message,
+     const struct rewrite_plan *plan, bool is_audit)
+{
+    struct buf rule;
+
+    buf_init(&rule, RULE_MAX);
+    describe_rule(plan, &rule);
+    log_message(queue_id, message, plan, buf_str(&rule), is_audit);
+    metrics_message(env->metrics,
+                    &(struct metrics_message){.policy = message->policy,
+                                              .plan = plan,
+                                              .rule = buf_str(&rule),
+                                              .is_audit = is_audit});
     buf_clear(&rule);
 }
 
@@ -406,6 +421,7 @@ fail(SMFICTX *ctx, const char *queue_id, const struct message *message,
     char status[] = "4.3.0";
     char text[] = "Sender can't be checked at the moment, try again later";
 
+    metrics_failed(env->metrics, may_refuse);
     log_error(may_refuse ? "message deferred" : "message passed unchanged",
               F_STR("queue_id", queue_id), F_STR("reason", reason));
     if (!may_refuse)
@@ -424,7 +440,7 @@ carry_out(SMFICTX *ctx, const struct session *session,
 
     if (!is_audit && !apply_edits(ctx, session, plan))
         return fail(ctx, queue_id, message, "the mail server took no change");
-    log_message(queue_id, message, plan, is_audit);
+    tell(queue_id, message, plan, is_audit);
     if (is_audit)
         return SMFIS_CONTINUE;
     if (plan->action == REWRITE_REJECTED || plan->action == REWRITE_LOOPING)
@@ -458,14 +474,17 @@ static sfsistat
 on_end(SMFICTX *ctx)
 {
     struct session *session = get_session(ctx);
+    int64_t began = clock_boot_us();
     sfsistat result;
 
     if (session == NULL || session->message.policy == NULL) {
+        metrics_failed(env->metrics, true);
         log_error("message deferred", F_STR("reason", "out of memory"));
         return SMFIS_TEMPFAIL;
     }
     result = finish(ctx, session);
     end_message(session);
+    metrics_took(env->metrics, clock_boot_us() - began);
     return result;
 }
 

@@ -16,12 +16,14 @@
 
 #include "common/err.h"
 #include "milter/activity.h"
+#include "milter/metrics.h"
 #include "milter/policy.h"
 
 /* What the callbacks work with. Borrowed: for the life of the process. */
 struct callbacks {
     struct policy *policy;
     struct activity *activity;
+    struct metrics *metrics;
 };
 
 /* Tell libmilter. `spec` is what to listen on. Errors: ERR_SYSTEM. */

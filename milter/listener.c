@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "common/service.h"
 
 #define SPEC_MAX      32 /* bytes of `fd:N` */
 #define PRIVATE_UMASK 077
@@ -42,11 +41,13 @@ is_listening(int fd)
 
 /* The inherited socket with this path, or -1. */
 static int
-find_inherited(const char *path, int count)
+find_inherited(const struct unix_listener_inherited *inherited,
+               const char *path)
 {
-    for (int fd = SERVICE_FIRST_FD; fd < SERVICE_FIRST_FD + count; fd++) {
+    for (size_t i = 0; i < inherited->count; i++) {
         struct sockaddr_un address = {0};
         socklen_t size = sizeof(address) - 1; /* a NUL is left at the end */
+        int fd = inherited->sockets[i].fd;
 
         if (getsockname(fd, (struct sockaddr *)&address, &size) == 0 &&
             address.sun_family == AF_UNIX &&
@@ -57,10 +58,14 @@ find_inherited(const char *path, int count)
 }
 
 static int
-use_fd(struct listener *out, int fd, struct err *err)
+use_fd(struct listener *out, struct unix_listener_inherited *inherited, int fd,
+       struct err *err)
 {
     char spec[SPEC_MAX];
 
+    for (size_t i = 0; i < inherited->count; i++)
+        if (inherited->sockets[i].fd == fd)
+            inherited->sockets[i].is_used = true;
     (void)snprintf(spec, sizeof(spec), "fd:%d", fd);
     if (!is_listening(fd))
         return err_set(err, ERR_CONFIG,
@@ -195,36 +200,29 @@ use_network(const char *spec, struct listener *out, struct err *err)
 }
 
 static int
-choose(const struct config_milter *settings, int inherited,
-       struct listener *out, struct err *err)
+choose(const struct config_milter *settings,
+       struct unix_listener_inherited *inherited, struct listener *out,
+       struct err *err)
 {
     const char *spec = settings->socket;
     const char *path = has_prefix(spec, "unix:") ? spec + 5 : NULL;
-    int fd = path != NULL ? find_inherited(path, inherited) : -1;
+    int fd = path != NULL ? find_inherited(inherited, path) : -1;
 
     if (has_prefix(spec, "fd:"))
-        return use_fd(out, (int)strtol(spec + 3, NULL, 10), err);
+        return use_fd(out, inherited, (int)strtol(spec + 3, NULL, 10), err);
     if (fd >= 0)
-        return use_fd(out, fd, err);
-    if (inherited > 0)
-        log_warning("the inherited sockets are not the configured one and are "
-                    "not used",
-                    F_STR("configured", spec), F_INT("inherited", inherited));
+        return use_fd(out, inherited, fd, err);
     if (path != NULL)
         return use_path(settings, path, out, err);
     return use_network(spec, out, err);
 }
 
 int
-listener_init(const struct config_milter *settings, struct listener *out,
+listener_init(const struct config_milter *settings,
+              struct unix_listener_inherited *inherited, struct listener *out,
               struct err *err)
 {
-    int inherited = service_inherited();
-
     *out = (struct listener){.fd = -1};
-    if (inherited < 0)
-        return err_set(err, ERR_SYSTEM, "can't take inherited sockets: %s",
-                       strerror(errno));
     if (choose(settings, inherited, out, err) == 0)
         return 0;
     listener_clear(out);

@@ -11,6 +11,7 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include "common/unix_listener.h"
 
 struct listener {
     char *spec; /* owned: what libmilter is told: unix:PATH, fd:3, ... */
@@ -21,13 +22,15 @@ struct listener {
 };
 
 /*
- * Find out what to listen on. An inherited socket (LISTEN_FDS) is taken for
- * `fd:N`, and for `unix:PATH` when its path is the same. A file that a dead
- * process left at PATH is removed. Errors: ERR_CONFIG when the administrator
- * must do something, ERR_SYSTEM otherwise; `out` is then empty.
+ * Find out what to listen on. An inherited socket is taken for `fd:N`, and for
+ * `unix:PATH` when its path is the same; it is then marked as used. A file that
+ * a dead process left at PATH is removed. Errors: ERR_CONFIG when the
+ * administrator must do something, ERR_SYSTEM otherwise; `out` is then empty.
  */
-int listener_init(const struct config_milter *settings, struct listener *out,
-                  struct err *err) __attribute__((warn_unused_result));
+int listener_init(const struct config_milter *settings,
+                  struct unix_listener_inherited *inherited,
+                  struct listener *out, struct err *err)
+    __attribute__((warn_unused_result));
 
 /* Free what it holds; the socket stays. Twice is fine. */
 void listener_clear(struct listener *listener);

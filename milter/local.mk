@@ -12,17 +12,23 @@ noinst_LTLIBRARIES += %D%/libsendas-milter.la
 	%D%/header.c %D%/header.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/message.c %D%/message.h \
+	%D%/metrics.c %D%/metrics.h \
 	%D%/name_template.c %D%/name_template.h \
 	%D%/new_field.c %D%/new_field.h \
+	%D%/observer.c %D%/observer.h \
 	%D%/policy.c %D%/policy.h \
 	%D%/reload.c %D%/reload.h \
 	%D%/rewrite.c %D%/rewrite.h \
 	%D%/signals.c %D%/signals.h \
 	%D%/signatures.c %D%/signatures.h \
+	%D%/status_report.c %D%/status_report.h \
+	%D%/tally.c %D%/tally.h \
 	%D%/work.c %D%/work.h
-%C%_libsendas_milter_la_CFLAGS = $(AM_CFLAGS) $(PIE_CFLAGS)
-%C%_libsendas_milter_la_LIBADD = common/libconfig.la common/libservice.la \
-	common/libcommon.la $(MILTER_LIBS)
+%C%_libsendas_milter_la_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) \
+	$(JANSSON_CFLAGS) $(PIE_CFLAGS)
+%C%_libsendas_milter_la_LIBADD = common/libstatus.la common/libconfig.la \
+	common/libservice.la common/libcommon.la $(EVENT_LIBS) \
+	$(JANSSON_LIBS) $(MILTER_LIBS)
 
 sbin_PROGRAMS += %D%/sendas-milter
 %C%_sendas_milter_SOURCES = %D%/main.c

@@ -10,23 +10,29 @@
  */
 #include <config.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/config.h"
 #include "common/log.h"
 #include "common/service.h"
+#include "common/unix_listener.h"
 #include "milter/activity.h"
 #include "milter/callbacks.h"
 #include "milter/listener.h"
+#include "milter/metrics.h"
+#include "milter/observer.h"
 #include "milter/policy.h"
 #include "milter/reload.h"
 #include "milter/signals.h"
@@ -147,6 +153,42 @@ serve(void *arg)
     return NULL;
 }
 
+/* What the service manager handed over. */
+static int
+take_inherited(struct unix_listener_inherited *out, struct err *err)
+{
+    int count = service_inherited();
+
+    if (count < 0)
+        return err_set(err, ERR_SYSTEM, "can't take inherited sockets: %s",
+                       strerror(errno));
+    unix_listener_inherit(out, SERVICE_FIRST_FD, count);
+    return 0;
+}
+
+/* The status page, when there is to be one; *out may stay NULL. */
+static int
+open_page(const struct config_milter *settings,
+          const struct callbacks *callbacks,
+          struct unix_listener_inherited *inherited, struct observer **out,
+          struct err *err)
+{
+    *out = NULL;
+    if (settings->metrics != NULL) {
+        *out = observer_new(
+            settings->metrics, inherited,
+            &(struct observer_sources){.metrics = callbacks->metrics,
+                                       .activity = callbacks->activity,
+                                       .policy = callbacks->policy,
+                                       .started_wall = clock_wall()},
+            err);
+        if (*out == NULL)
+            return -1;
+    }
+    unix_listener_drop_unused(inherited);
+    return 0;
+}
+
 static int
 start(const struct callbacks *callbacks, struct listener *listener,
       struct err *err)
@@ -213,27 +255,29 @@ stop(struct listener *listener, struct activity *activity)
 }
 
 static int
-serve_until_stop(struct policy *policy, struct listener *listener,
+serve_until_stop(const struct callbacks *callbacks, struct listener *listener,
                  struct err *err)
 {
-    static struct activity activity; /* the threads outlive this call */
-    static struct callbacks callbacks;
-    struct sendas *current = policy_get(policy);
+    struct sendas *current = policy_get(callbacks->policy);
+    const struct config_milter *settings = &sendas_config(current)->milter;
+    struct unix_listener_inherited inherited;
+    struct observer *page = NULL;
     struct reload *reload = NULL;
     int rc = -1;
 
-    activity_init(&activity);
-    callbacks = (struct callbacks){policy, &activity};
-    if (listener_init(&sendas_config(current)->milter, listener, err) == 0 &&
-        start(&callbacks, listener, err) == 0)
-        reload = reload_new(policy, err);
+    if (take_inherited(&inherited, err) == 0 &&
+        listener_init(settings, &inherited, listener, err) == 0 &&
+        open_page(settings, callbacks, &inherited, &page, err) == 0 &&
+        start(callbacks, listener, err) == 0)
+        reload = reload_new(callbacks->policy, callbacks->metrics, err);
     if (reload != NULL) {
         log_info("listening", F_STR("socket", listener->spec),
                  F_INT("entries", sendas_count(current)));
         service_ready();
-        rc = wait_for_stop(&callbacks, reload, err);
-        stop(listener, &activity);
+        rc = wait_for_stop(callbacks, reload, err);
+        stop(listener, callbacks->activity);
     }
+    observer_free(&page);
     sendas_unref(&current);
     return rc;
 }
@@ -241,12 +285,19 @@ serve_until_stop(struct policy *policy, struct listener *listener,
 static int
 run(struct policy *policy)
 {
+    static struct activity activity; /* the threads outlive this call */
+    static struct callbacks callbacks;
     struct listener listener = {.fd = -1};
     struct err err = {ERR_NONE, ""};
-    int rc;
+    int rc = -1;
 
     signals_init();
-    rc = serve_until_stop(policy, &listener, &err);
+    activity_init(&activity);
+    callbacks = (struct callbacks){policy, &activity, metrics_new()};
+    if (callbacks.metrics != NULL)
+        rc = serve_until_stop(&callbacks, &listener, &err);
+    else
+        (void)err_set(&err, ERR_SYSTEM, "out of memory");
     listener_clear(&listener);
     if (rc == 0)
         return EX_OK;

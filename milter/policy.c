@@ -80,14 +80,21 @@ policy_get(struct policy *policy)
 }
 
 static void
-warn_of_socket(const struct sendas *old, const struct sendas *new)
+warn_of_sockets(const struct sendas *old, const struct sendas *new)
 {
-    const char *before = sendas_config(old)->milter.socket;
-    const char *after = sendas_config(new)->milter.socket;
+    const struct config_milter *before = &sendas_config(old)->milter;
+    const struct config_milter *after = &sendas_config(new)->milter;
+    const char *page_before = before->metrics != NULL ? before->metrics : "";
+    const char *page_after = after->metrics != NULL ? after->metrics : "";
 
-    if (strcmp(before, after) != 0)
-        log_warning("another socket needs a restart", F_STR("in_use", before),
-                    F_STR("configured", after));
+    if (strcmp(before->socket, after->socket) != 0)
+        log_warning("another socket needs a restart",
+                    F_STR("in_use", before->socket),
+                    F_STR("configured", after->socket));
+    if (strcmp(page_before, page_after) != 0)
+        log_warning("metrics elsewhere need a restart",
+                    F_STR("in_use", page_before),
+                    F_STR("configured", page_after));
 }
 
 int
@@ -101,7 +108,7 @@ policy_reload(struct policy *policy, struct err *err)
     (void)pthread_mutex_lock(&policy->mutex);
     old = policy->current;
     policy->current = new;
-    warn_of_socket(old, new);
+    warn_of_sockets(old, new);
     (void)pthread_mutex_unlock(&policy->mutex);
     sendas_unref(&old);
     return 0;

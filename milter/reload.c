@@ -13,11 +13,12 @@
 
 struct reload {
     struct policy *policy;
+    struct metrics *metrics;
     sem_t requests;
 };
 
 static void
-reload_once(struct policy *policy)
+reload_once(struct policy *policy, struct metrics *metrics)
 {
     struct err err = {ERR_NONE, ""};
 
@@ -25,10 +26,12 @@ reload_once(struct policy *policy)
     if (policy_reload(policy, &err) == 0) {
         struct sendas *current = policy_get(policy);
 
+        metrics_reload(metrics, true);
         log_info("configuration reloaded",
                  F_INT("entries", sendas_count(current)));
         sendas_unref(&current);
     } else {
+        metrics_reload(metrics, false);
         log_error("the new configuration can't be used, the old one stays",
                   F_STR("reason", err.text));
     }
@@ -43,13 +46,13 @@ run(void *arg)
     for (;;) {
         while (sem_wait(&reload->requests) < 0 && errno == EINTR)
             continue;
-        reload_once(reload->policy);
+        reload_once(reload->policy, reload->metrics);
     }
     return NULL;
 }
 
 struct reload *
-reload_new(struct policy *policy, struct err *err)
+reload_new(struct policy *policy, struct metrics *metrics, struct err *err)
 {
     struct reload *reload = calloc(1, sizeof(*reload));
     pthread_t thread;
@@ -59,6 +62,7 @@ reload_new(struct policy *policy, struct err *err)
         return NULL;
     }
     reload->policy = policy;
+    reload->metrics = metrics;
     /* Can't fail for one process and the value 0. */
     (void)sem_init(&reload->requests, 0, 0);
     if (pthread_create(&thread, NULL, run, reload) != 0) {

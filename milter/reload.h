@@ -8,16 +8,17 @@
 #define MILTER_RELOAD_H
 
 #include "common/err.h"
+#include "milter/metrics.h"
 #include "milter/policy.h"
 
 struct reload;
 
 /*
- * Start the thread, which goes on until the process ends. `policy` is borrowed:
+ * Start the thread, which goes on until the process ends. Both are borrowed:
  * for as long. NULL with ERR_SYSTEM.
  */
-struct reload *reload_new(struct policy *policy, struct err *err)
-    __attribute__((warn_unused_result));
+struct reload *reload_new(struct policy *policy, struct metrics *metrics,
+                          struct err *err) __attribute__((warn_unused_result));
 
 /*
  * Load the file once more, soon. The result is logged, and the service manager

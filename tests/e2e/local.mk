@@ -18,6 +18,7 @@ EXTRA_DIST += \
 	%D%/test_milter_fields.py \
 	%D%/test_milter_protocol.py \
 	%D%/test_milter_soak.py \
+	%D%/test_milter_status.py \
 	%D%/test_monitoring.py \
 	%D%/test_miltertest.py \
 	%D%/test_observability.py \

@@ -50,7 +50,8 @@ MILTER_TESTS = \
 	%D%/test_header \
 	%D%/test_rewrite \
 	%D%/test_rewrite_alloc \
-	%D%/test_rewrite_random
+	%D%/test_rewrite_random \
+	%D%/test_tally
 
 check_PROGRAMS += $(MILTER_TESTS)
 MILTER_TEST_LDADD = milter/libsendas-milter.la $(CMOCKA_LIBS)
@@ -64,6 +65,7 @@ MILTER_TEST_LDADD = milter/libsendas-milter.la $(CMOCKA_LIBS)
 %C%_test_rewrite_random_SOURCES = %D%/test_rewrite_random.c %D%/mail.c \
 	%D%/mail.h
 %C%_test_rewrite_random_LDADD = $(MILTER_TEST_LDADD)
+%C%_test_tally_LDADD = $(MILTER_TEST_LDADD) -lpthread
 %C%_test_rewrite_alloc_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_alloc_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc \
 	-Wl,--wrap=calloc -Wl,--wrap=reallocarray -Wl,--wrap=strdup
