@@ -105,7 +105,7 @@ static enum csv_result
 read_field(struct csv *csv, bool *is_last, struct err *err)
 {
     bool is_quoted = !is_at_end(csv) && csv->text[csv->at] == '"';
-    char end;
+    char end = '\n';
 
     if (csv->count == CSV_FIELDS_MAX)
         return fail(csv, csv->line, "a line has too many fields", err);
@@ -113,7 +113,8 @@ read_field(struct csv *csv, bool *is_last, struct err *err)
     if ((is_quoted ? read_quoted(csv, err) : read_bare(csv, err)) == CSV_BAD)
         return CSV_BAD;
     buf_append_char(&csv->record, '\0');
-    end = is_at_end(csv) ? '\n' : csv->text[csv->at];
+    if (!is_at_end(csv))
+        end = csv->text[csv->at];
     *is_last = end != csv->delimiter;
     if (end != csv->delimiter && end != '\n')
         return fail(csv, csv->at_line,

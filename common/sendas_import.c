@@ -174,14 +174,14 @@ compare(const void *a, const void *b)
 
 int
 sendas_import_run(struct sendas_import_file *files, size_t file_count,
-                  const char *mailbox, sendas_file_note_fn note, void *arg,
+                  const struct sendas_import_options *options,
                   struct sendas_import *out, struct err *err)
 {
     struct importer importer = {.files = files,
                                 .file_count = file_count,
-                                .mailbox = mailbox,
-                                .note = note,
-                                .arg = arg,
+                                .mailbox = options->mailbox,
+                                .note = options->note,
+                                .arg = options->arg,
                                 .out = out};
     int rc;
 

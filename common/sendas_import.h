@@ -37,14 +37,22 @@ struct sendas_import {
     struct strmap *seen_trustees;
 };
 
+struct sendas_import_options {
+    /*
+     * Whose permissions count. NULL is right where nobody's are told: if some
+     * are, nothing of these is taken and `trustees` says whose.
+     */
+    const char *mailbox;
+    sendas_file_note_fn note; /* told what is skipped; or NULL */
+    void *arg;
+};
+
 /*
- * Import the files for `mailbox`. NULL, which is right where nobody's
- * permissions are told: if some are, nothing of these is taken and `trustees`
- * says whose. `note` may be NULL. `out` is given back with
- * sendas_import_clear(), also after an error. Errors as sendas_file_parse().
+ * Import the files. `out` is given back with sendas_import_clear(), also after
+ * an error. Errors as sendas_file_parse().
  */
 int sendas_import_run(struct sendas_import_file *files, size_t file_count,
-                      const char *mailbox, sendas_file_note_fn note, void *arg,
+                      const struct sendas_import_options *options,
                       struct sendas_import *out, struct err *err)
     __attribute__((warn_unused_result));
 

@@ -56,7 +56,9 @@ fold_name(const char *text, char *out, size_t size)
             continue;
         if (len + 1 == size)
             return false;
-        out[len++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c + 32);
+        out[len++] = c;
     }
     out[len] = '\0';
     return true;

@@ -132,7 +132,10 @@ static void
 append_comment(struct buf *out, const char *text)
 {
     for (; *text != '\0'; text++)
-        buf_append_char(out, (unsigned char)*text < ' ' ? '?' : *text);
+        if ((unsigned char)*text < ' ')
+            buf_append_char(out, '?');
+        else
+            buf_append_char(out, *text);
 }
 
 static void
@@ -223,12 +226,12 @@ write_list(const struct sendas_import_file *files, size_t count,
 static int
 find_trustee(struct sendas_import_file *files, size_t count, char **out)
 {
+    const struct sendas_import_options nobodys = {.mailbox = NULL};
     struct err err = {ERR_NONE, ""};
     struct sendas_import imported;
     int status = EX_OK;
 
-    if (sendas_import_run(files, count, NULL, NULL, NULL, &imported, &err) <
-        0) {
+    if (sendas_import_run(files, count, &nobodys, &imported, &err) < 0) {
         status = ctl_fail(&err);
     } else if (imported.trustee_count == 1) {
         *out = imported.trustees[0];
@@ -245,12 +248,13 @@ static int
 import(struct sendas_import_file *files, size_t count,
        struct import_options *options)
 {
+    const struct sendas_import_options how = {
+        .mailbox = options->mailbox, .note = print_note, .arg = options};
     struct err err = {ERR_NONE, ""};
     struct sendas_import imported;
     int status;
 
-    if (sendas_import_run(files, count, options->mailbox, print_note, options,
-                          &imported, &err) < 0) {
+    if (sendas_import_run(files, count, &how, &imported, &err) < 0) {
         status = ctl_fail(&err);
     } else {
         print_summary(files, count, options);
@@ -277,8 +281,8 @@ static int
 import_files(char *const *paths, struct import_options *options)
 {
     size_t count = count_words(paths);
-    struct sendas_import_file *files = calloc(count, sizeof(*files));
-    struct textfile *texts = calloc(count, sizeof(*texts));
+    struct sendas_import_file *files = calloc(count + 1, sizeof(*files));
+    struct textfile *texts = calloc(count + 1, sizeof(*texts));
     struct err err = {ERR_NONE, ""};
     char *trustee = NULL;
     int status = EX_OK;

@@ -105,6 +105,7 @@ check_file(const char *text)
 static void
 check_list(const struct sendas_import *import)
 {
+    const struct sendas_import_options options = {.mailbox = MAILBOX};
     struct err err = {ERR_NONE, ""};
     struct sendas_import_file again = {.name = "FILE"};
     struct sendas_import second;
@@ -114,8 +115,7 @@ check_list(const struct sendas_import *import)
     buf_append_str(&text, "# of a fuzzer\n");
     sendas_import_print(import, &text);
     again.text = buf_str(&text);
-    check(sendas_import_run(&again, 1, MAILBOX, NULL, NULL, &second, &err) ==
-          0);
+    check(sendas_import_run(&again, 1, &options, &second, &err) == 0);
     check(second.count == import->count && second.repeated == 0);
     for (size_t i = 0; i < import->count; i++)
         check(strcmp(second.entries[i], import->entries[i]) == 0);
@@ -131,9 +131,10 @@ check_import(const char *first, const char *second, const char *mailbox)
                                          {.name = "FILE", .text = second}};
     struct sendas_import import;
     size_t notes = 0;
+    const struct sendas_import_options options = {
+        .mailbox = mailbox, .note = on_note, .arg = &notes};
 
-    if (sendas_import_run(files, 2, mailbox, on_note, &notes, &import, &err) <
-        0)
+    if (sendas_import_run(files, 2, &options, &import, &err) < 0)
         check_error(&err);
     else
         check_list(&import);

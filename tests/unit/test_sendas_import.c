@@ -108,6 +108,8 @@ check_row(void **state)
     struct err err = {ERR_NONE, ""};
     struct sendas_import import;
     struct buf notes;
+    const struct sendas_import_options options = {
+        .mailbox = row->mailbox, .note = add_note, .arg = &notes};
     size_t count = 0;
     int rc;
 
@@ -115,8 +117,7 @@ check_row(void **state)
     for (; count < FILES_MAX && row->files[count] != NULL; count++)
         files[count] = (struct sendas_import_file){.name = file_names[count],
                                                    .text = row->files[count]};
-    rc = sendas_import_run(files, count, row->mailbox, add_note, &notes,
-                           &import, &err);
+    rc = sendas_import_run(files, count, &options, &import, &err);
     if (row->error != NULL) {
         assert_int_equal(rc, -1);
         assert_non_null(strstr(err.text, row->error));
@@ -141,13 +142,13 @@ files_are_described(void **state)
         {.name = "r", .text = PEOPLE},
         {.name = "l", .text = "a@b.c\n"},
     };
+    const struct sendas_import_options options = {.mailbox = MAILBOX};
     struct err err = {ERR_NONE, ""};
     struct sendas_import import;
 
     (void)state;
-    assert_int_equal(sendas_import_run(files, ARRAY_LEN(files), MAILBOX, NULL,
-                                       NULL, &import, &err),
-                     0);
+    assert_int_equal(
+        sendas_import_run(files, ARRAY_LEN(files), &options, &import, &err), 0);
     assert_int_equal(files[0].kind, SENDAS_TABLE_PERMISSIONS);
     assert_int_equal(files[0].taken, 2);
     assert_int_equal(files[0].skipped[SENDAS_FILE_OTHER_TRUSTEE], 1);
@@ -165,6 +166,7 @@ the_list_reads_as_what_it_was_made_of(void **state)
 {
     struct sendas_import_file file = {.name = "t",
                                       .text = "address\nb@b.c\n#a@b.c\n"};
+    const struct sendas_import_options options = {.mailbox = NULL};
     struct err err = {ERR_NONE, ""};
     struct sendas_import import;
     struct buf text;
@@ -172,8 +174,8 @@ the_list_reads_as_what_it_was_made_of(void **state)
     (void)state;
     buf_init(&text, 1000);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(
-            sendas_import_run(&file, 1, NULL, NULL, NULL, &import, &err), 0);
+        assert_int_equal(sendas_import_run(&file, 1, &options, &import, &err),
+                         0);
         check_list(import.entries, import.count, "#a@b.c b@b.c ");
         buf_reset(&text);
         buf_append_str(&text, "# comment\n");
