@@ -2,7 +2,7 @@
 """What sendas-milter costs, against a milter that makes the same edits without
 thinking.
 
-    make bench-programs && tests/bench/milter.py [BUILD]
+    make bench-programs && tests/bench/milter.py [BUILD [ROUNDS]]
 
 BUILD is the build directory (default: build). One private Postfix of
 tests/world that discards what it gets, with an smtpd for each subject:
@@ -10,16 +10,28 @@ tests/world that discards what it gets, with an smtpd for each subject:
     no milter   Postfix alone
     plain       tests/bench/plain_milter.c
     ours        sendas-milter
+    pymilter    tests/bench/python_milter.py, the same edits in Python
+    opendkim    Debian's, verifying: no message has a signature, so this is the
+                least that it does
 
 They take turns in every round, in changing order, so that what else the machine
 does hurts all of them; ratios are made within a round, and the median of the
 rounds counts. On a machine that does nothing else it is within one percent.
-Messages/s are smtp-source's over SESSIONS sessions, one SMTP session for each
-message; the latency is that of one message at a time in one session, from MAIL
-to the last reply. CPU is the milter's own. Needs root, as Postfix does.
+The last two, which need packages (tests/bench/run installs them), take part in
+every fourth round. Messages/s are smtp-source's over SESSIONS sessions, one SMTP
+session for each message; the latency is that of one message at a time in one
+session, from MAIL to the last reply. CPU is the milter's own.
+
+Then the two milters alone, without Postfix and so without its noise: messages
+of tests/bench/milter_load over 1 and over 20 connections, in turns likewise.
+
+Then messages of 10 MB: what the milter reads of them, against that of small
+ones. Needs root, as Postfix does.
 """
 
+import importlib.util
 import os
+import shutil
 import smtplib
 import statistics
 import subprocess
@@ -45,7 +57,15 @@ BODY = 2048  # bytes
 DEVICE = "scan@inside.example"
 RECIPIENT = "someone@example.com"
 PLAIN_SOCKET = "run/sendas/plain.sock"
+PYTHON_SOCKET = "run/sendas/python.sock"
+OPENDKIM_SOCKET = "run/sendas/opendkim.sock"
+SELDOM = 4  # rounds
 BOUND = 0.97
+P50_BOUND = 0.05  # ms
+ALONE = 8000  # messages of a round without Postfix
+ALONE_SESSIONS = (1, 20)
+BIG = 10_000_000  # bytes of a body
+BIG_MESSAGES = 10
 PRIORITY = -15  # before others on the machine; all that is started inherits it
 
 SERVICE = """
@@ -55,6 +75,7 @@ SERVICE = """
 """
 MAIN_CF = """
 default_transport = discard:
+message_size_limit = 0
 relayhost =
 smtpd_client_connection_rate_limit = 0
 smtpd_client_connection_count_limit = 0
@@ -70,6 +91,7 @@ class Subject:
         self.milter = milter
         self.port = ReservedPort()
         self.process = None
+        self.alone = {count: [] for count in ALONE_SESSIONS}  # (1/s, ms)
         self.rates, self.latencies, self.cpu = [], [], []
 
     @property
@@ -83,6 +105,10 @@ class Subject:
             fields = file.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def bytes_read(self):
+        with open(f"/proc/{self.process.pid}/io", encoding="ascii") as file:
+            return int(file.readline().split()[1])  # rchar
+
     def measure(self):
         cpu = self.cpu_seconds()
         started = time.monotonic()
@@ -93,6 +119,25 @@ class Subject:
         self.rates.append(MESSAGES / (time.monotonic() - started))
         self.cpu.append((self.cpu_seconds() - cpu) / MESSAGES * 1e6)
         self.latencies.append(self.probe())
+
+    def measure_alone(self, program, socket, sessions):
+        result = subprocess.run(
+            [program, "-p", socket, str(sessions), str(ALONE), MAILBOX],
+            check=True, text=True, stdout=subprocess.PIPE).stdout
+        values = dict(item.split("=") for item in
+                      result.splitlines()[-1].split())
+        self.alone[sessions].append((ALONE / float(values["seconds"]),
+                                     float(values["p50_us"]) / 1000))
+
+    def read_of(self, size):
+        """Bytes that the milter reads of a message with such a body."""
+        body = f"From: <{DEVICE}>\r\n\r\n" + ("x" * 78 + "\r\n") * (size // 80)
+        read = self.bytes_read()
+        with smtplib.SMTP("127.0.0.1", self.port.number) as client:
+            client.ehlo("bench")
+            for _ in range(BIG_MESSAGES):
+                client.sendmail(DEVICE, [RECIPIENT], body)
+        return (self.bytes_read() - read) / BIG_MESSAGES
 
     def warm_up(self):
         """The first messages start Postfix's processes."""
@@ -113,19 +158,87 @@ class Subject:
 
 
 def start(world, build, subjects):
-    none, plain, ours = subjects
     world.postfix.main_cf += MAIN_CF
     world.postfix.master_cf += "".join(one.service for one in subjects)
     world.start()
-    ours.process = world.milter.process
-    plain.process = Process("plain_milter", [
-        os.path.join(build, "tests", "bench", "plain_milter"),
-        "unix:" + os.path.join(world.socket_dir, PLAIN_SOCKET), MAILBOX],
-        world.path("plain.log"))
-    plain.process.start()
-    wait_until(lambda: "listening" in plain.process.log.text,
-               what="plain_milter to listen")
-    assert none.process is None
+    commands = {
+        "plain": [os.path.join(build, "tests", "bench", "plain_milter"),
+                  "unix:" + os.path.join(world.socket_dir, PLAIN_SOCKET),
+                  MAILBOX],
+        # -I: milter.py would be taken for the package's module.
+        "pymilter": ["/usr/bin/python3", "-I",
+                     os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                  "python_milter.py"),
+                     "unix:" + os.path.join(world.socket_dir, PYTHON_SOCKET),
+                     MAILBOX],
+        "opendkim": ["opendkim", "-f", "-b", "v", "-x", "/dev/null", "-p",
+                     "local:" + os.path.join(world.socket_dir,
+                                             OPENDKIM_SOCKET)],
+    }
+    for one in subjects:
+        if one.name == "ours":
+            one.process = world.milter.process
+        elif one.name in commands:
+            start_milter(world, one, commands[one.name])
+
+
+def start_milter(world, subject, command):
+    path = os.path.join(world.socket_dir, subject.milter[len("unix:"):])
+    old = os.umask(0)  # Postfix is another user
+    try:
+        subject.process = Process(subject.name, command,
+                                  world.path(subject.name + ".log"))
+        subject.process.start()
+    finally:
+        os.umask(old)
+    wait_until(lambda: os.path.exists(path), what=f"{subject.name} to listen")
+
+
+def has_pymilter():
+    return importlib.util.find_spec("Milter") is not None
+
+
+def measure_alone(world, build, subjects, rounds):
+    """Without Postfix, which hides what is small."""
+    program = os.path.join(build, "tests", "bench", "milter_load")
+    for number in range(rounds):
+        for sessions in ALONE_SESSIONS:
+            for one in subjects if number % 2 else subjects[::-1]:
+                one.measure_alone(program, os.path.join(
+                    world.socket_dir, one.milter[len("unix:"):]), sessions)
+
+
+def report_alone(plain, ours):
+    """Without Postfix. Gives the p50 that ours adds, in ms."""
+    for sessions in ALONE_SESSIONS:
+        pairs = list(zip(ours.alone[sessions], plain.alone[sessions]))
+        print("without Postfix, %2d connection(s): %6.0f messages/s, plain "
+              "%6.0f, ratio %.2f; p50 %.4f ms, plain %.4f ms, added %.4f ms"
+              % (sessions,
+                 *(statistics.median(pair[k][0] for pair in pairs)
+                   for k in (0, 1)),
+                 statistics.median(a[0] / b[0] for a, b in pairs),
+                 *(statistics.median(pair[k][1] for pair in pairs)
+                   for k in (0, 1)),
+                 statistics.median(a[1] - b[1] for a, b in pairs)))
+    return statistics.median(
+        a[1] - b[1] for a, b in zip(ours.alone[1], plain.alone[1]))
+
+
+def report_big(ours):
+    """What a large body costs the milter. True when it costs nothing."""
+    small = ours.read_of(BODY)
+    big = ours.read_of(BIG)
+    # A digit more or less of a size, a queue id or a date.
+    is_held = abs(big - small) < 32
+    print("a body of %d bytes: the milter reads %.0f bytes of the message; of "
+          "%d bytes: %.0f bytes   (bound: the same) %s" % (
+              BODY, small, BIG, big, verdict(is_held)))
+    return is_held
+
+
+def verdict(is_held):
+    return "held" if is_held else "NOT HELD"
 
 
 def ratio(subject, other, key):
@@ -141,48 +254,91 @@ def quartiles(subject, other, key):
     return low, high
 
 
-def report(subjects):
-    none, plain, ours = subjects
+def report(subjects, rounds):
+    """True when all bounds are held."""
+    none, plain, ours = subjects[:3]
     print("%d rounds of %d messages of %d bytes, %d sessions"
-          % (ROUNDS, MESSAGES, BODY, SESSIONS))
+          % (rounds, MESSAGES, BODY, SESSIONS))
     print("  %-10s %11s %6s %8s %12s" % (
         "", "messages/s", "ratio", "p50, ms", "CPU, µs/msg"))
     for one in subjects:
         print("  %-10s %11.0f %6.2f %8.3f %12.1f" % (
-            one.name, statistics.median(one.rates), ratio(one, none, "rates"),
+            one.name, statistics.median(one.rates), seldom_ratio(one, none),
             statistics.median(one.latencies), statistics.median(one.cpu)))
     value = ratio(ours, plain, "rates")
+    is_held = value >= BOUND
     print("messages/s, ours / plain:  %.3f   (bound %.2f) %s; quartiles "
-          "%.2f to %.2f" % (
-              value, BOUND, "held" if value >= BOUND else "NOT HELD",
-              *quartiles(ours, plain, "rates")))
+          "%.2f to %.2f" % (value, BOUND, verdict(is_held),
+                            *quartiles(ours, plain, "rates")))
+    for one in subjects[3:]:
+        value = 1 / seldom_ratio(one, ours)
+        print("messages/s, ours / %s:  %.2f   (bound 1.00) %s" % (
+            one.name, value, verdict(value > 1)))
+        is_held &= value > 1
     added = statistics.median(a - b for a, b in
                               zip(ours.latencies, plain.latencies))
-    print("p50, ours - plain:         %.3f ms" % added)
+    is_held &= added <= P50_BOUND
+    print("p50, ours - plain:         %.3f ms   (bound %.2f) %s" % (
+        added, P50_BOUND, verdict(added <= P50_BOUND)))
+    return is_held
+
+
+def seldom_ratio(subject, other):
+    """The same when `subject` took part in fewer rounds."""
+    if len(subject.rates) == len(other.rates):
+        return ratio(subject, other, "rates")
+    return statistics.median(
+        a / b for a, b in zip(subject.rates, other.rates[::SELDOM]))
+
+
+def subjects_here():
+    """Those that can be measured; says which can't."""
+    subjects = [Subject("no milter", ""),
+                Subject("plain", "unix:" + PLAIN_SOCKET),
+                Subject("ours", "unix:" + MILTER_SOCKET)]
+    if has_pymilter():
+        subjects.append(Subject("pymilter", "unix:" + PYTHON_SOCKET))
+    else:
+        print("pymilter: missing; apt-get install python3-milter")
+    if shutil.which("opendkim"):
+        subjects.append(Subject("opendkim", "unix:" + OPENDKIM_SOCKET))
+    else:
+        print("opendkim: missing; apt-get install opendkim")
+    return subjects
+
+
+def measure(subjects, rounds):
+    for one in subjects:
+        one.warm_up()
+    for number in range(rounds):
+        turn = subjects if number % SELDOM == 0 else subjects[:3]
+        first = number % len(turn)
+        for one in turn[first:] + turn[:first]:
+            one.measure()
 
 
 def main():
     build = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build")
-    subjects = [Subject("no milter", ""),
-                Subject("plain", "unix:" + PLAIN_SOCKET),
-                Subject("ours", "unix:" + MILTER_SOCKET)]
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
+    subjects = subjects_here()
+    _, plain, ours = subjects[:3]
     os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     world = World(build=build, tokend=False, milter=True, chroot=False)
     try:
         start(world, build, subjects)
-        for one in subjects:
-            one.warm_up()
-        for number in range(ROUNDS):
-            first = number % len(subjects)
-            for one in subjects[first:] + subjects[:first]:
-                one.measure()
-        report(subjects)
+        measure(subjects, rounds)
+        is_held = report(subjects, rounds)
+        measure_alone(world, build, [plain, ours], rounds)
+        is_held &= report_alone(plain, ours) <= P50_BOUND
+        is_held &= report_big(ours)
     finally:
-        if subjects[1].process is not None:
-            subjects[1].process.stop()
+        for one in subjects:
+            if one.process is not None and one is not ours:
+                one.process.stop()
         world.stop()
         for one in subjects:
             one.port.release()
+    sys.exit(0 if is_held else 1)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ packages_test=(
 # Node's own packages bring npm along, and conflict with Debian's of that name.
 command -v npm >/dev/null || packages_test+=(nodejs npm)
 
+# To measure them against others.
+packages_bench=(
+    opendkim python3-milter
+)
+
 packages_policy=/usr/sbin/policy-rc.d
 packages_policy_is_ours=no
 
