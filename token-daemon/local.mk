@@ -96,6 +96,11 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/daemon.c %D%/daemon.h \
 	%D%/delivery_status.c %D%/delivery_status.h \
 	%D%/keeper.c %D%/keeper.h \
+	%D%/keeper_fetch.c \
+	%D%/keeper_parts.h \
+	%D%/keeper_probe.c \
+	%D%/keeper_record.c \
+	%D%/keeper_waiters.c \
 	%D%/lookup_key.c %D%/lookup_key.h \
 	%D%/lookup_server.c %D%/lookup_server.h \
 	%D%/lookups.c %D%/lookups.h \

@@ -76,7 +76,7 @@ rank()
     lookups) echo 4 ;;
     refusals | state | key_state | key_watch | rotation) echo 3 ;;
     graph_renewal | graph_rotator) echo 3 ;;
-    refresher | keeper | planner) echo 2 ;;
+    refresher | keeper | keeper_* | planner) echo 2 ;;
     acquire | discovery | graph_client | http | login_flow | store) echo 1 ;;
     audit_queue | change_queue | opening | writer) echo 1 ;; # round the store
     *) echo 0 ;;

@@ -1,0 +1,145 @@
+/*
+ * keeper_parts - what the files that make up the keeper share.
+ *
+ * keeper.c is its life and its settings, keeper_fetch.c its requests,
+ * keeper_probe.c a request with one key, keeper_record.c what is stored, and
+ * keeper_waiters.c who waits. Nobody else includes this.
+ */
+#ifndef TOKEN_DAEMON_KEEPER_PARTS_H
+#define TOKEN_DAEMON_KEEPER_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "token-daemon/acquire.h"
+#include "token-daemon/keeper.h"
+#include "token-daemon/key.h"
+#include "token-daemon/planner.h"
+#include "token-daemon/refresh_token.h"
+#include "token-daemon/refresher.h"
+#include "token-daemon/token.h"
+
+TAILQ_HEAD(waiter_list, refresher_waiter);
+
+struct keeper {
+    struct keeper_shared *shared;
+    const struct config_credential *credential; /* in shared->config */
+    char *name;
+    char *user; /* NULL: app-only */
+    struct token token;
+    int64_t asked_at; /* when the last request began; CLOCK_BOOTTIME, ms */
+    /* In state FETCHING one of these three: */
+    struct acquire *acquire; /* a request is in flight, */
+    struct oauth_token held; /* its answer waits until it is durable, */
+    bool is_asking_later;    /* or it begins when what came before is. */
+    size_t unsaved;          /* refresh tokens on their way to the disk */
+    int64_t answered_us;     /* when the last one came; 0: not by a request */
+    struct timetable_entry entry; /* token.due_at, or the end of a wait */
+    bool is_to_spread; /* what it says now of when was not chosen here */
+    struct keeper_probe *probe; /* NULL: none; no fetch begins while it asks */
+    struct waiter_list waiters;
+    struct waiter_list passed_over; /* while the others are being answered */
+    size_t waiter_count;
+    bool is_answering; /* so it must not be freed */
+    bool is_gone;      /* no longer configured */
+    bool has_skew;
+    int64_t skew_s;
+    size_t secret_index;
+    struct key *key; /* that worked last, a reference; or NULL */
+    uint64_t requests;
+    int64_t not_after; /* s since 1970; 0: no certificate */
+    /* What a person's sign-in left us; no text: none needed, or none yet. */
+    struct refresh_token refresh;
+};
+
+static inline int64_t
+keeper_now(const struct keeper *keeper)
+{
+    return keeper->shared->env.boot_ms(keeper->shared->env.arg);
+}
+
+static inline int64_t
+keeper_wall(const struct keeper *keeper)
+{
+    return keeper->shared->env.wall(keeper->shared->env.arg);
+}
+
+static inline double
+keeper_chance(const struct keeper *keeper)
+{
+    return keeper->shared->env.chance(keeper->shared->env.arg);
+}
+
+/* Without a refresh token there is nothing to ask with: wait for a login. */
+void keeper_wait_for_login(struct keeper *keeper);
+
+/* ---- keeper_fetch.c ----------------------------------------------------- */
+
+/*
+ * A provider may take the previous refresh token until the new one is first
+ * used. So the new one is not used before it is durable: who is killed then
+ * goes on with the previous one.
+ */
+void keeper_fetch_begin(struct keeper *keeper);
+
+/* Plan what the token says; nothing while a request is in flight. */
+void keeper_fetch_plan(struct keeper *keeper);
+
+/* The answer has a token, which is taken. */
+void keeper_fetch_succeed(struct keeper *keeper, struct acquire_result *result);
+
+/* How far the provider's clock is from ours. */
+void keeper_fetch_note_skew(struct keeper *keeper,
+                            const struct acquire_result *result);
+
+/* For those who look on. `took_ms` is -1 where nothing was sent. */
+void keeper_fetch_tell(const struct keeper *keeper,
+                       const struct acquire_result *result, int64_t took_ms);
+
+/* ---- keeper_probe.c ----------------------------------------------------- */
+
+/* Is a key being tried at this moment? */
+bool keeper_probe_is_asking(const struct keeper *keeper);
+
+/* Begin the one that waits, if nothing else is in flight. */
+void keeper_probe_begin(struct keeper *keeper);
+
+/* It did not get so far: tell whoever asked for it, if there is one. */
+void keeper_probe_fail(struct keeper *keeper, enum err_code code,
+                       const char *text);
+
+/* Without a word. */
+void keeper_probe_drop(struct keeper *keeper);
+
+/* ---- keeper_record.c ---------------------------------------------------- */
+
+/* How long its refresh token may rest, s; 0: there is none. */
+int64_t keeper_record_pause(const struct keeper *keeper);
+
+/* Store the record. 0: `done` will be called, when it is not NULL. */
+int keeper_record_store(struct keeper *keeper, refresher_saved_fn *done);
+
+/* ---- keeper_waiters.c --------------------------------------------------- */
+
+/*
+ * The state has changed: answer everybody who needs to wait no longer. An
+ * answer may do anything: ask again, send another one away, and reload, which
+ * may even take the keeper away; so this is the last that is done with it.
+ */
+void keeper_waiters_answer(struct keeper *keeper);
+
+/* One more; the keeper's until answered. NULL when out of memory. */
+struct refresher_waiter *
+keeper_waiters_add(struct keeper *keeper, const struct token_wish *wish,
+                   refresher_answer_fn answer, void *arg)
+    __attribute__((warn_unused_result));
+
+/* Tell all that there will be no token. */
+void keeper_waiters_refuse(struct keeper *keeper);
+
+/* Answer nobody. */
+void keeper_waiters_drop(struct keeper *keeper);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * keeper_record - what of one keeper outlives a restart.
+ */
+#include "token-daemon/keeper_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "token-daemon/hardening.h"
+#include "token-daemon/provider.h"
+
+int64_t
+keeper_record_pause(const struct keeper *keeper)
+{
+    return refresh_token_pause(&keeper->refresh,
+                               provider_refresh_idle_s(keeper->credential));
+}
+
+/* Fill in what is to be stored; texts are borrowed, so never clear it. */
+static void
+make_record(const struct keeper *keeper, struct token_record *out)
+{
+    int64_t wall = keeper_wall(keeper);
+    int64_t pause = keeper_record_pause(keeper);
+    struct token_snapshot snapshot;
+
+    token_snapshot(&keeper->token, keeper_now(keeper), wall, &snapshot);
+    *out = (struct token_record){
+        .user = keeper->user,
+        .not_before_wall = snapshot.not_before_wall,
+        .due_wall = snapshot.due_wall,
+        .failures = snapshot.failures,
+        .secret_index = keeper->secret_index,
+        .access_token = keeper->token.text,
+        .expires_wall = snapshot.expires_wall,
+        .lifetime_s = snapshot.lifetime_s,
+    };
+    refresh_token_save(&keeper->refresh, out);
+    (void)snprintf(out->reason, sizeof(out->reason), "%s", snapshot.reason);
+    if (keeper->held.access != NULL) {
+        out->access_token = keeper->held.access;
+        out->lifetime_s = keeper->held.lifetime;
+        out->expires_wall = wall + keeper->held.lifetime;
+        out->due_wall = wall + keeper->held.lifetime / 2;
+        if (pause > 0 && wall + pause < out->due_wall)
+            out->due_wall = wall + pause;
+        out->failures = 0;
+        out->reason[0] = '\0';
+    } else if (snapshot.text == NULL) {
+        out->access_token = NULL;
+    }
+}
+
+int
+keeper_record_store(struct keeper *keeper, refresher_saved_fn *done)
+{
+    const struct refresher_env *env = &keeper->shared->env;
+    struct token_record record;
+
+    if (env->save == NULL)
+        return -1;
+    make_record(keeper, &record);
+    return env->save(env->arg, keeper->name, &record, done, keeper);
+}
+
+void
+keeper_save(struct keeper *keeper)
+{
+    /* What fails is said by the one who writes, and is tried again there. */
+    (void)keeper_record_store(keeper, NULL);
+}
+
+void
+keeper_restore(struct keeper *keeper, struct token_record *record)
+{
+    struct token_snapshot snapshot = {
+        .text = record->access_token,
+        .lifetime_s = record->lifetime_s,
+        .expires_wall = record->expires_wall,
+        .due_wall = record->due_wall,
+        .not_before_wall = record->not_before_wall,
+        .failures = record->failures,
+        .reason = record->reason,
+    };
+    struct err err = {ERR_NONE, ""};
+
+    if (keeper->refresh.text == NULL && record->refresh_token != NULL) {
+        refresh_token_restore(&keeper->refresh, record);
+        hardening_lock(keeper->refresh.text, strlen(keeper->refresh.text));
+        if (keeper->token.due_at == TOKEN_NEVER)
+            token_reset(&keeper->token, keeper_now(keeper));
+    }
+    if (keeper->token.state != TOKEN_EMPTY)
+        return;
+    keeper->is_to_spread = true;
+    keeper->secret_index = record->secret_index;
+    if (token_restore(&keeper->token, &snapshot, ++keeper->shared->serial,
+                      keeper_now(keeper), keeper_wall(keeper), &err) < 0)
+        log_error("a stored token could not be used, out of memory",
+                  F_STR("credential", keeper->credential->name),
+                  F_STR("user", keeper->user));
+}
