@@ -19,6 +19,7 @@ dist_grafanaexample_DATA = %D%/grafana/xoauth2-tokend.json
 prometheusexampledir = $(docdir)/examples/prometheus
 dist_prometheusexample_DATA = \
 	%D%/prometheus/prometheus.yml \
+	%D%/prometheus/sendas-milter.rules.yml \
 	%D%/prometheus/xoauth2-relay.rules.yml
 
 relayexampledir = $(docdir)/examples

@@ -22,6 +22,7 @@ EXTRA_DIST += \
 	%D%/data/exchange/permissions.csv \
 	%D%/data/exchange/recipients.csv \
 	%D%/data/from-fields.txt \
+	%D%/data/milter-alerts.yml \
 	%D%/lib/build.sh \
 	%D%/lib/packages.sh \
 	%D%/provider/package-lock.json \

@@ -17,6 +17,9 @@ RELAY = "relay@contoso.com"
 ALERTS = "alerts@contoso.com"
 DEVICE = "scan@inside.example"
 MANUAL = os.path.join(SOURCE, "milter", "sendas-milter.8")
+RULES = os.path.join(SOURCE, "contrib", "prometheus",
+                     "sendas-milter.rules.yml")
+ALERT_TESTS = os.path.join(SOURCE, "tests", "data", "milter-alerts.yml")
 
 
 @pytest.fixture
@@ -146,6 +149,28 @@ def test_the_manual_lists_what_is_exported(watched):
                   for name in re.findall(r"\b(?:sendas|process)_\w+", line)}
     assert documented == set(re.findall(r"(?m)^# TYPE (\S+) ",
                                         page.text("/metrics")))
+
+
+def test_alerts_use_what_is_exported_and_go_off(watched):
+    _, page = watched()
+    with open(RULES, encoding="utf-8") as file:
+        rules = file.read()
+    used = {re.sub("_bucket$", "", name)
+            for name in re.findall(r"\bsendas_\w+", rules)}
+    assert used and used <= set(re.findall(r"(?m)^# TYPE (\S+) ",
+                                           page.text("/metrics")))
+    outcomes = {outcome for (outcome,) in
+                _counts(page, "sendas_messages_total")}
+    for match in re.findall(r'outcome=~?"([^"]+)"', rules):
+        assert set(match.split("|")) <= outcomes
+    for arguments in (["check", "rules", "--lint-fatal", RULES],
+                      ["test", "rules", ALERT_TESTS]):
+        result = subprocess.run(["promtool", *arguments], timeout=60,
+                                capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+    with open(ALERT_TESTS, encoding="utf-8") as file:
+        tested = set(re.findall(r'alertname="(\w+)"', file.read()))
+    assert tested == set(re.findall(r"(?m)alert: (\w+)$", rules))
 
 
 def test_a_changed_list_alone_is_read_again(world):

@@ -48,6 +48,7 @@ if MILTER
 MILTER_TESTS = \
 	%D%/test_filter \
 	%D%/test_header \
+	%D%/test_milter_metrics \
 	%D%/test_rewrite \
 	%D%/test_rewrite_alloc \
 	%D%/test_rewrite_random \
@@ -58,6 +59,9 @@ MILTER_TEST_LDADD = milter/libsendas-milter.la $(CMOCKA_LIBS)
 %C%_test_filter_SOURCES = %D%/test_filter.c %D%/mail.c %D%/mail.h
 %C%_test_filter_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_header_LDADD = $(MILTER_TEST_LDADD)
+%C%_test_milter_metrics_SOURCES = %D%/test_milter_metrics.c \
+	%D%/mail.c %D%/mail.h
+%C%_test_milter_metrics_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_SOURCES = %D%/test_rewrite.c %D%/mail.c %D%/mail.h
 %C%_test_rewrite_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_alloc_SOURCES = %D%/test_rewrite_alloc.c %D%/mail.c \

@@ -14,10 +14,11 @@ from .wait import wait_until
 TIMEOUT = 10.0  # s
 _CONFIG = os.path.join(SOURCE, "contrib", "prometheus", "prometheus.yml")
 _TARGET = "127.0.0.1:9717"  # in there
+_OTHERS = "  - job_name: sendas-milter\n"  # the jobs that come last
 
 
 class Prometheus:
-    """Scrapes `target` every second; keeps everything in `directory`."""
+    """Scrapes tokend's `target` every second; keeps everything in `directory`."""
 
     def __init__(self, directory, target):
         self.directory = os.path.join(directory, "prometheus")
@@ -29,7 +30,7 @@ class Prometheus:
         with open(_CONFIG, encoding="utf-8") as file:
             text = file.read()
         assert _TARGET in text
-        text = text.replace(_TARGET, target, 2)
+        text = text.split(_OTHERS)[0].replace(_TARGET, target)
         text = re.sub(r"(?m)_interval: \d+s$", "_interval: 1s", text)
         text = re.sub(r"(?m)^  - (\S+\.rules\.yml)$",
                       rf"  - {os.path.dirname(_CONFIG)}/\1", text)
