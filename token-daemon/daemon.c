@@ -12,386 +12,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
-#include "common/buf.h"
 #include "common/clock.h"
-#include "common/config.h"
 #include "common/log.h"
-#include "common/sendas.h"
 #include "common/service.h"
-#include "common/status_listener.h"
-#include "common/unix_listener.h"
 #include "common/util.h"
-#include "token-daemon/acquire.h"
-#include "token-daemon/control.h"
-#include "token-daemon/control_server.h"
 #include "token-daemon/credential_check.h"
-#include "token-daemon/discovery.h"
-#include "token-daemon/graph_rotator.h"
-#include "token-daemon/http.h"
+#include "token-daemon/daemon_parts.h"
 #include "token-daemon/key_state.h"
-#include "token-daemon/key_watch.h"
-#include "token-daemon/keyring.h"
-#include "token-daemon/login_flow.h"
-#include "token-daemon/lookup_server.h"
-#include "token-daemon/lookups.h"
 #include "token-daemon/machine_identity.h"
-#include "token-daemon/observer.h"
-#include "token-daemon/peer_identity.h"
-#include "token-daemon/refresher.h"
-#include "token-daemon/rotation.h"
-#include "token-daemon/signer.h"
-#include "token-daemon/state.h"
 
-#define LISTENERS_MAX     16
 #define LOOKUP_MODE       0666 /* peer credentials decide */
 #define CLIENTS_MAX       16384
 #define PRIORITIES        2 /* lookups, and all else */
 #define CLIENTS_MIN       64
 #define DESCRIPTORS_SPARE 1152 /* kept back for requests and files */
 
-/* A configuration and the policy made from it; both are owned. */
-struct loaded {
-    struct config *config;
-    struct sendas *policy;
-};
-
-struct daemon {
-    char *config_path;
-    struct event_base *base;
-    struct http *http;
-    struct signer *signer;
-    struct discovery *discovery;
-    struct buf identity_endpoint;
-    struct acquire_context acquire;
-    struct observer *observer;
-    struct loaded in_force;
-    struct keyring *keyring;
-    struct refresher *refresher;
-    struct rotation *rotation;
-    struct key_watch *key_watch;
-    struct graph_rotator *graph_rotator;
-    struct state *state; /* NULL only while starting */
-    struct lookups *lookups;
-    struct lookup_server *lookup_server;
-    struct control *control;
-    struct control_server *control_server;
-    struct unix_listener listeners[LISTENERS_MAX + 1]; /* the last: control's */
-    size_t listener_count;
-    struct status_listener page_listener;
-    struct event *signals[4];
-    struct event *watchdog;
-};
-
-/* ---- What the parts see of the world ------------------------------------ */
-
-static int64_t
-env_boot_ms(void *arg)
-{
-    (void)arg;
-    return clock_boot_ms();
-}
-
-static int64_t
-env_wall(void *arg)
-{
-    (void)arg;
-    return clock_wall();
-}
-
-static double
-env_chance(void *arg)
-{
-    uint32_t bits;
-
-    (void)arg;
-    if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) != sizeof(bits))
-        return 0; /* then everything is merely not spread */
-    return bits / 4294967296.0;
-}
-
-struct timer {
-    struct event *event;
-    void (*fire)(void *arg);
-    void *arg;
-};
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-    struct timer *timer = arg;
-
-    (void)fd;
-    (void)what;
-    timer->fire(timer->arg);
-}
-
-static void *
-env_timer_new(void *arg, void (*fire)(void *fire_arg), void *fire_arg)
-{
-    const struct daemon *daemon = arg;
-    struct timer *timer = calloc(1, sizeof(*timer));
-
-    if (timer == NULL)
-        return NULL;
-    timer->fire = fire;
-    timer->arg = fire_arg;
-    timer->event = evtimer_new(daemon->base, on_timer, timer);
-    if (timer->event == NULL) {
-        free(timer);
-        return NULL;
-    }
-    return timer;
-}
-
-static void
-env_timer_set(void *arg, int64_t delay_ms)
-{
-    struct timer *timer = arg;
-    struct timeval delay = {.tv_sec = delay_ms / 1000,
-                            .tv_usec = delay_ms % 1000 * 1000};
-
-    if (delay_ms < 0)
-        (void)evtimer_del(timer->event);
-    else if (evtimer_add(timer->event, &delay) < 0)
-        log_error("a timer could not be set, out of memory");
-}
-
-static void
-env_timer_free(void *arg)
-{
-    struct timer *timer = arg;
-
-    event_free(timer->event);
-    free(timer);
-}
-
-static struct acquire *
-env_start(void *arg, const struct acquire_request *request,
-          acquire_done_fn *done, void *done_arg)
-{
-    const struct daemon *daemon = arg;
-
-    return acquire_start(&daemon->acquire, request, done, done_arg);
-}
-
-static int
-env_save(void *arg, const char *name, const struct token_record *record,
-         refresher_saved_fn *done, void *done_arg)
-{
-    const struct daemon *daemon = arg;
-
-    return state_save(daemon->state, name, record, done, done_arg);
-}
-
-static int
-env_save_keys(void *arg, const char *credential, refresher_saved_fn *done,
-              void *done_arg)
-{
-    const struct daemon *daemon = arg;
-
-    return key_state_save(daemon->state, daemon->keyring, credential, done,
-                          done_arg);
-}
-
-static void
-env_keys_changed(void *arg, const char *credential)
-{
-    /* What fails is said by the one who writes, and is tried again there. */
-    (void)env_save_keys(arg, credential, NULL, NULL);
-}
-
-static void
-env_rotated(void *arg, const char *credential, const struct key *key,
-            const struct err *err)
-{
-    const struct daemon *daemon = arg;
-
-    (void)key;
-    if (err == NULL)
-        key_watch_update(daemon->key_watch); /* it may have a file */
-    observer_rotated(daemon->observer, credential, err);
-}
-
-static int
-env_put_graph(void *arg, const char *name, const struct buf *value,
-              refresher_saved_fn *done, void *done_arg)
-{
-    const struct daemon *daemon = arg;
-
-    return state_put(daemon->state, GRAPH_ROTATOR_KIND, name, value, done,
-                     done_arg);
-}
-
-static void
-env_renewed(void *arg, const char *credential, const struct err *err)
-{
-    const struct daemon *daemon = arg;
-
-    observer_rotated(daemon->observer, credential, err);
-}
-
-static void
-env_unsave(void *arg, const void *done_arg)
-{
-    const struct daemon *daemon = arg;
-
-    state_unsave(daemon->state, done_arg);
-}
-
-static void
-env_unstore(void *arg, const char *name)
-{
-    const struct daemon *daemon = arg;
-
-    state_unstore(daemon->state, name);
-}
-
-static const struct sendas *
-env_policy(void *arg)
-{
-    const struct daemon *daemon = arg;
-
-    return daemon->in_force.policy;
-}
-
-static size_t
-env_clients(void *arg)
-{
-    const struct daemon *daemon = arg;
-
-    return lookup_server_clients(daemon->lookup_server);
-}
-
-static void
-env_audit(void *arg, const struct store_audit *entry)
-{
-    const struct daemon *daemon = arg;
-
-    state_audit(daemon->state, entry);
-}
-
-static void
-env_sent_away(void *arg, uid_t uid, const char *what, const char *detail)
-{
-    const struct daemon *daemon = arg;
-    char who[96];
-
-    peer_identity_name(uid, who, sizeof(who));
-    state_audit(daemon->state, &(struct store_audit){.at = clock_wall(),
-                                                     .who = who,
-                                                     .what = what,
-                                                     .detail = detail});
-}
-
-static void
-env_export(void *arg,
-           void (*tell)(const struct store_record *record, void *tell_arg),
-           void *tell_arg)
-{
-    const struct daemon *daemon = arg;
-
-    state_export(daemon->state, tell, tell_arg);
-}
-
-static int
-env_import(void *arg, const struct store_record *records, size_t count,
-           struct err *err)
-{
-    const struct daemon *daemon = arg;
-
-    return state_import(daemon->state, records, count, err);
-}
-
-static int
-env_read_audit(void *arg, size_t count,
-               void (*done)(const struct store_audit *rows, size_t count,
-                            const struct err *err, void *done_arg),
-               void *done_arg, struct err *err)
-{
-    const struct daemon *daemon = arg;
-
-    return state_read_audit(daemon->state, count, done, done_arg, err);
-}
-
-static struct config *
-env_config(void *arg)
-{
-    const struct daemon *daemon = arg;
-
-    return daemon->in_force.config;
-}
-
-static struct login_flow *
-env_login(void *arg, const struct login_flow_request *request,
-          login_flow_fn *tell, void *tell_arg)
-{
-    const struct daemon *daemon = arg;
-
-    return login_flow_start(&daemon->acquire, request, tell, tell_arg);
-}
-
-/* ---- What those who look on are told ------------------------------------ */
-
-static bool
-env_state(void *arg, struct writer_status *out)
-{
-    const struct daemon *daemon = arg;
-
-    return daemon->state != NULL && state_status(daemon->state, out);
-}
-
-static void
-env_ended(void *arg, const struct refresher_ended *ended)
-{
-    const struct daemon *daemon = arg;
-
-    observer_request_ended(daemon->observer, ended);
-}
-
-static void
-env_durable(void *arg, int64_t window_us)
-{
-    const struct daemon *daemon = arg;
-
-    observer_durable(daemon->observer, window_us);
-}
-
-static void
-env_denied(void *arg, const char *credential, const char *mailbox,
-           const char *hint)
-{
-    const struct daemon *daemon = arg;
-
-    observer_denied(daemon->observer, credential, mailbox, hint);
-}
-
-static void
-env_refused(void *arg, const char *credential, const char *mailbox,
-            const struct delivery_status *status)
-{
-    const struct daemon *daemon = arg;
-
-    observer_refused(daemon->observer, credential, mailbox, status);
-}
-
-static void
-env_accepted(void *arg, const char *credential, const char *mailbox)
-{
-    const struct daemon *daemon = arg;
-
-    observer_accepted(daemon->observer, credential, mailbox);
-}
-
 /* ---- Configuration ------------------------------------------------------ */
 
 static void
-loaded_clear(struct loaded *loaded)
+loaded_clear(struct daemon_loaded *loaded)
 {
     sendas_unref(&loaded->policy);
     config_unref(&loaded->config);
@@ -399,9 +43,9 @@ loaded_clear(struct loaded *loaded)
 
 /* Read, check, and build the policy. */
 static int
-load(const char *path, struct loaded *out, struct err *err)
+load(const char *path, struct daemon_loaded *out, struct err *err)
 {
-    struct loaded loaded = {.config = config_load(path, err)};
+    struct daemon_loaded loaded = {.config = config_load(path, err)};
 
     if (loaded.config == NULL)
         return -1;
@@ -418,7 +62,7 @@ load(const char *path, struct loaded *out, struct err *err)
 int
 daemon_check(const char *config_path, struct err *err)
 {
-    struct loaded loaded;
+    struct daemon_loaded loaded;
     int rc;
 
     if (load(config_path, &loaded, err) < 0)
@@ -430,7 +74,7 @@ daemon_check(const char *config_path, struct err *err)
 
 /* Swap the parts over; takes what was loaded. Nothing changes on failure. */
 static int
-apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
+apply(struct daemon *daemon, struct daemon_loaded *loaded, struct err *err)
 {
     struct err again = {ERR_NONE, ""};
 
@@ -462,7 +106,7 @@ apply(struct daemon *daemon, struct loaded *loaded, struct err *err)
     key_watch_configure(daemon->key_watch, daemon->in_force.config != NULL);
     loaded_clear(&daemon->in_force);
     daemon->in_force = *loaded;
-    *loaded = (struct loaded){0};
+    *loaded = (struct daemon_loaded){0};
     return 0;
 }
 
@@ -486,7 +130,7 @@ static int
 reload(void *arg, struct err *err)
 {
     struct daemon *daemon = arg;
-    struct loaded loaded = {0};
+    struct daemon_loaded loaded = {0};
     int rc;
 
     service_reloading();
@@ -616,11 +260,12 @@ new_base(void)
 static int
 make_acquire_context(struct daemon *daemon, struct err *err)
 {
+    const struct keyring_env keyring_env = daemon_env_keyring(daemon);
+
     daemon->signer = signer_new(daemon->base, err);
     if (daemon->signer == NULL)
         return -1;
-    daemon->keyring = keyring_new(&(struct keyring_env){
-        .wall = env_wall, .changed = env_keys_changed, .arg = daemon});
+    daemon->keyring = keyring_new(&keyring_env);
     daemon->discovery = discovery_new(daemon->http);
     buf_init(&daemon->identity_endpoint, MACHINE_IDENTITY_URL_MAX);
     machine_identity_find(getenv("IDENTITY_ENDPOINT"), getenv("IMDS_ENDPOINT"),
@@ -667,18 +312,9 @@ open_state(struct daemon *daemon, struct config *config, struct err *err)
 static int
 make_observer(struct daemon *daemon, struct err *err)
 {
-    daemon->observer = observer_new(&(struct observer_env){
-        .base = daemon->base,
-        .boot_ms = env_boot_ms,
-        .wall = env_wall,
-        .timer_new = env_timer_new,
-        .timer_set = env_timer_set,
-        .timer_free = env_timer_free,
-        .clients = env_clients,
-        .state = env_state,
-        .policy = env_policy,
-        .arg = daemon,
-    });
+    const struct observer_env env = daemon_env_observer(daemon);
+
+    daemon->observer = observer_new(&env);
     if (daemon->observer == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
     return 0;
@@ -688,18 +324,9 @@ make_observer(struct daemon *daemon, struct err *err)
 static int
 make_rotation(struct daemon *daemon, struct err *err)
 {
-    daemon->rotation = rotation_new(&(struct rotation_env){
-        .refresher = daemon->refresher,
-        .keyring = daemon->keyring,
-        .boot_ms = env_boot_ms,
-        .timer_new = env_timer_new,
-        .timer_set = env_timer_set,
-        .timer_free = env_timer_free,
-        .save = env_save_keys,
-        .unsave = env_unsave,
-        .told = env_rotated,
-        .arg = daemon,
-    });
+    const struct rotation_env env = daemon_env_rotation(daemon);
+
+    daemon->rotation = rotation_new(&env);
     if (daemon->rotation == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
     daemon->key_watch =
@@ -713,19 +340,9 @@ make_rotation(struct daemon *daemon, struct err *err)
 static int
 make_graph_rotator(struct daemon *daemon, struct err *err)
 {
-    daemon->graph_rotator = graph_rotator_new(&(struct graph_renewal_env){
-        .acquire = &daemon->acquire,
-        .rotation = daemon->rotation,
-        .wall = env_wall,
-        .chance = env_chance,
-        .timer_new = env_timer_new,
-        .timer_set = env_timer_set,
-        .timer_free = env_timer_free,
-        .put = env_put_graph,
-        .unsave = env_unsave,
-        .told = env_renewed,
-        .arg = daemon,
-    });
+    const struct graph_renewal_env env = daemon_env_graph(daemon);
+
+    daemon->graph_rotator = graph_rotator_new(&env);
     return daemon->graph_rotator != NULL
                ? 0
                : err_set(err, ERR_SYSTEM, "out of memory");
@@ -734,29 +351,9 @@ make_graph_rotator(struct daemon *daemon, struct err *err)
 static int
 make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
 {
-    struct lookups_env lookups_env = {.boot_ms = env_boot_ms,
-                                      .wall = env_wall,
-                                      .denied = env_denied,
-                                      .accepted = env_accepted,
-                                      .refused = env_refused,
-                                      .sent_away = env_sent_away,
-                                      .arg = daemon};
-    const struct refresher_env refresher_env = {
-        .boot_ms = env_boot_ms,
-        .wall = env_wall,
-        .chance = env_chance,
-        .timer_new = env_timer_new,
-        .timer_set = env_timer_set,
-        .timer_free = env_timer_free,
-        .start = env_start,
-        .cancel = acquire_cancel,
-        .save = env_save,
-        .unsave = env_unsave,
-        .unstore = env_unstore,
-        .ended = env_ended,
-        .durable = env_durable,
-        .arg = daemon,
-    };
+    const struct refresher_env refresher_env = daemon_env_refresher(daemon);
+    struct lookups_env lookups_env;
+    struct control_env control_env;
 
     daemon->base = new_base();
     if (daemon->base == NULL)
@@ -766,7 +363,7 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         return -1;
     if (make_acquire_context(daemon, err) < 0 || make_observer(daemon, err) < 0)
         return -1;
-    lookups_env.metrics = observer_metrics(daemon->observer);
+    lookups_env = daemon_env_lookups(daemon);
     daemon->refresher = refresher_new(&refresher_env);
     if (make_rotation(daemon, err) < 0 || make_graph_rotator(daemon, err) < 0)
         return -1;
@@ -779,27 +376,9 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
         .lookups = daemon->lookups,
         .max_clients = max_clients,
     });
-    daemon->control = control_new(&(struct control_env){
-        .refresher = daemon->refresher,
-        .lookups = daemon->lookups,
-        .keyring = daemon->keyring,
-        .rotation = daemon->rotation,
-        .graph_rotator = daemon->graph_rotator,
-        .policy = env_policy,
-        .reload = reload,
-        .clients = env_clients,
-        .wall = env_wall,
-        .audit = env_audit,
-        .read_audit = env_read_audit,
-        .forget_audit = env_unsave,
-        .login = {.config = env_config,
-                  .start = env_login,
-                  .answer = login_flow_answer,
-                  .cancel = login_flow_cancel},
-        .export_records = env_export,
-        .import_records = env_import,
-        .arg = daemon,
-    });
+    control_env = daemon_env_control(daemon);
+    control_env.reload = reload;
+    daemon->control = control_new(&control_env);
     if (daemon->lookup_server == NULL || daemon->control == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
     observer_watch(daemon->observer,
@@ -869,9 +448,9 @@ open_listeners(struct daemon *daemon, struct err *err)
         return err_set(err, ERR_SYSTEM, "can't use the inherited sockets: %s",
                        strerror(errno));
     unix_listener_inherit(&inherited, SERVICE_FIRST_FD, count);
-    if (tokend->socket_count > LISTENERS_MAX)
+    if (tokend->socket_count > DAEMON_LISTENERS_MAX)
         return err_set(err, ERR_CONFIG, "tokend: more than %d sockets",
-                       LISTENERS_MAX);
+                       DAEMON_LISTENERS_MAX);
     for (size_t i = 0; i < tokend->socket_count; i++) {
         install_line(tokend->sockets[i], line, sizeof(line));
         listener = open_listener(
@@ -933,7 +512,7 @@ struct daemon *
 daemon_new(const char *config_path, struct err *err)
 {
     struct daemon *daemon = calloc(1, sizeof(*daemon));
-    struct loaded loaded = {0};
+    struct daemon_loaded loaded = {0};
 
     if (daemon == NULL) {
         err_set(err, ERR_SYSTEM, "out of memory");

@@ -94,6 +94,8 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/ctl_sign_in_text.c %D%/ctl_sign_in_text.h \
 	%D%/passphrase.c %D%/passphrase.h \
 	%D%/daemon.c %D%/daemon.h \
+	%D%/daemon_env.c \
+	%D%/daemon_parts.h \
 	%D%/delivery_status.c %D%/delivery_status.h \
 	%D%/keeper.c %D%/keeper.h \
 	%D%/keeper_fetch.c \

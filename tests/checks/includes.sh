@@ -70,7 +70,7 @@ rank()
 {
     case $1 in
     main) echo 8 ;;
-    daemon | observer | observer_page) echo 7 ;; # who looks on sees all
+    daemon | daemon_* | observer | observer_page) echo 7 ;; # who looks on sees all
     lookup_server | control_server) echo 6 ;;
     control | control_*) echo 5 ;;
     lookups) echo 4 ;;
