@@ -71,7 +71,7 @@ class Flow:
         total = sum(load.sent for load in self.loads)
         # A busy machine may be slower than the clock; half is still a load.
         assert total >= RATE * DURATION / 2
-        self.world.submission.wait_for_messages(total, timeout=60)
+        self.world.submission.wait_for_messages(total, timeout=180)
         self.world.postfix.wait_for_empty_queue()
         wait_until(lambda: self.world.postfix.statuses()["sent"] == total,
                    what="every delivery in the log")

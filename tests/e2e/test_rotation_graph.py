@@ -52,7 +52,7 @@ def _rotations(made):
     return made.tokend.log.text.count(ROTATED)
 
 
-def _wait_for_rotations(made, count, timeout=60):
+def _wait_for_rotations(made, count, timeout=120):
     wait_until(lambda: _rotations(made) >= count, timeout,
                lambda: f"{count} rotations:\n{made.tokend.log.tail()}")
 
@@ -120,7 +120,7 @@ def test_mail_goes_on_while_it_rotates(world, kind):
                    lambda: f"{RATE * SECONDS} messages, not {mail.count}")
     finally:
         mail.stop()
-    wait_for_statuses(made, {"sent": mail.count}, timeout=60)
+    wait_for_statuses(made, {"sent": mail.count}, timeout=180)
     assert made.submission.duplicates() == []
     removed = {item.key_id for item in graph.done(action)}
     assert removed.isdisjoint(
@@ -239,7 +239,7 @@ def test_throttling_errors_and_lost_answers_pass(world):
     graph.fail(fault.throttled(retry_after=1), action="get")
     graph.lose_answer("addKey")
     made.start()
-    _wait_for_rotations(made, 1, timeout=60)
+    _wait_for_rotations(made, 1, timeout=120)
     assert made.tokend.ask("token", KEY).is_ok
     wait_until(lambda: len(_ours(made)) == 1, 30,
                lambda: f"{_names(made)}\n{made.tokend.log.tail()}")
