@@ -131,10 +131,11 @@ static bool
 set_macros(SMFICTX *ctx, unsigned needs)
 {
     char none[] = "";
-    char login[] = "{auth_authen}";
-    char daemon[] = "{daemon_name}";
-    char both[] = "{auth_authen} {daemon_name}";
-    char *at_mail[] = {none, login, daemon, both};
+    char origin[] = "i {client_port}";
+    char login[] = "i {client_port} {auth_authen}";
+    char daemon[] = "i {client_port} {daemon_name}";
+    char both[] = "i {client_port} {auth_authen} {daemon_name}";
+    char *at_mail[] = {origin, login, daemon, both};
     size_t which = ((needs & POLICY_NEED_LOGIN) != 0 ? 1u : 0u) +
                    ((needs & POLICY_NEED_DAEMON) != 0 ? 2u : 0u);
     char queue_id[] = "i";
@@ -251,12 +252,16 @@ on_mail(SMFICTX *ctx, char **arguments)
     struct session *session = get_session(ctx);
     char login[] = "{auth_authen}";
     char daemon[] = "{daemon_name}";
+    char queue_id[] = "i";
+    char client_port[] = "{client_port}";
 
     if (session == NULL)
         return answer(session, SMFIP_NR_MAIL);
     end_message(session);
     activity_message_begins(env->activity);
     message_begin(&session->message, choose_policy(session), arguments);
+    message_set_origin(&session->message, smfi_getsymval(ctx, queue_id),
+                       smfi_getsymval(ctx, client_port));
     if ((session->needs & POLICY_NEED_LOGIN) != 0)
         message_set_login(&session->message, smfi_getsymval(ctx, login));
     if ((session->needs & POLICY_NEED_DAEMON) != 0)

@@ -22,16 +22,13 @@ copy_path(const char *path)
     return copy;
 }
 
-/*
- * Does the mail server write this itself? Postfix's notices come from
- * double-bounce@ and, unlike all that is said in SMTP, without brackets.
- */
+/* Is it the sender of Postfix's notices? Anybody can say so in SMTP. */
 static bool
-is_internal(const char *path)
+is_notice(const char *sender)
 {
     static const char notices[] = "double-bounce@";
 
-    return strncasecmp(path, notices, sizeof(notices) - 1) == 0;
+    return strncasecmp(sender, notices, sizeof(notices) - 1) == 0;
 }
 
 void
@@ -41,7 +38,6 @@ message_begin(struct message *message, struct sendas *policy,
     message->policy = policy;
     message->sender = copy_path(arguments[0]);
     message->has_failed = message->sender == NULL;
-    message->is_internal = is_internal(arguments[0]);
     for (size_t i = 1; arguments[i] != NULL; i++)
         if (strcasecmp(arguments[i], "SMTPUTF8") == 0)
             message->is_smtputf8 = true;
@@ -67,6 +63,16 @@ message_clear(struct message *message)
     free(message->sender);
     sendas_unref(&message->policy);
     *message = (struct message){0};
+}
+
+void
+message_set_origin(struct message *message, const char *queue_id,
+                   const char *client_port)
+{
+    /* In SMTP there is a port, and at MAIL Postfix has no queue id yet. */
+    message->is_internal = message->sender != NULL &&
+                           is_notice(message->sender) && queue_id != NULL &&
+                           client_port != NULL && strcmp(client_port, "0") == 0;
 }
 
 void

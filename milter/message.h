@@ -37,8 +37,8 @@ struct message {
     size_t bytes[REWRITE_NAMES]; /* of text in `values` */
     size_t counts[REWRITE_NAMES];
     bool is_smtputf8;
-    bool is_internal;
-    bool has_failed; /* out of memory: no decision can be made */
+    bool is_internal; /* a notice of the mail server itself */
+    bool has_failed;  /* out of memory: no decision can be made */
 };
 
 /*
@@ -51,6 +51,14 @@ void message_begin(struct message *message, struct sendas *policy,
 
 /* Forget it all and zero the struct. Twice is fine. */
 void message_clear(struct message *message);
+
+/*
+ * What the mail server tells at MAIL in its macros i and {client_port}; NULL:
+ * nothing. A notice of Postfix itself has a queue id and the port 0, which no
+ * SMTP client can bring about. Without this call a message is not internal.
+ */
+void message_set_origin(struct message *message, const char *queue_id,
+                        const char *client_port);
 
 /* The SASL login; NULL: none. Copies. */
 void message_set_login(struct message *message, const char *login);

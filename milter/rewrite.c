@@ -339,7 +339,7 @@ choose_action(struct work *work)
 
     if (decision->verdict == SENDAS_EXEMPT)
         return REWRITE_EXEMPT;
-    if (is_looping(work) && !is_null && !work->message->is_internal)
+    if (is_looping(work) && !is_null)
         return REWRITE_LOOPING;
     if (is_null && work->settings->null_sender == CONFIG_NULL_SENDER_DISCARD)
         return REWRITE_DISCARDED;

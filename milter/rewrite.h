@@ -63,7 +63,7 @@ struct rewrite_message {
      */
     const char *mailbox;
     bool is_smtputf8;
-    bool is_internal; /* made by the mail server itself: never refused */
+    bool is_internal; /* a notice of the mail server: never not permitted */
     const struct rewrite_field *fields; /* in the order of the message */
     size_t field_count;
     /*

@@ -158,6 +158,30 @@ def test_reject_names_the_address_and_the_fix(world):
     made.submission.wait_for_messages(1)
 
 
+def test_nobody_but_postfix_sends_its_notices(world):
+    """Under reject a client can't pass for Postfix; what Postfix tells the
+    postmaster of it is rewritten."""
+    made = world(start=False, milter=True)
+    made.conf.milter(not_permitted="reject")
+    made.postfix.main_cf += ("notify_classes = policy\n"
+                             "error_notice_recipient = admin@example.com\n")
+    made.start()
+    refused = ["FROM:<double-bounce@x.example>", "FROM:double-bounce@x.example",
+               "FROM:<Double-Bounce@x.example> SIZE=100"]
+    with made.postfix.connect() as client:
+        client.ehlo()
+        for argument in refused:
+            assert client.docmd("MAIL", argument)[0] == 250
+            assert client.rcpt("someone@example.com")[0] == 250
+            code, text = client.data(f"From: {DEVICE}\r\n\r\nx\r\n")
+            assert code == 550 and DEVICE.encode() in text, (argument, text)
+    notice, = made.submission.wait_for_messages(1)
+    assert notice.rcpt_tos == ["admin@example.com"]
+    assert notice.mail_from == RELAY
+    assert _only_from(notice)[0] == RELAY
+    assert made.milter.log.lines("rewritten", "sender=double-bounce@")
+
+
 def test_audit_changes_nothing_and_says_what_it_would_do(world):
     made = world(start=False, milter=True)
     made.conf.milter(not_permitted="audit")

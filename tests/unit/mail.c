@@ -159,6 +159,7 @@ gather(const struct mail *mail, struct sendas *policy, struct message *out)
     char *const arguments[] = {mail->sender, mail->parameter, NULL};
 
     message_begin(out, sendas_ref(policy), arguments);
+    message_set_origin(out, mail->queue_id, mail->client_port);
     message_add_recipient(out, "<someone@example.com>");
     for (size_t i = 0; i < mail->count; i++) {
         const char *colon = strchr(mail->fields[i], ':');

@@ -18,6 +18,8 @@ struct mail {
     char *parameter;           /* NULL, or one of MAIL, such as SMTPUTF8 */
     char *fields[MAIL_FIELDS]; /* `Name: value`, folds as LF and blank */
     size_t count;
+    const char *queue_id; /* as macros tell at MAIL; mail_init(): NULL */
+    const char *client_port;
 };
 
 /* Fields are parted by a LF that no blank follows. */

@@ -26,12 +26,16 @@ struct row {
     const char *want;        /* NULL: the header stays */
     const char *want_sender; /* NULL: RELAY; "=": it stays */
     enum rewrite_action action;
+    const char *queue_id; /* NULL: none yet, as in SMTP */
+    const char *client_port;
 };
 
 #define KEPT(sender_in, header_in)                                    \
     .sender = (sender_in), .header = (header_in), .want_sender = "=", \
     .action = REWRITE_KEPT
 #define REWRITTEN .action = REWRITE_REWRITTEN
+/* What Postfix tells of mail that came by no SMTP. */
+#define INTERNAL .queue_id = "4bXyz", .client_port = "0"
 
 static struct row rows[] = {
     /* What is permitted stays. */
@@ -587,9 +591,10 @@ static struct row rows[] = {
      .settings = "hop_limit = 2 null_sender = \"rewrite\"", .sender = "<>",
      .header = HOPS "From: " RELAY "\n", .want_sender = "=",
      .action = REWRITE_KEPT},
-    {"a notice of Postfix itself in a loop is not refused",
+    {"a notice of Postfix itself is under the limit, as it begins with none",
      .settings = "hop_limit = 2", .sender = "double-bounce@gw.inside.example",
-     .header = HOPS "From: " RELAY "\n", .action = REWRITE_KEPT},
+     .header = HOPS "From: " RELAY "\n", .want_sender = "=", INTERNAL,
+     .action = REWRITE_LOOPING},
 
     /* Routes, exemptions, refusals. */
     {"a route by From",
@@ -618,11 +623,39 @@ static struct row rows[] = {
      .header = "From: MAILER-DAEMON@gw.inside.example\nReply-To: x@y.example\n",
      .want = "From: " RELAY "\nReply-To: x@y.example\n"
              "X-Original-From: MAILER-DAEMON@gw.inside.example\n",
-     REWRITTEN},
-    {"not_permitted = reject, and somebody says that he is Postfix",
+     REWRITTEN, INTERNAL},
+    {"not_permitted = reject, and mail of a local user",
+     .settings = "not_permitted = \"reject\"", .sender = "s@inside.example",
+     .header = "From: s@inside.example\n", .want_sender = "=", INTERNAL,
+     .action = REWRITE_REJECTED},
+    {"not_permitted = reject, and a client says that it is Postfix",
      .settings = "not_permitted = \"reject\"",
-     .sender = "<double-bounce@gw.inside.example>",
+     .sender = "<double-bounce@gw.inside.example>", .client_port = "35742",
      .header = "From: MAILER-DAEMON@gw.inside.example\n", .want_sender = "=",
+     .action = REWRITE_REJECTED},
+    {"the same without brackets", .settings = "not_permitted = \"reject\"",
+     .sender = "double-bounce@gw.inside.example", .client_port = "35742",
+     .header = "From: s@inside.example\n", .want_sender = "=",
+     .action = REWRITE_REJECTED},
+    {"the same to a server with queue ids from the beginning",
+     .settings = "not_permitted = \"reject\"", .queue_id = "5AL0x",
+     .sender = "double-bounce@gw.inside.example", .client_port = "35742",
+     .header = "From: s@inside.example\n", .want_sender = "=",
+     .action = REWRITE_REJECTED},
+    {"the same to one that knows no port",
+     .settings = "not_permitted = \"reject\"", .queue_id = "5AL0x",
+     .sender = "double-bounce@gw.inside.example",
+     .header = "From: s@inside.example\n", .want_sender = "=",
+     .action = REWRITE_REJECTED},
+    {"the same to one that tells nothing",
+     .settings = "not_permitted = \"reject\"",
+     .sender = "double-bounce@gw.inside.example",
+     .header = "From: s@inside.example\n", .want_sender = "=",
+     .action = REWRITE_REJECTED},
+    {"the same by a proxy that hides its port",
+     .settings = "not_permitted = \"reject\"", .client_port = "0",
+     .sender = "double-bounce@gw.inside.example",
+     .header = "From: s@inside.example\n", .want_sender = "=",
      .action = REWRITE_REJECTED},
 };
 
@@ -679,6 +712,8 @@ check_row(void **state)
     mail_init(&mail,
               row->sender != NULL ? row->sender : "<scan@inside.example>",
               row->parameter, row->header);
+    mail.queue_id = row->queue_id;
+    mail.client_port = row->client_port;
     assert_int_equal(mail_filter(&mail, policy, &plan), 0);
     check_header(&mail, want);
     check_sender(row, mail.sender);
