@@ -1,8 +1,13 @@
 /*
  * child - run one command, with a time limit, without waiting for it.
  */
+#include <config.h>
+
 #include "token-daemon/child.h"
 
+#ifndef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
+#include <dirent.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -250,7 +255,39 @@ split_words(char *text, char *words[CHILD_WORDS_MAX + 1])
     return count;
 }
 
-/* What becomes its descriptors 0, 1 and 2; -1: /dev/null. */
+#ifdef HAVE_POSIX_SPAWN_FILE_ACTIONS_ADDCLOSEFROM_NP
+static int
+close_others(posix_spawn_file_actions_t *actions)
+{
+    return posix_spawn_file_actions_addclosefrom_np(actions, FIRST_OWN_FD);
+}
+#else
+/* Close what is open here now; who opens files in other threads uses O_CLOEXEC.
+ * That one of them is closed by then does no harm. */
+static int
+close_others(posix_spawn_file_actions_t *actions)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    const struct dirent *entry;
+    int rc = 0;
+
+    if (directory == NULL)
+        return errno;
+    while (rc == 0 && (entry = readdir(directory)) != NULL) {
+        long fd = strtol(entry->d_name, NULL, 10); /* 0 for . and .. */
+
+        if (fd >= FIRST_OWN_FD)
+            rc = posix_spawn_file_actions_addclose(actions, (int)fd);
+    }
+    (void)closedir(directory);
+    return rc;
+}
+#endif
+
+/*
+ * What becomes its descriptors 0, 1 and 2; -1: /dev/null. Others are closed:
+ * libraries open theirs (curl its sockets) without O_CLOEXEC.
+ */
 static int
 add_actions(posix_spawn_file_actions_t *actions, const int fds[3])
 {
@@ -261,7 +298,7 @@ add_actions(posix_spawn_file_actions_t *actions, const int fds[3])
                          : posix_spawn_file_actions_addopen(
                                actions, i, "/dev/null",
                                i == 0 ? O_RDONLY : O_WRONLY, 0);
-    return rc;
+    return rc == 0 ? close_others(actions) : rc;
 }
 
 /*

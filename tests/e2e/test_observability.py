@@ -410,6 +410,26 @@ def test_a_hook_that_fails_is_said_with_its_words(watched):
     assert 'stderr="no  [1mroute"' in line
 
 
+def test_a_hook_has_no_descriptor_of_the_daemon(watched):
+    """Not even of the connection to the provider, which is kept open."""
+    made, _, hook = watched(
+        postfix=False,
+        before="ls -l /proc/self/fd >descriptors")
+    made.start()
+    made.tokend.ask("token", KEY)
+    made.application.secrets = []
+    made.tokend.ask("refused", KEY)
+    hook.wait_for("token-failing")
+    with open(made.path("hook/descriptors"), encoding="utf-8") as file:
+        words = [line.split() for line in file if " -> " in line]
+    targets = {int(word[-3]): word[-1] for word in words}
+    assert {0, 1, 2} <= set(targets)
+    # Of the shell its script, and of ls the directory.
+    assert not {number: target for number, target in targets.items()
+                if number > 2 and not target.startswith(
+                    ("/proc/", made.path("hook")))}
+
+
 def test_a_reload_changes_the_hook_not_the_page(watched):
     made, page, hook = watched(postfix=False)
     made.start()
