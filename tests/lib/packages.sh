@@ -23,7 +23,8 @@ packages_world=(
 # To test them.
 packages_test=(
     binutils chromium chromium-driver clang clang-format gir1.2-gmime-3.0
-    gnutls-bin libcmocka-dev libclang-rt-dev libengine-pkcs11-openssl mandoc
+    gnutls-bin libcmocka-dev libclang-rt-dev libengine-pkcs11-openssl
+    libnss-wrapper mandoc
     miltertest prometheus python3-gi python3-pytest python3-pytest-xdist
     python3-selenium shellcheck softhsm2 systemd xz-utils
 )

@@ -4,8 +4,8 @@
     exim.start()
     exim.send("a@b.example", ["c@d.example"], b"...")
 
-Exim wants a user Debian-exim. In a mount namespace of its own it sees one, with
-the user id of postfix, whom the world's tokend answers.
+Exim wants a user Debian-exim. By nss_wrapper(1) it sees one, with the user id of
+postfix, whom the world's tokend answers.
 """
 
 import grp
@@ -37,7 +37,7 @@ acl_smtp_rcpt = accept
 acl_smtp_data = accept
 tls_advertise_hosts =
 keep_environment =
-add_environment = LD_LIBRARY_PATH={libraries}
+add_environment = {environment}
 log_selector = +smtp_confirmation
 """
 
@@ -57,14 +57,16 @@ class Exim:
         shutil.copyfile(os.path.join(root, "usr/sbin/exim4"), program)
         os.chmod(program, 0o755)
         self._write_accounts()
-        self._write_config(world, libraries(root))
+        environment = {
+            "LD_LIBRARY_PATH": libraries(root),
+            "LD_PRELOAD": "libnss_wrapper.so",
+            "NSS_WRAPPER_PASSWD": os.path.join(directory, "passwd"),
+            "NSS_WRAPPER_GROUP": os.path.join(directory, "group"),
+        }
+        self._write_config(world, environment)
         self.process = Process(
-            "exim", ["unshare", "--mount", "sh", "-c",
-                     f"mount --bind {directory}/passwd /etc/passwd && "
-                     f"mount --bind {directory}/group /etc/group && "
-                     'exec "$@"', "sh", program, "-C", self._config, "-bdf"],
-            os.path.join(directory, "exim.out"),
-            environment={"LD_LIBRARY_PATH": libraries(root)})
+            "exim", [program, "-C", self._config, "-bdf"],
+            os.path.join(directory, "exim.out"), environment=environment)
 
     def _write_accounts(self):
         user, group = pwd.getpwnam("postfix"), grp.getgrnam("postfix")
@@ -83,7 +85,7 @@ class Exim:
             os.chown(path, user.pw_uid, group.gr_gid)
         os.chmod(self._directory, 0o755)
 
-    def _write_config(self, world, library_path):
+    def _write_config(self, world, environment):
         text = world.build.read_source(EXAMPLE)
         for old, new in (
                 (r"^RELAY_HOST    = .*", "RELAY_HOST = localhost"),
@@ -103,7 +105,9 @@ class Exim:
         with open(self._config, "w", encoding="utf-8") as file:
             file.write(head + MAIN.format(
                 directory=self._directory, port=self._port.number,
-                libraries=library_path) + "\nbegin routers" + tail)
+                environment=" : ".join(
+                    f"{name}={value}" for name, value in environment.items()
+                )) + "\nbegin routers" + tail)
         os.chmod(self._config, 0o644)
 
     @property
