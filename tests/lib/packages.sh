@@ -24,9 +24,8 @@ packages_world=(
 packages_test=(
     binutils chromium chromium-driver clang clang-format gir1.2-gmime-3.0
     gnutls-bin libcmocka-dev libclang-rt-dev libengine-pkcs11-openssl
-    libnss-wrapper mandoc
-    miltertest prometheus python3-gi python3-pytest python3-pytest-xdist
-    python3-selenium shellcheck softhsm2 systemd xz-utils
+    libnss-wrapper mandoc miltertest prometheus python3-gi python3-pytest
+    python3-pytest-xdist python3-selenium shellcheck softhsm2 systemd xz-utils
 )
 
 # Node's own packages bring npm along, and conflict with Debian's of that name.
