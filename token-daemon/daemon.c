@@ -31,6 +31,7 @@
 #define PRIORITIES        2 /* lookups, and all else */
 #define CLIENTS_MIN       64
 #define DESCRIPTORS_SPARE 1152 /* kept back for requests and files */
+#define STOP_PATIENCE_S   8    /* for requests that carry a refresh token */
 
 /* ---- Configuration ------------------------------------------------------ */
 
@@ -155,24 +156,71 @@ reload(void *arg, struct err *err)
 /* ---- Signals and watchdog ----------------------------------------------- */
 
 static void
-on_stop(evutil_socket_t signal_number, short what, void *arg)
+close_listeners(struct daemon *daemon)
+{
+    control_server_free(&daemon->control_server);
+    lookup_server_free(&daemon->lookup_server);
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        unix_listener_close(&daemon->listeners[i]);
+    daemon->listener_count = 0;
+}
+
+static void
+on_stopped(void *arg)
 {
     struct daemon *daemon = arg;
 
+    (void)event_base_loopbreak(daemon->base);
+}
+
+static void
+on_patience(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
     (void)what;
+    log_warning("a provider did not answer in time; if it takes each refresh "
+                "token once, its mailboxes may need a login");
+    on_stopped(arg);
+}
+
+/*
+ * A request that carries a refresh token is let finish: the provider may have
+ * taken it. Who connects meanwhile is the next process's.
+ */
+static void
+on_stop(evutil_socket_t signal_number, short what, void *arg)
+{
+    static const struct timeval patience = {.tv_sec = STOP_PATIENCE_S};
+    struct daemon *daemon = arg;
+
+    (void)what;
+    if (daemon->patience != NULL) {
+        on_stopped(daemon); /* the second signal */
+        return;
+    }
     log_info("stopping", F_INT("signal", signal_number));
     service_stopping();
-    (void)event_base_loopbreak(daemon->base);
+    close_listeners(daemon);
+    daemon->patience = evtimer_new(daemon->base, on_patience, daemon);
+    if (!refresher_stop(daemon->refresher, on_stopped, daemon) ||
+        daemon->patience == NULL ||
+        evtimer_add(daemon->patience, &patience) < 0) {
+        on_stopped(daemon);
+        return;
+    }
+    log_info("waiting for requests that carry a refresh token");
 }
 
 static void
 on_reload(evutil_socket_t signal_number, short what, void *arg)
 {
+    const struct daemon *daemon = arg;
     struct err err = {ERR_NONE, ""};
 
     (void)signal_number;
     (void)what;
-    (void)reload(arg, &err); /* it has logged how it went */
+    if (daemon->patience == NULL)
+        (void)reload(arg, &err); /* it has logged how it went */
 }
 
 static void
@@ -567,6 +615,8 @@ daemon_free(struct daemon **daemon)
             event_free(d->signals[i]);
     if (d->watchdog != NULL)
         event_free(d->watchdog);
+    if (d->patience != NULL)
+        event_free(d->patience);
     if (d->base != NULL)
         event_base_free(d->base);
     loaded_clear(&d->in_force);

@@ -193,7 +193,9 @@ env_clients(void *arg)
 {
     const struct daemon *daemon = arg;
 
-    return lookup_server_clients(daemon->lookup_server);
+    return daemon->lookup_server != NULL
+               ? lookup_server_clients(daemon->lookup_server)
+               : 0; /* while stopping */
 }
 
 static void

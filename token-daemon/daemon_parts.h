@@ -66,6 +66,7 @@ struct daemon {
     struct status_listener page_listener;
     struct event *signals[4];
     struct event *watchdog;
+    struct event *patience; /* the end of a stop that waits; NULL: runs */
 };
 
 /*

@@ -115,21 +115,45 @@ keeper_free(struct keeper **keeper)
     *keeper = NULL;
 }
 
-void
-keeper_retire(struct keeper **keeper)
+bool
+keeper_is_spending(const struct keeper *keeper)
 {
+    return (keeper->acquire != NULL || keeper_probe_is_asking(keeper)) &&
+           keeper->refresh.text != NULL &&
+           grant_needs_login(keeper->credential->grant);
+}
+
+bool
+keeper_stop(struct keeper *keeper)
+{
+    planner_set(keeper->shared->planner, &keeper->entry, TOKEN_NEVER);
+    if (keeper_is_spending(keeper))
+        return true;
+    keeper_probe_drop(keeper);
+    keeper->shared->env.cancel(&keeper->acquire);
+    return false;
+}
+
+void
+keeper_retire(struct keeper **keeper, bool may_leave)
+{
+    static const char text[] = "the credential is no longer configured";
     struct keeper *k = *keeper;
 
     *keeper = NULL;
     k->is_gone = true;
-    k->shared->env.cancel(&k->acquire);
-    keeper_probe_fail(k, ERR_NOTFOUND,
-                      "the credential is no longer configured");
+    k->is_leaving = may_leave;
+    if (may_leave) {
+        keeper_probe_disown(k, ERR_NOTFOUND, text);
+    } else {
+        k->shared->env.cancel(&k->acquire);
+        keeper_probe_fail(k, ERR_NOTFOUND, text);
+    }
     planner_set(k->shared->planner, &k->entry, TOKEN_NEVER);
     if (k->shared->env.unsave != NULL)
         k->shared->env.unsave(k->shared->env.arg, k);
     keeper_waiters_refuse(k);
-    if (!k->is_answering)
+    if (!k->is_answering && !may_leave)
         keeper_free(&k);
 }
 
@@ -165,18 +189,25 @@ is_same_ref(const struct config_ref *a, const struct config_ref *b)
     return is_same_text(a->written, b->written);
 }
 
+/* Are both the same application of the same issuer? */
+static bool
+is_same_application(const struct config_credential *a,
+                    const struct config_credential *b)
+{
+    return a->provider == b->provider && is_same_text(a->tenant, b->tenant) &&
+           is_same_text(a->client_id, b->client_id) &&
+           is_same_text(a->issuer, b->issuer) &&
+           is_same_text(a->token_url, b->token_url);
+}
+
 /* Would both ask the same issuer for the same token? */
 static bool
 is_same_token(const struct config_credential *a,
               const struct config_credential *b)
 {
-    return a->provider == b->provider && a->grant == b->grant &&
+    return is_same_application(a, b) && a->grant == b->grant &&
            a->identity == b->identity &&
            is_same_text(a->identity_value, b->identity_value) &&
-           is_same_text(a->tenant, b->tenant) &&
-           is_same_text(a->client_id, b->client_id) &&
-           is_same_text(a->issuer, b->issuer) &&
-           is_same_text(a->token_url, b->token_url) &&
            is_same_text(a->scope, b->scope);
 }
 
@@ -208,6 +239,7 @@ restart_request(struct keeper *keeper)
     const struct err err = {ERR_RETRY, "the settings changed"};
 
     keeper->shared->env.cancel(&keeper->acquire);
+    keeper->is_outdated = keeper->is_unwanted = false;
     token_fail(&keeper->token,
                &(struct token_failure){.err = &err, .reason = "reloaded"},
                keeper_now(keeper), keeper_wall(keeper));
@@ -217,17 +249,31 @@ restart_request(struct keeper *keeper)
 void
 keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
 {
+    static const char text[] = "the configuration was read again meanwhile";
     int64_t now = keeper_now(keeper);
+    bool may_finish = keeper_is_spending(keeper) &&
+                      grant_needs_login(credential->grant) &&
+                      is_same_application(keeper->credential, credential);
 
-    keeper_probe_fail(keeper, ERR_RETRY,
-                      "the configuration was read again meanwhile");
+    if (may_finish)
+        keeper_probe_disown(keeper, ERR_RETRY, text);
+    else
+        keeper_probe_fail(keeper, ERR_RETRY, text);
     if (keeper->acquire != NULL &&
-        !is_same_request(keeper->credential, credential))
-        restart_request(keeper);
+        !is_same_request(keeper->credential, credential)) {
+        if (may_finish)
+            keeper->is_outdated = true;
+        else
+            restart_request(keeper);
+    }
     if (!is_same_token(keeper->credential, credential) &&
         keeper->held.access == NULL) {
         keeper->is_asking_later = false;
-        token_reset(&keeper->token, now);
+        keeper->is_unwanted = may_finish;
+        if (keeper->acquire != NULL)
+            keeper->token.expires_at = now; /* the answer comes to it */
+        else
+            token_reset(&keeper->token, now);
     }
     keeper->credential = credential;
     keeper->secret_index = 0;

@@ -36,6 +36,10 @@ struct keeper_shared {
     struct planner *planner;
     size_t keeper_count;
     uint64_t unsaved; /* refresh tokens that could not be stored, in a row */
+    bool is_stopping; /* nothing new is asked */
+    /* The last request of a keeper that is gone, or of one while we stop, has
+     * ended. May free the keeper. */
+    void (*finished)(struct keeper_shared *shared, struct keeper *keeper);
 };
 
 /*
@@ -51,8 +55,21 @@ struct keeper *keeper_new(struct keeper_shared *shared,
 /* Cancel, answer nobody, wipe. Takes NULL. */
 void keeper_free(struct keeper **keeper);
 
-/* No longer configured: tell whoever waits, then free. Sets it to NULL. */
-void keeper_retire(struct keeper **keeper);
+/*
+ * Does a request in flight carry a refresh token? A provider that takes each
+ * one once has taken it, and the answer is all that is left of the login.
+ */
+bool keeper_is_spending(const struct keeper *keeper);
+
+/*
+ * No longer configured: tell whoever waits, then free. Sets it to NULL. With
+ * `may_leave`, which keeper_is_spending() allows, a request in flight is let
+ * finish: `finished` frees it then, and until then what it points at must stay.
+ */
+void keeper_retire(struct keeper **keeper, bool may_leave);
+
+/* Ask nothing any more. Is there a request that `finished` will come for? */
+bool keeper_stop(struct keeper *keeper);
 
 const char *keeper_name(const struct keeper *keeper);
 const char *keeper_credential(const struct keeper *keeper);

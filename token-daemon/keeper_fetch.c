@@ -21,6 +21,8 @@ keeper_fetch_plan(struct keeper *keeper)
     /* What waits for the disk waits no longer than the old token lives. */
     bool is_waiting = keeper->held.access != NULL || keeper->is_asking_later;
 
+    if (keeper->shared->is_stopping)
+        return;
     planner_set(keeper->shared->planner, &keeper->entry,
                 is_waiting ? keeper->token.expires_at : keeper->token.due_at);
 }
@@ -302,22 +304,80 @@ keeper_fetch_tell(const struct keeper *keeper,
                });
 }
 
+void
+keeper_fetch_finish(struct keeper *keeper, struct acquire_result *result,
+                    int64_t took_ms)
+{
+    bool has_failed = result->err.code != ERR_NONE;
+
+    if (!has_failed) {
+        take_refresh_token(keeper, &result->token);
+        if (keeper->is_unwanted)
+            token_reset(&keeper->token, keeper_now(keeper));
+        else
+            use(keeper, &result->token);
+    } else if (keeper->token.state == TOKEN_FETCHING) {
+        fail(keeper, result);
+    }
+    /* Who stores it goes on until it is durable, without us. */
+    if (keeper_record_store(keeper, NULL) < 0 && !has_failed)
+        note_unsaved(keeper);
+    keeper_fetch_tell(keeper, result, took_ms);
+    keeper->shared->finished(keeper->shared, keeper);
+}
+
+void
+keeper_fetch_salvage(struct keeper *keeper, struct acquire_result *result)
+{
+    keeper->is_unwanted = false;
+    take_refresh_token(keeper, &result->token);
+    token_reset(&keeper->token, keeper_now(keeper));
+    if (store_rotated(keeper, result->answered_us) < 0)
+        note_unsaved(keeper);
+}
+
+/* With former settings: what failed is tried with those of now. */
+static void
+end_outdated(struct keeper *keeper, struct acquire_result *result)
+{
+    bool is_unwanted = keeper->is_unwanted;
+
+    keeper->is_outdated = keeper->is_unwanted = false;
+    if (result->err.code != ERR_NONE) {
+        fail(keeper, result);
+        token_retry_now(&keeper->token, keeper_now(keeper));
+        keeper_save(keeper);
+    } else if (is_unwanted) {
+        keeper_fetch_salvage(keeper, result);
+    } else {
+        keeper_fetch_succeed(keeper, result);
+        keeper->secret_index = 0;
+    }
+}
+
 /* acquire_done_fn */
 static void
 on_acquired(struct acquire_result *result, void *arg)
 {
     struct keeper *keeper = arg;
+    int64_t took_ms = keeper_now(keeper) - keeper->asked_at;
 
     keeper->acquire = NULL;
     keeper->requests += result->requests;
     keeper_fetch_note_skew(keeper, result);
-    if (result->err.code == ERR_NONE) {
+    if (keeper->is_gone || keeper->shared->is_stopping) {
+        keeper_fetch_finish(keeper, result, took_ms);
+        return;
+    }
+    if (keeper->is_outdated) {
+        end_outdated(keeper, result);
+    } else if (result->err.code == ERR_NONE) {
         keeper_fetch_succeed(keeper, result);
     } else {
         fail(keeper, result);
         keeper_save(keeper);
     }
-    keeper_fetch_tell(keeper, result, keeper_now(keeper) - keeper->asked_at);
+    keeper_fetch_tell(keeper, result, took_ms);
     keeper_fetch_plan(keeper);
     keeper_probe_begin(keeper);
     keeper_waiters_answer(keeper);
@@ -329,6 +389,8 @@ ask(struct keeper *keeper)
 {
     const struct refresher_env *env = &keeper->shared->env;
 
+    if (keeper->shared->is_stopping)
+        return;
     keeper->asked_at = keeper_now(keeper);
     keeper->is_asking_later = false;
     keeper_fetch_plan(keeper);
@@ -357,6 +419,8 @@ ask(struct keeper *keeper)
 void
 keeper_fetch_begin(struct keeper *keeper)
 {
+    if (keeper->shared->is_stopping)
+        return;
     if (keeper_probe_is_asking(keeper))
         return; /* its end looks again at what is wanted */
     token_begin(&keeper->token, &keeper->shared->policy, keeper_now(keeper));
@@ -394,6 +458,7 @@ stop_fetch(struct keeper *keeper)
     keeper->shared->env.cancel(&keeper->acquire);
     oauth_token_clear(&keeper->held);
     keeper->is_asking_later = false;
+    keeper->is_outdated = keeper->is_unwanted = false;
 }
 
 void

@@ -34,6 +34,8 @@ struct keeper {
     struct acquire *acquire; /* a request is in flight, */
     struct oauth_token held; /* its answer waits until it is durable, */
     bool is_asking_later;    /* or it begins when what came before is. */
+    bool is_outdated;        /* what is in flight began with former settings, */
+    bool is_unwanted;        /* which were for another access token */
     size_t unsaved;          /* refresh tokens on their way to the disk */
     int64_t answered_us;     /* when the last one came; 0: not by a request */
     struct timetable_entry entry; /* token.due_at, or the end of a wait */
@@ -43,7 +45,8 @@ struct keeper {
     struct waiter_list passed_over; /* while the others are being answered */
     size_t waiter_count;
     bool is_answering; /* so it must not be freed */
-    bool is_gone;      /* no longer configured */
+    bool is_gone;      /* no longer configured, */
+    bool is_leaving;   /* and its last request is let finish */
     bool has_skew;
     int64_t skew_s;
     size_t secret_index;
@@ -90,6 +93,17 @@ void keeper_fetch_plan(struct keeper *keeper);
 /* The answer has a token, which is taken. */
 void keeper_fetch_succeed(struct keeper *keeper, struct acquire_result *result);
 
+/*
+ * The last request of a keeper that is gone, or of a daemon that stops, has
+ * ended: keep what it brought, durably. May free the keeper.
+ */
+void keeper_fetch_finish(struct keeper *keeper, struct acquire_result *result,
+                         int64_t took_ms);
+
+/* Take the refresh token of an answer only: the access token is none that the
+ * settings of now ask for. */
+void keeper_fetch_salvage(struct keeper *keeper, struct acquire_result *result);
+
 /* How far the provider's clock is from ours. */
 void keeper_fetch_note_skew(struct keeper *keeper,
                             const struct acquire_result *result);
@@ -109,6 +123,10 @@ void keeper_probe_begin(struct keeper *keeper);
 /* It did not get so far: tell whoever asked for it, if there is one. */
 void keeper_probe_fail(struct keeper *keeper, enum err_code code,
                        const char *text);
+
+/* The same, but a request that carries a refresh token is let finish. */
+void keeper_probe_disown(struct keeper *keeper, enum err_code code,
+                         const char *text);
 
 /* Without a word. */
 void keeper_probe_drop(struct keeper *keeper);

@@ -12,7 +12,7 @@
 /* A key that is being tried. */
 struct keeper_probe {
     struct key *key;
-    refresher_probed_fn *done;
+    refresher_probed_fn *done; /* NULL: nobody wants to know any more */
     void *arg;
     struct acquire *acquire; /* NULL: it waits for what is in flight */
     int64_t asked_at;        /* CLOCK_BOOTTIME, ms */
@@ -45,7 +45,8 @@ end_probe(struct keeper *keeper, const struct acquire_result *result)
     void *arg = keeper->probe->arg;
 
     keeper_probe_drop(keeper);
-    done(result, arg);
+    if (done != NULL)
+        done(result, arg);
 }
 
 void
@@ -60,22 +61,55 @@ keeper_probe_fail(struct keeper *keeper, enum err_code code, const char *text)
     end_probe(keeper, &result);
 }
 
+void
+keeper_probe_disown(struct keeper *keeper, enum err_code code, const char *text)
+{
+    struct acquire_result result = {.problem = PROBLEM_INTERNAL};
+    struct keeper_probe *probe = keeper->probe;
+    refresher_probed_fn *done;
+    void *arg;
+
+    if (!keeper_probe_is_asking(keeper) || !keeper_is_spending(keeper)) {
+        keeper_probe_fail(keeper, code, text);
+        return;
+    }
+    done = probe->done;
+    arg = probe->arg;
+    probe->done = NULL;
+    probe->arg = NULL;
+    (void)err_set(&result.err, code, "%s", text);
+    result.reason = problem_word(result.problem);
+    if (done != NULL)
+        done(&result, arg);
+}
+
 /* acquire_done_fn */
 static void
 on_probed(struct acquire_result *result, void *arg)
 {
     struct keeper *keeper = arg;
+    int64_t took_ms = keeper_now(keeper) - keeper->probe->asked_at;
+    bool is_last = keeper->is_gone || keeper->shared->is_stopping;
 
     keeper->probe->acquire = NULL;
     keeper->requests += result->requests;
     keeper_fetch_note_skew(keeper, result);
-    if (result->err.code == ERR_NONE) {
+    if (result->err.code == ERR_NONE && !keeper->is_unwanted)
         token_begin(&keeper->token, &keeper->shared->policy,
                     keeper_now(keeper));
-        keeper_fetch_succeed(keeper, result);
-        keeper_fetch_tell(keeper, result,
-                          keeper_now(keeper) - keeper->probe->asked_at);
+    if (is_last) {
+        keeper_probe_drop(keeper);
+        keeper_fetch_finish(keeper, result, took_ms);
+        return;
     }
+    if (result->err.code == ERR_NONE) {
+        if (keeper->is_unwanted)
+            keeper_fetch_salvage(keeper, result);
+        else
+            keeper_fetch_succeed(keeper, result);
+        keeper_fetch_tell(keeper, result, took_ms);
+    }
+    keeper->is_unwanted = false;
     end_probe(keeper, result);
     keeper_fetch_plan(keeper);
     keeper_waiters_answer(keeper);
@@ -96,7 +130,8 @@ keeper_probe_begin(struct keeper *keeper)
     struct keeper_probe *probe = keeper->probe;
     struct key_list keys;
 
-    if (probe == NULL || probe->acquire != NULL || is_busy(keeper))
+    if (probe == NULL || probe->acquire != NULL || is_busy(keeper) ||
+        keeper->shared->is_stopping)
         return;
     keys = (struct key_list){&probe->key, 1};
     probe->asked_at = keeper_now(keeper);
@@ -156,8 +191,14 @@ keeper_unprobe(struct keeper *keeper, const void *arg)
 {
     bool was_probing = keeper_probe_is_asking(keeper);
 
-    if (keeper->probe == NULL || keeper->probe->arg != arg)
+    if (keeper->probe == NULL || keeper->probe->done == NULL ||
+        keeper->probe->arg != arg)
         return;
+    if (keeper_is_spending(keeper) && was_probing) {
+        keeper->probe->done = NULL; /* its answer is worth more */
+        keeper->probe->arg = NULL;
+        return;
+    }
     keeper_probe_drop(keeper);
     if (was_probing)
         keeper_fetch_plan(keeper);

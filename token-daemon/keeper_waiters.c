@@ -90,7 +90,7 @@ keeper_waiters_answer(struct keeper *keeper)
     while ((waiter = TAILQ_FIRST(&keeper->passed_over)) != NULL)
         waiter_move(waiter, &keeper->waiters);
     keeper->is_answering = false;
-    if (keeper->is_gone)
+    if (keeper->is_gone && !keeper->is_leaving)
         keeper_free(&keeper);
 }
 

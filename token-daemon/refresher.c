@@ -35,9 +35,21 @@ struct ring {
     struct strmap *credentials; /* name -> struct config_credential */
 };
 
+/* A keeper that is no longer configured, while its last request is let finish:
+ * it needs its own configuration. */
+struct leaving {
+    TAILQ_ENTRY(leaving) link;
+    struct keeper *keeper;
+    struct config *config; /* a reference */
+};
+
 struct refresher {
-    struct keeper_shared shared;
+    struct keeper_shared shared; /* first: see on_finished() */
     struct ring ring;
+    TAILQ_HEAD(, leaving) leaving;
+    size_t ending; /* requests that a stop waits for */
+    void (*stopped)(void *arg);
+    void *stopped_arg;
     TAILQ_HEAD(, stored) stored;
     struct strmap *stored_by_name;
 };
@@ -325,6 +337,86 @@ settle(struct refresher *refresher, const struct ring *old)
     }
 }
 
+/* ---- Who goes, and the end ----------------------------------------------- */
+
+static void
+end_leaving(struct refresher *refresher, struct leaving *leaving)
+{
+    TAILQ_REMOVE(&refresher->leaving, leaving, link);
+    keeper_free(&leaving->keeper);
+    config_unref(&leaving->config);
+    free(leaving);
+}
+
+static void
+on_finished(struct keeper_shared *shared, struct keeper *keeper)
+{
+    struct refresher *refresher = (struct refresher *)(void *)shared;
+    struct leaving *leaving;
+
+    TAILQ_FOREACH(leaving, &refresher->leaving, link)
+    {
+        if (leaving->keeper == keeper)
+            break;
+    }
+    if (leaving != NULL)
+        end_leaving(refresher, leaving);
+    if (shared->is_stopping && --refresher->ending == 0)
+        refresher->stopped(refresher->stopped_arg);
+}
+
+/* It is no longer configured. */
+static void
+retire(struct refresher *refresher, struct keeper *keeper,
+       struct config *config)
+{
+    struct leaving *leaving = NULL;
+
+    if (keeper_is_spending(keeper))
+        leaving = calloc(1, sizeof(*leaving));
+    if (leaving != NULL) {
+        leaving->keeper = keeper;
+        leaving->config = config_ref(config);
+        TAILQ_INSERT_TAIL(&refresher->leaving, leaving, link);
+    }
+    keeper_retire(&keeper, leaving != NULL);
+}
+
+/* A newer sign-in counts, not what one that is gone may still bring. */
+static void
+forget_leaving(struct refresher *refresher, const char *name)
+{
+    struct leaving *leaving = TAILQ_FIRST(&refresher->leaving);
+
+    while (leaving != NULL) {
+        struct leaving *next = TAILQ_NEXT(leaving, link);
+
+        if (strcmp(keeper_name(leaving->keeper), name) == 0)
+            end_leaving(refresher, leaving);
+        leaving = next;
+    }
+}
+
+bool
+refresher_stop(struct refresher *refresher, void (*stopped)(void *arg),
+               void *arg)
+{
+    struct leaving *leaving;
+
+    refresher->shared.is_stopping = true;
+    refresher->stopped = stopped;
+    refresher->stopped_arg = arg;
+    refresher->ending = 0;
+    for (size_t i = 0; i < refresher->ring.count; i++)
+        if (keeper_stop(refresher->ring.keepers[i]))
+            refresher->ending++;
+    TAILQ_FOREACH(leaving, &refresher->leaving, link)
+    {
+        refresher->ending++;
+    }
+    return refresher->ending > 0;
+}
+
 int
 refresher_configure(struct refresher *refresher, struct config *config,
                     struct err *err)
@@ -349,7 +441,7 @@ refresher_configure(struct refresher *refresher, struct config *config,
     /* Last, as whoever is told may ask or even reload again. */
     for (size_t i = 0; i < old.count; i++)
         if (find_name(&ring, keeper_name(old.keepers[i])) != old.keepers[i])
-            keeper_retire(&old.keepers[i]);
+            retire(refresher, old.keepers[i], old_config);
     ring_clear(&old);
     config_unref(&old_config);
     return 0;
@@ -363,6 +455,8 @@ refresher_new(const struct refresher_env *env)
     if (refresher == NULL)
         return NULL;
     refresher->shared.env = *env;
+    refresher->shared.finished = on_finished;
+    TAILQ_INIT(&refresher->leaving);
     TAILQ_INIT(&refresher->stored);
     refresher->stored_by_name = strmap_new();
     refresher->shared.planner =
@@ -376,10 +470,13 @@ void
 refresher_free(struct refresher **refresher)
 {
     struct refresher *r = *refresher;
+    struct leaving *leaving;
     struct stored *stored;
 
     if (r == NULL)
         return;
+    while ((leaving = TAILQ_FIRST(&r->leaving)) != NULL)
+        end_leaving(r, leaving); /* NOLINT(*-unix.Malloc) */
     for (size_t i = 0; i < r->ring.count; i++)
         keeper_free(&r->ring.keepers[i]);
     ring_clear(&r->ring);
@@ -507,6 +604,7 @@ refresher_sign_in(struct refresher *refresher, const struct refresher_key *key,
 
     if (keeper == NULL)
         return -1;
+    forget_leaving(refresher, keeper_name(keeper));
     keeper_sign_in(keeper, token);
     return 0;
 }
@@ -519,6 +617,7 @@ refresher_sign_out(struct refresher *refresher, const struct refresher_key *key,
 
     if (keeper == NULL)
         return -1;
+    forget_leaving(refresher, keeper_name(keeper));
     keeper_sign_out(keeper);
     return 0;
 }

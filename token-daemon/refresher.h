@@ -91,10 +91,21 @@ struct refresher *refresher_new(const struct refresher_env *env)
 void refresher_free(struct refresher **refresher);
 
 /*
+ * The process is about to end: ask for nothing any more and cancel what is in
+ * flight, but for requests that carry a refresh token, as their answers may be
+ * all that is left of a login. `stopped` is called when the last of these has
+ * ended and what it brought is with env.save(); false: there is none, and it
+ * is not called.
+ */
+bool refresher_stop(struct refresher *refresher, void (*stopped)(void *arg),
+                    void *arg);
+
+/*
  * Work with this configuration from now on (keeps a reference). A token stays
  * when what it was obtained with stays; requests and back-offs of a credential
- * that changed start again at once. Errors: ERR_SYSTEM; the old configuration
- * then stays.
+ * that changed start again at once, but for a request that carries a refresh
+ * token of the same application: that is let finish. Errors: ERR_SYSTEM; the
+ * old configuration then stays.
  */
 int refresher_configure(struct refresher *refresher, struct config *config,
                         struct err *err) __attribute__((warn_unused_result));

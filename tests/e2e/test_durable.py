@@ -5,11 +5,13 @@ import os
 import random
 import re
 import shutil
+import signal
 import threading
 import time
 
 import pytest
 
+from world import fault
 from world.build import Build
 from world.faulty_disk import FaultyDisk
 from world.relay_conf import RelayConf
@@ -306,3 +308,82 @@ def test_a_state_that_was_cut_short(world):
     made.tokend.start()
     assert made.tokend.ask("token", key).data.split()[1] == token
     assert made.endpoint.count == count
+
+
+LATE = 1.5  # s between what the provider does and its answer
+
+
+@pytest.fixture
+def person(fleet):
+    """A daemon with one mailbox whose refresh tokens are taken once, while a
+    refresh is in flight that the provider has processed."""
+    them = fleet(daemons=1, mailboxes=1)
+    daemon, made = them.daemons[0], them.made
+    name = them.mailboxes[daemon][0]
+    made.endpoint.lifetime = 3600
+    assert daemon.ctl("refresh", name).returncode == 0
+    wait_until(lambda: int(_ask(daemon, name).data.split()[0]) >
+               time.time() + 60, what="a token that lives")
+    count = made.endpoint.rotations[name]
+    made.endpoint.fail(fault.late(LATE))
+    refresh = threading.Thread(target=daemon.ctl, args=("refresh", name))
+    refresh.start()
+    wait_until(lambda: made.endpoint.rotations[name] > count,
+               what="the provider to take the refresh token")
+    yield them, daemon, name
+    refresh.join()
+
+
+def _is_still_signed_in(them, daemon, name):
+    """The refresh token that is there is one that the provider takes."""
+    count = them.made.endpoint.rotations[name]
+    assert daemon.ctl("refresh", name).returncode == 0
+    wait_until(lambda: them.made.endpoint.rotations[name] > count,
+               what="a refresh")
+    assert _ask(daemon, name).is_ok
+    assert _refused(them.made) == []
+
+
+def _reload_with(them, daemon, **options):
+    conf = RelayConf()
+    conf.credential(CREDENTIAL, **{
+        **them.made.conf.credentials[CREDENTIAL],
+        "grant": "authorization_code", **options})
+    for name in them.mailboxes[daemon]:
+        conf.mailbox(name, credential=CREDENTIAL)
+    folder = os.path.dirname(daemon.config_file)
+    conf.relay("localhost")
+    conf.tokend(socket=[f"{folder}/sock"], control=f"{folder}/control",
+                state=f"{folder}/state.db", refetch_interval=1)
+    conf.write(f"{folder}/relay.conf")
+    daemon.reload()
+
+
+def test_a_reload_loses_no_answer(person):
+    """With another secret: the request in flight is let finish."""
+    them, daemon, name = person
+    made = them.made
+    before = len(daemon.log.lines(DURABLE, name))
+    secrets = made.conf.credentials[CREDENTIAL]["client_secret"]
+    _reload_with(them, daemon, client_secret=list(secrets) * 2)
+    wait_until(lambda: len(daemon.log.lines(DURABLE, name)) > before,
+               what="the answer to be durable")
+    _is_still_signed_in(them, daemon, name)
+
+
+def test_a_stop_loses_no_answer(person):
+    """The answer is waited for, and is there after the restart."""
+    them, daemon, name = person
+    assert daemon.stop() == 0
+    daemon.start()
+    _is_still_signed_in(them, daemon, name)
+
+
+def test_a_second_signal_stops_at_once(person):
+    them, daemon, name = person
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.log.wait_for("waiting for requests that carry a refresh token")
+    answered = len(daemon.log.lines("token refreshed", name))
+    assert daemon.stop() == 0
+    assert len(daemon.log.lines("token refreshed", name)) == answered
+    daemon.start()

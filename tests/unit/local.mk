@@ -114,6 +114,7 @@ TOKEND_TESTS = \
 	%D%/test_redirect \
 	%D%/test_refresh_token \
 	%D%/test_refresher \
+	%D%/test_refresher_end \
 	%D%/test_repeats \
 	%D%/test_retry_after \
 	%D%/test_secret_source \
@@ -232,6 +233,10 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_refresher_SOURCES = %D%/test_refresher.c $(FAKE_ENV)
 %C%_test_refresher_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_refresher_LDADD = $(TOKEND_TEST_LIBS)
+
+%C%_test_refresher_end_SOURCES = %D%/test_refresher_end.c $(FAKE_ENV)
+%C%_test_refresher_end_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_refresher_end_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_repeats_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_retry_after_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_secret_source_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)

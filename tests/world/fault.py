@@ -10,6 +10,7 @@ class Fault:
     """What happens to a request instead of an answer.
 
     delay   seconds before anything else happens
+    hold    seconds from when it was processed to the answer
     status  HTTP status to answer with; None goes on to the true answer
     code    AADSTS number: answer with that error of Entra's
     """
@@ -21,6 +22,7 @@ class Fault:
     body: bytes = b""
     content_type: str = "text/html"
     retry_after: object = None  # seconds, or "date:SECONDS" for a date form
+    hold: float = 0.0  # seconds after the request was processed
     is_reset: bool = False
 
     def headers(self, now):
@@ -60,6 +62,11 @@ def server_error(status=500, retry_after=None):
 def slow(seconds):
     """The true answer, late."""
     return Fault("slow", delay=seconds)
+
+
+def late(seconds):
+    """Processed at once, so that what it carried is used; answered late."""
+    return Fault("late", hold=seconds)
 
 
 def garbage(body=b"\x00\xff{{{ not what you asked for", status=200,

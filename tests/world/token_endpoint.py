@@ -194,9 +194,12 @@ class TokenEndpoint:
                 now = wall_clock(self.clock_skew)
                 return Answer(fault.status, fault.headers(now), fault.body)
         try:
-            return self._token_answer(request, entry)
+            answer = self._token_answer(request, entry)
         except Refusal as refusal:
-            return self._refuse(refusal, entry)
+            answer = self._refuse(refusal, entry)
+        if fault is not None and fault.hold > 0:
+            self._server.stopping.wait(fault.hold)
+        return answer
 
     def _refuse(self, refusal, entry):
         entry.outcome = str(refusal)
