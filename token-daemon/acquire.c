@@ -47,6 +47,7 @@ struct acquire {
     char *user; /* NULL: none; so are the others */
     char *scope;
     char *refresh_token;
+    bool is_sign_in; /* a step of one, by login_flow */
     char *code;
     char *verifier;
     char *redirect_uri;
@@ -390,7 +391,7 @@ parse_answer(struct acquire *acquire, const struct http_answer *answer,
                                  token, failure, err) < 0)
             return -1;
         /* Who signed in is of interest at the sign-in only. */
-        if (acquire->code == NULL && acquire->device_code == NULL) {
+        if (!acquire->is_sign_in) {
             secret_free(&token->id_token);
             secret_free(&token->scope);
         }
@@ -922,6 +923,7 @@ acquire_start(const struct acquire_context *context,
     acquire->context = *context;
     acquire->config = config_ref(request->config);
     acquire->credential = request->credential;
+    acquire->is_sign_in = request->grant != NULL;
     acquire->grant = request->grant != NULL
                          ? request->grant
                          : grant_find(request->credential->grant);

@@ -12,7 +12,10 @@
  *  -> the answer
  *
  * A device's code needs no port: `prompt` comes at once, with "user_code", then
- * `waiting` each time the provider was asked, then the answer.
+ * `waiting` each time the provider was asked, then the answer. With a
+ * "refresh_token" there is only the answer: the token is tried, and what that
+ * gave is kept even when the asker has gone meanwhile, as it may have been good
+ * for that one use only.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -39,11 +42,13 @@
 struct login {
     TAILQ_ENTRY(login) link;
     struct control_logins *logins;
-    struct control_exchange *exchange;
+    const struct control_env *env;
+    struct control_exchange *exchange; /* NULL: the asker is gone */
     struct config *config;     /* a reference: the one that it began with */
     struct sendas_match match; /* points into that, and to `mailbox` */
     bool by_device;
     bool may_differ;
+    bool is_brought;         /* a refresh token is tried, nobody is asked */
     struct login_flow *flow; /* NULL: waits for the port */
     char mailbox[];
 };
@@ -61,13 +66,6 @@ control_logins_new(void)
     if (logins != NULL)
         TAILQ_INIT(&logins->list);
     return logins;
-}
-
-void
-control_logins_free(struct control_logins **logins)
-{
-    free(*logins);
-    *logins = NULL;
 }
 
 static const struct login *
@@ -98,7 +96,39 @@ login_free(struct login *login)
     free(login);
 }
 
+void
+control_logins_free(struct control_logins **logins)
+{
+    struct login *login;
+
+    if (*logins == NULL)
+        return;
+    /* Those whose askers are gone. */
+    while ((login = TAILQ_FIRST(&(*logins)->list)) != NULL) {
+        login->env->login.cancel(&login->flow);
+        leave_list(login);
+        login_free(login);
+    }
+    free(*logins);
+    *logins = NULL;
+}
+
 /* ---- How it ends -------------------------------------------------------- */
+
+static void
+refuse(const struct login *login, const char *code, const char *text)
+{
+    if (login->exchange != NULL)
+        control_refuse(login->exchange, code, text);
+}
+
+static const char *
+method_word(const struct login *login)
+{
+    if (login->is_brought)
+        return "refresh-token";
+    return login->by_device ? "device" : "code";
+}
 
 /* With what the operator may do, and who it was where that matters. */
 static void
@@ -119,11 +149,14 @@ refuse_failure(struct login *login, const struct login_flow_event *event)
         buf_append_str(&text, "; ");
         buf_append_str(&text, result->hint);
     }
+    if (login->is_brought)
+        buf_append_str(&text, "; nothing has changed here");
     log_warning(
         "a sign-in failed", F_STR("mailbox", login->mailbox),
         F_STR("reason", result->reason), F_STR("error", result->err.text),
-        F_STR("account", event->account), F_INT("number", result->number));
-    control_refuse(login->exchange, result->reason, buf_str(&text));
+        F_STR("account", event->account), F_INT("number", result->number),
+        F_STR("method", method_word(login)));
+    refuse(login, result->reason, buf_str(&text));
     buf_clear(&text);
 }
 
@@ -155,7 +188,7 @@ is_same_text(const char *a, const char *b)
 static bool
 is_still_configured(const struct login *login)
 {
-    const struct control_env *env = login->exchange->env;
+    const struct control_env *env = login->env;
     const struct config_credential *then = login->match.mailbox->credential;
     const struct config_credential *now;
     struct sendas_match match;
@@ -176,8 +209,7 @@ describe_success(const struct login *login,
                  const struct login_flow_event *event)
 {
     const struct refresher_key key = control_key_of(&login->match);
-    const struct token *token =
-        refresher_peek(login->exchange->env->refresher, &key);
+    const struct token *token = refresher_peek(login->env->refresher, &key);
 
     return json_pack(
         "{s:o, s:o, s:o, s:s, s:o, s:I, s:o}", "mailbox",
@@ -201,19 +233,21 @@ conclude(struct login *login, struct login_flow_event *event)
     json_t *result;
 
     if (!is_still_configured(login)) {
-        control_refuse(login->exchange, "bad-configuration",
-                       "the credential was changed meanwhile; sign in again");
+        refuse(login, "bad-configuration",
+               "the credential was changed meanwhile; sign in again");
         return;
     }
-    if (refresher_sign_in(login->exchange->env->refresher, &key, token, &err) <
-        0) {
-        control_refuse_err(login->exchange, &err);
+    if (refresher_sign_in(login->env->refresher, &key, token, &err) < 0) {
+        if (login->exchange != NULL)
+            control_refuse_err(login->exchange, &err);
         return;
     }
     log_info("signed in", F_STR("mailbox", login->mailbox),
              F_STR("credential", key.credential),
              F_STR("account", event->account),
-             F_STR("method", login->by_device ? "device" : "code"));
+             F_STR("method", method_word(login)));
+    if (login->exchange == NULL)
+        return;
     result = describe_success(login, event);
     control_answer(login->exchange, result);
 }
@@ -259,9 +293,10 @@ on_flow(struct login_flow_event *event, void *arg)
 }
 
 static void
-start_flow(struct login *login, const char *redirect_uri)
+start_flow(struct login *login, const char *redirect_uri,
+           const char *refresh_token)
 {
-    const struct control_env *env = login->exchange->env;
+    const struct control_env *env = login->env;
     const struct login_flow_request request = {
         .config = login->config,
         .credential = login->match.mailbox->credential,
@@ -269,6 +304,7 @@ start_flow(struct login *login, const char *redirect_uri)
         .by_device = login->by_device,
         .redirect_uri = redirect_uri,
         .may_differ = login->may_differ,
+        .refresh_token = refresh_token,
     };
 
     login->flow = env->login.start(env->arg, &request, on_flow, login);
@@ -301,13 +337,13 @@ use_port(struct login *login, const json_t *port)
         return;
     }
     (void)snprintf(uri, sizeof(uri), "http://localhost:%d/", (int)number);
-    start_flow(login, number != 0 ? uri : NULL);
+    start_flow(login, number != 0 ? uri : NULL, NULL);
 }
 
 static void
 use_redirect(struct login *login, const char *text)
 {
-    const struct control_env *env = login->exchange->env;
+    const struct control_env *env = login->env;
     struct err err = {ERR_NONE, ""};
 
     if (env->login.answer(login->flow, text, strlen(text), &err) < 0)
@@ -336,7 +372,7 @@ cancel_login(void *arg)
     struct login *login = arg;
 
     log_info("a sign-in was given up", F_STR("mailbox", login->mailbox));
-    login->exchange->env->login.cancel(&login->flow);
+    login->env->login.cancel(&login->flow);
     leave_list(login);
     login_free(login);
 }
@@ -373,7 +409,8 @@ check_login(struct control_exchange *exchange, const struct sendas_match *match)
     if (!grant_needs_login(match->mailbox->credential->grant)) {
         (void)err_set(&err, ERR_CONFIG,
                       "credential \"%s\" gets its tokens without anybody; only "
-                      "authorization_code and device_code need a sign-in",
+                      "the grants authorization_code and device_code need a "
+                      "sign-in",
                       match->mailbox->credential->name);
         control_refuse_err(exchange, &err);
         return false;
@@ -403,7 +440,10 @@ new_login(struct control_exchange *exchange, const struct sendas_match *match)
     if (login == NULL)
         return NULL;
     login->logins = exchange->logins;
+    login->env = env;
     login->exchange = exchange;
+    login->may_differ =
+        json_is_true(json_object_get(exchange->root, "other_account"));
     login->config = config_ref(env->login.config(env->arg));
     login->match = *match;
     memcpy(login->mailbox, match->login, size);
@@ -418,7 +458,6 @@ sign_in(struct control_exchange *exchange)
 {
     static const struct control_wait_ops ops = {.cancel = cancel_login,
                                                 .line = on_line};
-    const json_t *may_differ = json_object_get(exchange->root, "other_account");
     struct sendas_match match;
     struct login *login;
     bool by_device;
@@ -433,7 +472,6 @@ sign_in(struct control_exchange *exchange)
         return;
     }
     login->by_device = by_device;
-    login->may_differ = json_is_true(may_differ);
     control_wait(exchange, &ops, login);
     control_tell(exchange, "begin",
                  json_pack("{s:o, s:o, s:s, s:i}", "mailbox",
@@ -443,7 +481,7 @@ sign_in(struct control_exchange *exchange)
                            "redirect_port",
                            match.mailbox->credential->redirect_port));
     if (by_device)
-        start_flow(login, NULL);
+        start_flow(login, NULL, NULL);
 }
 
 /* ---- A refresh token that is brought ------------------------------------ */
@@ -460,15 +498,22 @@ is_refresh_token(const char *text)
     return len > 0 && len <= REFRESH_TOKEN_MAX;
 }
 
-/* Answers when it has worked. */
+/* The asker is gone, but the try may have used the token up. */
+static void
+leave_brought(void *arg)
+{
+    struct login *login = arg;
+
+    login->exchange = NULL;
+}
+
+/* Nothing changes before a token request with it has worked. */
 static void
 bring_token(struct control_exchange *exchange, const char *text)
 {
-    struct oauth_token token = {0};
-    struct err err = {ERR_NONE, ""};
+    static const struct control_wait_ops ops = {.cancel = leave_brought};
     struct sendas_match match;
-    struct refresher_key key;
-    int rc;
+    struct login *login;
 
     if (!is_refresh_token(text)) {
         control_refuse(
@@ -476,22 +521,17 @@ bring_token(struct control_exchange *exchange, const char *text)
             "login wants a refresh token, one line of printable ASCII");
         return;
     }
-    if (!control_find_mailbox(exchange, &match))
+    if (!control_find_mailbox(exchange, &match) ||
+        !check_login(exchange, &match))
         return;
-    key = control_key_of(&match);
-    token.refresh = secret_dup(text);
-    if (token.refresh == NULL) {
+    login = new_login(exchange, &match);
+    if (login == NULL) {
         control_answer(exchange, NULL);
         return;
     }
-    rc = refresher_sign_in(exchange->env->refresher, &key, &token, &err);
-    oauth_token_clear(&token);
-    if (rc < 0) {
-        control_refuse_err(exchange, &err);
-        return;
-    }
-    log_info("signed in with a refresh token", F_STR("mailbox", match.login));
-    control_wait_for_token(exchange, &match, &(struct control_wish){0});
+    login->is_brought = true;
+    control_wait(exchange, &ops, login);
+    start_flow(login, NULL, text);
 }
 
 void

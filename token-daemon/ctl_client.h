@@ -8,6 +8,8 @@
 #include "token-daemon/ctl.h"
 
 #define CTL_CLIENT_TIMEOUT_S 20
+/* When a refresh token is tried: the provider has 30 s for a request. */
+#define CTL_CLIENT_SIGN_IN_S 45
 
 struct ctl_client;
 

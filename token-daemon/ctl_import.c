@@ -38,6 +38,7 @@ struct import {
     const char *plugin_config; /* NULL: that plugin's own, if it is there */
     const char *mailbox;       /* for a file that does not say whose it is */
     const char *secrets;       /* where client secrets are put; or NULL */
+    bool may_differ;           /* accounts of other names are fine */
     struct item *items;
     size_t count;
 };
@@ -215,8 +216,10 @@ hand_over(const struct import *import, const struct item *item, struct err *err)
 
     ctl_add_text(request, "mailbox", item->mailbox);
     ctl_add_text(request, "refresh_token", item->plugin.refresh_token);
+    if (import->may_differ)
+        (void)json_object_set_new(request, "other_account", json_true());
     if (client != NULL && ctl_client_send(client, request, err) == 0)
-        answer = ctl_client_receive(client, CTL_CLIENT_TIMEOUT_S, err);
+        answer = ctl_client_receive(client, CTL_CLIENT_SIGN_IN_S, err);
     json_decref(request);
     ctl_client_close(&client);
     return answer;
@@ -414,6 +417,9 @@ ctl_verb_import(struct ctl *ctl, int argc, char **argv)
         {.name = "plugin-config", .text = &import.plugin_config},
         {.name = "mailbox", .text = &import.mailbox},
         {.name = "secrets", .text = &import.secrets},
+        {.name = "allow-other-account",
+         .letter = 'o',
+         .flag = &import.may_differ},
         {.name = "passphrase-file", .letter = 'p', .text = &passphrase_file},
     };
     struct err err = {ERR_NONE, ""};

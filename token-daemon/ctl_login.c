@@ -10,6 +10,7 @@
 #include "common/secret.h"
 #include "common/util.h"
 #include "token-daemon/ctl.h"
+#include "token-daemon/ctl_client.h"
 #include "token-daemon/ctl_secret_file.h"
 #include "token-daemon/ctl_sign_in.h"
 #include "token-daemon/ctl_sign_in_text.h"
@@ -20,15 +21,6 @@ struct login_options {
     bool is_by_device;
     bool may_differ;
 };
-
-static int
-print_brought(const struct ctl *ctl, const json_t *result, void *arg)
-{
-    (void)ctl;
-    (void)result;
-    (void)printf("%s: signed in, and has a token\n", (const char *)arg);
-    return EX_OK;
-}
 
 static int
 print_signed_in(const struct ctl *ctl, const json_t *result, void *arg)
@@ -52,6 +44,9 @@ bring_token(const struct ctl *ctl, json_t *request,
 {
     struct err err = {ERR_NONE, ""};
     char *secret = ctl_secret_line(options->file, &err);
+    struct ctl_client *client;
+    json_t *answer = NULL;
+    int status;
 
     if (secret == NULL) {
         json_decref(request);
@@ -59,7 +54,15 @@ bring_token(const struct ctl *ctl, json_t *request,
     }
     ctl_add_text(request, "refresh_token", secret);
     secret_free(&secret);
-    return ctl_run(ctl, request, print_brought, options->mailbox);
+    client = ctl_client_open(ctl, &err);
+    if (client != NULL && ctl_client_send(client, request, &err) == 0)
+        answer = ctl_client_receive(client, CTL_CLIENT_SIGN_IN_S, &err);
+    json_decref(request);
+    ctl_client_close(&client);
+    status = answer != NULL ? ctl_finish(ctl, answer, print_signed_in, NULL)
+                            : ctl_fail(&err);
+    json_decref(answer);
+    return status;
 }
 
 static int
@@ -69,8 +72,6 @@ sign_in(struct ctl *ctl, json_t *request, const struct login_options *options)
 
     /* Without it the credential's own way. */
     ctl_add_text(request, "method", options->is_by_device ? "device" : NULL);
-    if (options->may_differ)
-        (void)json_object_set_new(request, "other_account", json_true());
     ctl->is_lines = true;
     status = ctl_sign_in(ctl, request, print_signed_in, NULL);
     json_decref(request);
@@ -95,11 +96,13 @@ ctl_verb_login(struct ctl *ctl, int argc, char **argv)
 
     if (status != EX_OK)
         return status;
-    if (login.file != NULL && (login.is_by_device || login.may_differ))
+    if (login.file != NULL && login.is_by_device)
         return ctl_usage(ctl);
     login.mailbox = words[0];
     request = ctl_request("login");
     ctl_add_text(request, "mailbox", login.mailbox);
+    if (login.may_differ)
+        (void)json_object_set_new(request, "other_account", json_true());
     return login.file != NULL ? bring_token(ctl, request, &login)
                               : sign_in(ctl, request, &login);
 }

@@ -53,6 +53,7 @@ struct login_flow {
     const struct config_credential *credential;
     char *mailbox;
     char *redirect_uri;
+    char *refresh_token; /* that was brought; NULL: a person signs in */
     bool by_device;
     bool may_differ;
     size_t first_secret;
@@ -89,6 +90,7 @@ free_flow(struct login_flow *flow)
     secret_wipe(flow->nonce, sizeof(flow->nonce));
     secret_wipe(flow->verifier, sizeof(flow->verifier));
     secret_free(&flow->code);
+    secret_free(&flow->refresh_token);
     free(flow->issuer);
     free(flow->mailbox);
     free(flow->redirect_uri);
@@ -210,7 +212,7 @@ read_id_token(struct login_flow *flow, const struct acquire_result *result,
     const char *text = result->token.id_token;
     const struct id_token_check check = {
         .client_id = flow->credential->client_id,
-        .nonce = flow->by_device ? NULL : flow->nonce,
+        .nonce = flow->nonce[0] != '\0' ? flow->nonce : NULL,
         .now = flow->context->wall() - (result->has_skew ? result->skew_s : 0),
     };
 
@@ -294,6 +296,7 @@ start_step(struct login_flow *flow, const struct grant *grant,
         .first_secret = flow->first_secret,
         .grant = grant,
         .code = flow->code,
+        .refresh_token = flow->refresh_token,
         .verifier = flow->verifier,
         .redirect_uri = flow->redirect_uri,
         .device_code = flow->device.device_code,
@@ -314,6 +317,19 @@ on_redeemed(struct acquire_result *result, void *arg)
         conclude(flow, result);
     else
         end_failed(flow, result);
+}
+
+/* What was brought has been tried, and is good still without a new one. */
+static void
+on_tried(struct acquire_result *result, void *arg)
+{
+    struct login_flow *flow = arg;
+
+    if (result->err.code == ERR_NONE && result->token.refresh == NULL) {
+        result->token.refresh = flow->refresh_token; /* moves */
+        flow->refresh_token = NULL;
+    }
+    on_redeemed(result, flow);
 }
 
 /* ---- Device code --------------------------------------------------------- */
@@ -547,6 +563,9 @@ begin(struct login_flow *flow)
                    err.code == ERR_CONFIG ? PROBLEM_BAD_SETTINGS
                                           : PROBLEM_INTERNAL,
                    NULL, &err);
+    } else if (flow->refresh_token != NULL) {
+        flow->state = FLOW_REDEEMING;
+        start_step(flow, &grant_refresh_token, on_tried);
     } else if (flow->by_device) {
         flow->state = FLOW_REQUESTING;
         start_step(flow, &grant_device_request, on_device);
@@ -606,6 +625,9 @@ copy_request(struct login_flow *flow, const struct login_flow_request *request)
     flow->mailbox = strdup(request->mailbox);
     flow->redirect_uri =
         strdup(request->redirect_uri != NULL ? request->redirect_uri : uri);
+    if (request->refresh_token != NULL &&
+        (flow->refresh_token = secret_dup(request->refresh_token)) == NULL)
+        return false;
     return flow->mailbox != NULL && flow->redirect_uri != NULL;
 }
 

@@ -6,6 +6,7 @@
  * person opens a URL, and what the browser is sent to afterwards comes back
  * here, from a local page or pasted. Or by device code (RFC 8628): the person
  * types a short code at the provider's page, and we ask until that was done.
+ * Or by a refresh token of elsewhere, which is tried by a token request.
  * Keeps nothing: the refresh token is the caller's. Knows nothing of
  * terminals, control sockets or the local page.
  */
@@ -39,6 +40,12 @@ struct login_flow_request {
     const char *redirect_uri;
     /* May the account that signs in have another name than the mailbox? */
     bool may_differ;
+    /*
+     * Copied, and wiped after. Not NULL: nobody is asked; this is tried once,
+     * and is what DONE gives where the provider gave no new one for it. It may
+     * be good for one use only, so what DONE gives must be kept.
+     */
+    const char *refresh_token;
 };
 
 enum login_flow_kind {

@@ -30,7 +30,8 @@ static const struct ctl_verb verbs[] = {
      ctl_verb_invalidate},
     {"login",
      "MAILBOX [--device] [--allow-other-account] | MAILBOX "
-     "--refresh-token-file FILE",
+     "--refresh-token-file FILE\n"
+     "      [--allow-other-account]",
      "a person signs in; or a refresh token of elsewhere, - is standard input",
      ctl_verb_login},
     {"logout", "MAILBOX", "forget its refresh token", ctl_verb_logout},
@@ -46,7 +47,7 @@ static const struct ctl_verb verbs[] = {
     {"import",
      "FILE [--passphrase-file FILE]\n  import sasl-xoauth2 [--plugin-config "
      "FILE] [--mailbox ADDRESS]\n"
-     "      [--secrets DIRECTORY] FILE...",
+     "      [--secrets DIRECTORY] [--allow-other-account] FILE...",
      "take over from another host, or from sasl-xoauth2", ctl_verb_import},
     {"sendas",
      "check ADDRESS [--client IP] [--daemon NAME] [--login NAME]\n"

@@ -452,6 +452,27 @@ def test_a_refresh_token_of_elsewhere(people):
     _assert_nothing_leaked(made)
 
 
+def test_a_refresh_token_of_another_account(people):
+    """Refused, though what is brought is used up; unless it is allowed."""
+    made = people()
+    for name in ("first", "second"):
+        made.endpoint.refresh_tokens.add(f"0.brought~{name}")
+        made.endpoint.sign_in.accounts[f"0.brought~{name}"] = \
+            "person@contoso.com"
+    path = made.write_secret("first", "0.brought~first")
+    result = made.tokend.ctl("login", MAILBOX, "--refresh-token-file", path)
+    assert result.returncode != 0
+    assert "person@contoso.com" in result.stderr
+    assert made.tokend.ask("token", KEY).reason == "needs-login"
+    path = made.write_secret("second", "0.brought~second")
+    result = made.tokend.ctl("login", MAILBOX, "--refresh-token-file", path,
+                             "--allow-other-account")
+    assert result.returncode == 0, result.stderr
+    assert "person@contoso.com, which needs the right" in result.stdout
+    assert made.tokend.ask("token", KEY).is_ok
+    _assert_nothing_leaked(made)
+
+
 @pytest.mark.parametrize("arguments, status", [
     ([], os.EX_USAGE),
     ([MAILBOX, "x"], os.EX_USAGE),

@@ -206,6 +206,26 @@ def test_a_refresh_token_that_is_refused_is_no_sign_in(world):
     assert "needs-login" in result.stderr
 
 
+def test_a_refresh_token_that_is_refused_leaves_the_sign_in(world):
+    """What works goes on working, also over a kill."""
+    made = world(start=False, postfix=False)
+    path = _use_refresh_tokens(made)
+    made.start()
+    assert made.tokend.ctl("login", "relay@contoso.com",
+                           "--refresh-token-file", path).returncode == 0
+    token = made.tokend.ask("token", KEY).data
+    path = made.write_secret("wrong", "0.wrong~refresh~token")
+    result = made.tokend.ctl("login", "relay@contoso.com",
+                             "--refresh-token-file", path)
+    assert result.returncode != 0
+    assert "nothing has changed" in result.stderr
+    assert made.tokend.ask("token", KEY).data == token
+    made.tokend.kill()
+    made.tokend.start()
+    assert made.tokend.ask("token", KEY).data == token
+    assert made.tokend.ctl("refresh", "relay@contoso.com").returncode == 0
+
+
 def test_nobody_signs_in_for_client_credentials(world):
     made = world(postfix=False)
     path = made.write_secret("refresh", "0.refresh~token")

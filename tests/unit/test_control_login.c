@@ -59,6 +59,8 @@ static struct row {
     {"a method that is no text", LOGIN(RELAY, ",\"method\":1"), "bad-request"},
     {"a refresh token that is no text", LOGIN(RELAY, ",\"refresh_token\":1"),
      "bad-request"},
+    {"a refresh token where nobody is needed",
+     LOGIN(APP, ",\"refresh_token\":\"r\""), "no-sign-in"},
     {"an empty refresh token", LOGIN(RELAY, ",\"refresh_token\":\"\""),
      "bad-request"},
     {"a refresh token with a blank", LOGIN(RELAY, ",\"refresh_token\":\"a b\""),
@@ -83,6 +85,7 @@ struct login_flow {
     char mailbox[128];
     bool by_device;
     bool may_differ;
+    char refresh_token[32]; /* "": none */
     struct config *config;
 };
 
@@ -156,6 +159,9 @@ start(void *arg, const struct login_flow_request *request, login_flow_fn *tell,
     };
     (void)snprintf(flow->mailbox, sizeof(flow->mailbox), "%s",
                    request->mailbox);
+    if (request->refresh_token != NULL)
+        (void)snprintf(flow->refresh_token, sizeof(flow->refresh_token), "%s",
+                       request->refresh_token);
     if (request->redirect_uri != NULL)
         (void)snprintf(flow->redirect_uri, sizeof(flow->redirect_uri), "%s",
                        request->redirect_uri);
@@ -598,6 +604,73 @@ a_credential_that_changed_meanwhile_takes_nothing(void **state)
     assert_null(refresher_peek(world->refresher, &key)->text);
 }
 
+#define BRING(more) LOGIN(RELAY, ",\"refresh_token\":\"brought\"" more)
+
+static void
+a_refresh_token_is_tried_before_it_is_used(void **state)
+{
+    struct world *world = *state;
+    const struct refresher_key key = {"person", RELAY};
+    struct asker *asker = ask(world, 0, BRING(",\"other_account\":true"));
+    const json_t *result;
+
+    assert_string_equal(world->flow->refresh_token, "brought");
+    assert_true(world->flow->may_differ);
+    assert_int_equal(asker->count, 0);
+    assert_false(control_takes_lines(asker->exchange));
+    assert_null(refresher_peek(world->refresher, &key)->text);
+    assert_error(ask(world, 1, BRING("")), "busy");
+    succeed(world, LOGIN_FLOW_ACCOUNT_OTHER, "else@contoso.example");
+    result = json_object_get(last(asker), "result");
+    assert_string_equal(text_of(result, "account"), "else@contoso.example");
+    assert_string_equal(text_of(result, "scope"), "mail.send");
+    assert_string_equal(refresher_peek(world->refresher, &key)->text,
+                        "access~text");
+}
+
+static void
+a_refresh_token_that_fails_changes_nothing(void **state)
+{
+    struct world *world = *state;
+    const struct refresher_key key = {"person", RELAY};
+    struct asker *asker = ask(world, 0, BRING(""));
+    struct asker *second;
+
+    succeed(world, LOGIN_FLOW_ACCOUNT_SAME, RELAY);
+    assert_non_null(json_object_get(last(asker), "result"));
+    second = ask(world, 1, BRING(""));
+    fail_as(world, PROBLEM_NEEDS_LOGIN, NULL);
+    assert_error(second, "needs-login");
+    assert_non_null(
+        strstr(text_of(json_object_get(last(second), "error"), "text"),
+               "nothing has changed"));
+    assert_string_equal(refresher_peek(world->refresher, &key)->text,
+                        "access~text");
+}
+
+/* It may have been good for one use only. */
+static void
+what_a_refresh_token_gave_is_kept_without_its_asker(void **state)
+{
+    struct world *world = *state;
+    const struct refresher_key key = {"person", RELAY};
+    struct asker *asker = ask(world, 0, BRING(""));
+
+    control_forget(&asker->exchange);
+    assert_int_equal(world->cancels, 0);
+    succeed(world, LOGIN_FLOW_ACCOUNT_SAME, RELAY);
+    assert_int_equal(asker->count, 0);
+    assert_string_equal(refresher_peek(world->refresher, &key)->text,
+                        "access~text");
+    asker = ask(world, 1, BRING("")); /* the first is over */
+    control_forget(&asker->exchange);
+    fail_as(world, PROBLEM_NEEDS_LOGIN, NULL);
+    asker = ask(world, 2, BRING(""));
+    control_forget(&asker->exchange);
+    control_free(&world->control);
+    assert_int_equal(world->cancels, 1);
+}
+
 static void
 a_reload_that_changes_something_else_does_no_harm(void **state)
 {
@@ -631,6 +704,13 @@ main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(there_are_not_too_many, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_refresh_token_is_tried_before_it_is_used, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_refresh_token_that_fails_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_a_refresh_token_gave_is_kept_without_its_asker, set_up,
+            tear_down),
         cmocka_unit_test_setup_teardown(what_fails_at_the_start_is_answered,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(

@@ -402,6 +402,53 @@ check_answer(void **state)
     scripted_server_free(&server);
 }
 
+struct brought_row {
+    const char *name;
+    const char *answer; /* of the token endpoint */
+    enum login_flow_kind want;
+    const char *want_refresh;
+};
+
+static struct brought_row brought_rows[] = {
+    {"a new one comes", TOKEN, LOGIN_FLOW_DONE, "def"},
+    {"it stays good",
+     ANSWER("200 OK", "{\"token_type\":\"Bearer\",\"access_token\":\"abc\","
+                      "\"expires_in\":60}"),
+     LOGIN_FLOW_DONE, "brought"},
+    {"it is refused", FAILURE("invalid_grant"), LOGIN_FLOW_FAILED, ""},
+    {"a fault", ANSWER("503 Oops", ""), LOGIN_FLOW_FAILED, ""},
+};
+
+static void
+check_brought(void **state)
+{
+    const struct brought_row *row = *state;
+    const struct scripted_step step = {row->answer, SCRIPTED_CLOSE};
+    struct scripted_server *server = scripted_server_new(base, &step, 1);
+
+    configure(server);
+    flow = login_flow_start(&context,
+                            &(struct login_flow_request){
+                                .config = &config,
+                                .credential = &credential,
+                                .mailbox = MAILBOX,
+                                .refresh_token = "brought",
+                            },
+                            on_event, &got);
+    assert_non_null(flow);
+    run_to_the_end();
+    assert_int_equal(got.count, 1);
+    assert_int_equal(got.kinds[0], row->want);
+    assert_int_equal(got.match, LOGIN_FLOW_ACCOUNT_UNKNOWN);
+    assert_string_equal(got.refresh, row->want_refresh);
+    assert_int_equal(scripted_server_requests(server), 1);
+    assert_non_null(
+        strstr(scripted_server_request(server, 0), "grant_type=refresh_token"));
+    assert_non_null(
+        strstr(scripted_server_request(server, 0), "refresh_token=brought"));
+    scripted_server_free(&server);
+}
+
 static void
 another_sign_ins_answer_changes_nothing(void **state)
 {
@@ -753,11 +800,13 @@ main(void)
         cmocka_unit_test(a_flow_can_be_cancelled_at_each_step),
     };
     struct CMUnitTest tests[ARRAY_LEN(others) + ARRAY_LEN(account_rows) +
-                            ARRAY_LEN(answer_rows) + ARRAY_LEN(device_rows)];
+                            ARRAY_LEN(answer_rows) + ARRAY_LEN(brought_rows) +
+                            ARRAY_LEN(device_rows)];
     size_t n = 0;
 
     ADD(account_rows, check_account);
     ADD(answer_rows, check_answer);
+    ADD(brought_rows, check_brought);
     ADD(device_rows, check_device);
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         tests[n++] = others[i];

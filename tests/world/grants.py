@@ -61,6 +61,9 @@ def refresh_token(endpoint, application, form):
             endpoint.refresh_tokens.remove(token)
             account = endpoint.sign_in.accounts.pop(token, "")
         terms = _delegated(endpoint, application, account)
+        if account and "openid" in form.get("scope", "").split():
+            terms.fields["id_token"] = endpoint.issuer.id_token(
+                application.client_id, account)
         endpoint.predecessors[terms.fields["refresh_token"]] = token
         endpoint.rotations[account] += 1
     return terms
