@@ -289,6 +289,17 @@ key_passed_over(struct key *key, const struct key_material *material,
 }
 
 bool
+key_keep(struct key *key, struct key_material *material)
+{
+    if (key->good != NULL || key->health.problem != PROBLEM_NONE ||
+        strcmp(key->refused, material->mark) == 0)
+        return false;
+    key->good = key_material_ref(material);
+    key_material_lock(material);
+    return true;
+}
+
+bool
 key_prefers_good(const struct key *key, const struct key_material *material)
 {
     return key->good != NULL && !is_same_material(key->good, material) &&

@@ -118,7 +118,7 @@ struct key {
     bool is_changed; /* something that should outlive a restart */
 
     /* By reference only. */
-    struct key_material *good; /* what worked last; NULL: nothing yet */
+    struct key_material *good; /* what worked last, or was there first */
     char seen[KEY_MARK_SIZE];  /* mark of what was there when we looked last */
     char refused[KEY_MARK_SIZE]; /* mark of what does not work; "": none */
 };
@@ -172,6 +172,12 @@ bool key_failed(struct key *key, const struct key_material *material,
  */
 bool key_passed_over(struct key *key, const struct key_material *material,
                      enum problem problem, const char *text, int64_t wall);
+
+/*
+ * What is there was read before any attempt used it: remember it, unless
+ * something is already or it is known not to work. True when it was.
+ */
+bool key_keep(struct key *key, struct key_material *material);
 
 /*
  * What to try when `material` was read: another than that which is remembered,

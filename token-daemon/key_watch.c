@@ -121,6 +121,17 @@ try_new(struct watched *watched, const char *mark)
                   F_STR("error", err.text));
 }
 
+/* What is there goes on if it changes to what does not work. After a restart
+ * there may be no attempt, and so nothing remembered, for an hour. */
+static void
+keep(struct watched *watched, struct key_material *material)
+{
+    if (key_keep(watched->key, material))
+        log_debug("a watched secret is remembered",
+                  F_STR("credential", watched->credential),
+                  F_STR("source", watched->key->source));
+}
+
 /* key_reader_fn */
 static void
 on_read(struct key_material *material, const struct err *err, void *arg)
@@ -141,10 +152,12 @@ on_read(struct key_material *material, const struct err *err, void *arg)
         return;
     if (strcmp(key->seen, material->mark) == 0) {
         rotation_cancel(&watched->job); /* it was put back */
+        keep(watched, material);
         return;
     }
     if (key->seen[0] == '\0') { /* the first time ever */
         memcpy(watched->mark, material->mark, sizeof(watched->mark));
+        keep(watched, material);
         note(watched);
         return;
     }

@@ -472,6 +472,25 @@ def test_a_bad_new_file_is_said_and_the_old_content_goes_on(world):
         assert find_leaks(text, [bad, secret.value]) == []
 
 
+def test_the_old_content_goes_on_after_a_restart_without_a_request(world):
+    """The token is the state's, so nothing has used the file since."""
+    made = world(postfix=False, verbose=3)
+    made.tokend.ask("token", KEY)
+    made.tokend.stop()
+    requests = len(made.endpoint.requests)
+    made.tokend.start()
+    wait_until(lambda: made.tokend.log.lines("a watched secret is remembered"),
+               what="the file to be read")
+    assert len(made.endpoint.requests) == requests
+    bad = "bad~secret~fedcba9876543210"
+    _replace(made.path("secrets/first"), bad)
+    wait_until(lambda: made.tokend.log.lines("does not work yet"),
+               what="the new content to be tried")
+    assert _refresh(made).returncode == 0
+    assert _used(made) == "first"
+    assert made.leaks() == []
+
+
 def test_a_certificate_and_its_key_are_changed_one_after_the_other(world):
     made = world(start=False, postfix=False)
     old = made.use_certificate()
