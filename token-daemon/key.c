@@ -300,6 +300,22 @@ key_keep(struct key *key, struct key_material *material)
 }
 
 bool
+key_put_back(struct key *key, const struct key_material *material)
+{
+    struct key_health *health = &key->health;
+
+    if (strcmp(key->refused, material->mark) == 0 ||
+        (health->problem == PROBLEM_NONE && health->text[0] == '\0' &&
+         key->refused[0] == '\0'))
+        return false;
+    health->problem = PROBLEM_NONE;
+    health->text[0] = '\0';
+    key->refused[0] = '\0';
+    key->is_changed = true;
+    return true;
+}
+
+bool
 key_prefers_good(const struct key *key, const struct key_material *material)
 {
     return key->good != NULL && !is_same_material(key->good, material) &&

@@ -180,6 +180,12 @@ bool key_passed_over(struct key *key, const struct key_material *material,
 bool key_keep(struct key *key, struct key_material *material);
 
 /*
+ * Other content was tried, and now `material` is there again: what was said of
+ * the other is over. False: nothing was, or it was said of this one.
+ */
+bool key_put_back(struct key *key, const struct key_material *material);
+
+/*
  * What to try when `material` was read: another than that which is remembered,
  * and refused before, comes second.
  */

@@ -132,6 +132,28 @@ keep(struct watched *watched, struct key_material *material)
                   F_STR("source", watched->key->source));
 }
 
+/* What we know already is there: for the first time, or again. */
+static void
+settle(struct watched *watched, struct key_material *material)
+{
+    struct keyring *keyring = watched->watch->env.keyring;
+    struct key *key = watched->key;
+    bool was_tried;
+
+    keep(watched, material);
+    /* What failed without a trial is this content, unless it went on. */
+    was_tried = watched->job != NULL;
+    if ((was_tried || (key->health.problem == PROBLEM_NONE &&
+                       key_other(key, material) == NULL)) &&
+        key_put_back(key, material))
+        keyring_settle(keyring, watched->credential);
+    if (was_tried)
+        log_info("a secret is what it was before",
+                 F_STR("credential", watched->credential),
+                 F_STR("source", key->source));
+    rotation_cancel(&watched->job);
+}
+
 /* key_reader_fn */
 static void
 on_read(struct key_material *material, const struct err *err, void *arg)
@@ -151,8 +173,7 @@ on_read(struct key_material *material, const struct err *err, void *arg)
     if (watched->job != NULL && strcmp(watched->mark, material->mark) == 0)
         return;
     if (strcmp(key->seen, material->mark) == 0) {
-        rotation_cancel(&watched->job); /* it was put back */
-        keep(watched, material);
+        settle(watched, material);
         return;
     }
     if (key->seen[0] == '\0') { /* the first time ever */

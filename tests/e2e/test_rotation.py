@@ -472,6 +472,22 @@ def test_a_bad_new_file_is_said_and_the_old_content_goes_on(world):
         assert find_leaks(text, [bad, secret.value]) == []
 
 
+def test_nothing_is_said_of_a_bad_file_that_was_put_back(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    path = made.path("secrets/first")
+    good = _text(path).strip()
+    _replace(path, "bad~secret~fedcba9876543210")
+    wait_until(lambda: made.tokend.log.lines("does not work yet"),
+               what="the new content to be tried")
+    assert _live(made)["failure"]["reason"] == "new-content"
+    _replace(path, good)
+    wait_until(lambda: made.tokend.log.lines("a secret is what it was before"),
+               what="the old content to be seen")
+    assert _live(made)["failure"] is None
+    assert made.leaks() == []
+
+
 def test_the_old_content_goes_on_after_a_restart_without_a_request(world):
     """The token is the state's, so nothing has used the file since."""
     made = world(postfix=False, verbose=3)
