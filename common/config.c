@@ -813,11 +813,13 @@ end_milter(cfg_t *cfg, cfg_opt_t *opt)
         config_section_text(section, "socket_group", &milter->socket_group) < 0)
         return -1;
     if (milter->is_present && milter->default_pool.count == 0 &&
-        milter->not_permitted != CONFIG_NOT_PERMITTED_REJECT)
-        return config_section_fail(section,
-                                   "default_mailbox is missing; write "
-                                   "default_mailbox = \"user@domain\", or "
-                                   "not_permitted = \"reject\"");
+        (milter->not_permitted != CONFIG_NOT_PERMITTED_REJECT ||
+         milter->null_sender != CONFIG_NULL_SENDER_DISCARD))
+        return config_section_fail(
+            section, "default_mailbox is missing; write default_mailbox = "
+                     "\"user@domain\", or both not_permitted = \"reject\" "
+                     "and null_sender = \"discard\", as bounces are never "
+                     "refused and a mailbox has to send them");
     if (milter->metrics != NULL && strcmp(milter->metrics, milter->socket) == 0)
         return config_section_fail(section, "metrics must have a path of its "
                                             "own, not that of socket");

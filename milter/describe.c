@@ -20,8 +20,6 @@ describe_action(const struct rewrite_plan *plan, bool is_audit)
         return is_audit ? "message would be rejected" : "message rejected";
     case REWRITE_DISCARDED:
         return is_audit ? "message would be discarded" : "message discarded";
-    case REWRITE_PASSED:
-        return "message not permitted, but not to be refused";
     case REWRITE_LOOPING:
         return is_audit ? "message in a loop would be rejected"
                         : "message in a loop rejected";

@@ -139,7 +139,6 @@ filter_passes(const struct filter *filter)
     case REWRITE_EXEMPT:
     case REWRITE_KEPT:
     case REWRITE_REWRITTEN:
-    case REWRITE_PASSED:
         return true;
     }
     return false;

@@ -54,8 +54,6 @@ metrics_outcome_name(enum metrics_outcome outcome)
         return "discarded";
     case METRICS_AUDITED:
         return "audited";
-    case METRICS_PASSED:
-        return "passed";
     case METRICS_LOOPING:
         return "looping";
     case METRICS_DEFERRED:
@@ -110,8 +108,6 @@ outcome_of(const struct rewrite_plan *plan, bool is_audit)
         return is_audit ? METRICS_AUDITED : METRICS_REJECTED;
     case REWRITE_DISCARDED:
         return is_audit ? METRICS_AUDITED : METRICS_DISCARDED;
-    case REWRITE_PASSED:
-        return METRICS_PASSED;
     case REWRITE_LOOPING:
         return is_audit ? METRICS_AUDITED : METRICS_LOOPING;
     }

@@ -30,7 +30,6 @@ enum metrics_outcome {
     METRICS_REJECTED,
     METRICS_DISCARDED,
     METRICS_AUDITED,   /* it would have been changed or refused */
-    METRICS_PASSED,    /* not permitted, but nobody may refuse it */
     METRICS_LOOPING,   /* refused, as it goes round */
     METRICS_DEFERRED,  /* nothing could be decided: to be tried again */
     METRICS_UNDECIDED, /* the same, but nobody may refuse it */

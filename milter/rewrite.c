@@ -76,8 +76,6 @@ rewrite_action_text(enum rewrite_action action)
         return "rejected";
     case REWRITE_DISCARDED:
         return "discarded";
-    case REWRITE_PASSED:
-        return "passed";
     case REWRITE_LOOPING:
         return "looping";
     }
@@ -351,10 +349,13 @@ choose_action(struct work *work)
         decision->login = NULL;
         return REWRITE_REJECTED;
     }
-    /* Nobody could be told about a bounce that is refused. */
+    /*
+     * Nobody could be told about a bounce that is refused. The configuration
+     * has no default mailbox only where bounces are thrown away.
+     */
     if (!work->plan->is_mailbox_given)
         decision->login = work->settings->default_mailbox;
-    return decision->login != NULL ? REWRITE_REWRITTEN : REWRITE_PASSED;
+    return decision->login != NULL ? REWRITE_REWRITTEN : REWRITE_DISCARDED;
 }
 
 int

@@ -97,7 +97,6 @@ enum rewrite_action {
     REWRITE_REWRITTEN, /* From is replaced */
     REWRITE_REJECTED,  /* refuse it; there are no edits */
     REWRITE_DISCARDED, /* take it and drop it; there are no edits */
-    REWRITE_PASSED,    /* should be refused, but nobody may refuse this one */
     REWRITE_LOOPING,   /* refuse it: it goes round; there are no edits */
 };
 

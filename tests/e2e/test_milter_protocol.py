@@ -220,7 +220,7 @@ def test_knows_utf8_messages(milter_world):
 
 
 def test_refuses_with_a_text_that_says_what_to_do(milter_world):
-    world = milter_world(not_permitted="reject", default_mailbox=None)
+    world = milter_world(not_permitted="reject")
     with connect(world) as client:
         result = send(client)
         assert (result.reply, result.edits) == ("reply", [])
@@ -232,11 +232,24 @@ def test_refuses_with_a_text_that_says_what_to_do(milter_world):
         result = send(client, None)
         assert "(missing)" in result.text
         assert send(client, ALERTS, f"<{ALERTS}>").reply == "continue"
-        # A bounce is never refused, and here there is nobody to send it as.
+        # A bounce is never refused.
         result = send(client, sender="<>")
-        assert (result.reply, result.edits) == ("continue", [])
+        assert result.reply == "continue"
+        assert result.values("From") == [f" {RELAY}"]
     world.milter.log.wait_for("message rejected", count=3)
-    world.milter.log.wait_for("not to be refused")
+
+
+def test_without_a_default_mailbox_no_bounce_goes_on(milter_world):
+    world = milter_world(not_permitted="reject", null_sender="discard",
+                         default_mailbox=None)
+    internal = {"i": "4bXyz", "{client_port}": "0"}
+    with connect(world) as client:
+        assert send(client).reply == "reply"
+        assert send(client, sender="<>").reply == "discard"
+        assert send(client, sender="double-bounce@gw.inside.example",
+                    macros=internal).reply == "discard"
+        assert send(client, sender="double-bounce@gw.inside.example",
+                    macros={"{client_port}": "1024"}).reply == "reply"
 
 
 def test_audit_changes_nothing_and_says_what_it_would_do(milter_world):

@@ -553,6 +553,14 @@ static struct row rows[] = {
      .text = BASE "milter { not_permitted = \"audit\" }",
      .line = 3,
      .want = "default_mailbox is missing; write default_mailbox = "},
+    {.name = "default_mailbox is missing where bounces are sent",
+     .text = BASE "milter { not_permitted = \"reject\" }",
+     .line = 3,
+     .want = "or both not_permitted = \"reject\" and null_sender = "},
+    {.name = "default_mailbox is missing where only bounces are thrown away",
+     .text = BASE "milter { null_sender = \"discard\" }",
+     .line = 3,
+     .want = "default_mailbox is missing; write default_mailbox = "},
     {.name = "default_mailbox is a domain",
      .text = CREDENTIAL "mailbox \"@b.example\" { credential = \"c\" }\n"
                         "milter { default_mailbox = \"@b.example\" }",
@@ -878,7 +886,7 @@ static struct row rows[] = {
      .want = "    control = \"/x\"\n"},
     {.name = "quotes and backslashes",
      .text =
-         BASE "milter { not_permitted = \"reject\" route { "
+         BASE "milter { default_mailbox = \"relay@example.com\" route { "
               "login = 'D\\\\scan \"3\"' mailbox = \"relay@example.com\" } }",
      .want = "        login = \"D\\\\scan \\\"3\\\"\"\n"},
     {.name = "an address beyond ASCII",
@@ -923,7 +931,7 @@ static struct row rows[] = {
      .want = "/relay.conf:2; put them together"},
     {.name = "a milter in an included file, with a route to nowhere",
      .text = BASE "include(\"more.conf\")\n",
-     .more = "\nmilter { not_permitted = \"reject\"\n"
+     .more = "\nmilter { default_mailbox = \"relay@example.com\"\n"
              "route { login = \"x\" mailbox = \"a@b.c\" } }",
      .in = "more.conf",
      .line = 3,

@@ -59,8 +59,9 @@
 #define RELAYS                                                       \
     "relay \"smtp.partner.example\" { min_token_lifetime = 1200 }\n" \
     "relay \"2001:db8::1\" { min_token_lifetime = 0 }\n"
-#define MILTER     "milter { default_mailbox = \"" RELAY "\" }\n"
-#define NO_DEFAULT "milter { not_permitted = \"reject\" }\n"
+#define MILTER "milter { default_mailbox = \"" RELAY "\" }\n"
+#define NO_DEFAULT \
+    "milter { not_permitted = \"reject\" null_sender = \"discard\" }\n"
 #define TOKEND                           \
     "tokend {\n refetch_interval = 60\n" \
     " login_password = \"unix:run/xoauth2/tokend.sock\"\n allow = {}\n}\n"

@@ -370,7 +370,6 @@ check_message(struct sendas *policy)
         break;
     case REWRITE_EXEMPT:
     case REWRITE_DISCARDED:
-    case REWRITE_PASSED:
         fail_msg("no policy here allows that");
     }
     rewrite_plan_clear(&plan);
