@@ -183,6 +183,18 @@ append_old_lines(struct buf *out, const char *text, size_t len, bool is_crlf)
         buf_append_str(out, is_crlf ? "\r\n" : "\n");
 }
 
+/* Without blanks before its colon: some readers end the header there. */
+static void
+append_old_field(struct buf *out, const struct header_field *field,
+                 const char *text, bool is_crlf)
+{
+    size_t colon = field->value_at - 1;
+
+    buf_append(out, text + field->at, field->name_len);
+    append_old_lines(out, text + colon, field->at + field->len - colon,
+                     is_crlf);
+}
+
 /* One for each field. */
 struct slot {
     const struct rewrite_edit *edit; /* what is done with it; NULL: nothing */
@@ -235,8 +247,7 @@ append_fields(struct buf *out, const struct header *header, const char *text,
         const struct rewrite_edit *edit = slots[i].edit;
 
         if (edit == NULL)
-            append_old_lines(out, text + field->at, field->len,
-                             header->is_crlf);
+            append_old_field(out, field, text, header->is_crlf);
         else if (edit->kind == REWRITE_EDIT_CHANGE)
             append_new_field(out, edit->name, edit->value, header->is_crlf);
     }

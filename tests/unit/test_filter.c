@@ -104,6 +104,13 @@ static struct row rows[] = {
      .text = "From: a\rFrom: b\nFrom: c\n\n",
      .want = "From: a\rFrom: b\nFrom: c\n\n",
      .explained = "message would be rewritten\n"},
+    {.name = "no field keeps blanks before its colon",
+     .envelope = {.sender = RELAY},
+     .text = "Subject : x : y\nTo\t \t:a@b.example,\n c@d.example\n"
+             "From: " RELAY "\n\nBody : x\n",
+     .want = "Subject: x : y\nTo:a@b.example,\n c@d.example\n"
+             "From: " RELAY "\n\n",
+     .explained = "message kept\n"},
     {.name = "a refusal",
      .settings = "not_permitted = \"reject\"",
      .text = "From: s@x.example\n\n",
