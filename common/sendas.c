@@ -156,9 +156,15 @@ read_file(struct source *source, struct err *err)
                        cannot.text);
     rc = sendas_file_parse(&options, file.text, &source->taken, err);
     textfile_clear(&file);
-    if (rc == 0)
-        log_file(source);
-    return rc;
+    if (rc < 0)
+        return -1;
+    if (source->taken.count == 0 && source->taken.skipped_count == 0)
+        return err_set(err, ERR_CONFIG,
+                       "%s: section mailbox \"%s\": send_as_file is empty; "
+                       "export the list again, or remove send_as_file",
+                       source->file, mailbox->title);
+    log_file(source);
+    return 0;
 }
 
 /* The sources of a mailbox, read and counted. */

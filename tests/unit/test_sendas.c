@@ -620,7 +620,20 @@ static struct build_row build_rows[] = {
      .mailboxes = "mailbox \"a@b.c\" { credential = \"c\"\n"
                   "send_as_file = \"%s\" }\n",
      .list = "",
-     .count = 1},
+     .in = "list.txt: ",
+     .want = "section mailbox \"a@b.c\": send_as_file is empty; "},
+    {.name = "a list that has only comments",
+     .mailboxes = "mailbox \"a@b.c\" { credential = \"c\"\n"
+                  "send_as_file = \"%s\" }\n",
+     .list = "# one@b.c\n\n",
+     .in = "list.txt: ",
+     .want = "send_as_file is empty; "},
+    {.name = "a table that has only its header",
+     .mailboxes = "mailbox \"a@b.c\" { credential = \"c\"\n"
+                  "send_as_file = \"%s\" }\n",
+     .list = "Address,Comment\n",
+     .in = "list.txt: ",
+     .want = "send_as_file is empty; "},
     {.name = "a line that is no entry",
      .mailboxes = "mailbox \"a@b.c\" { credential = \"c\"\n"
                   "send_as_file = \"%s\" }\n",
