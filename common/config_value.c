@@ -676,9 +676,23 @@ config_value_key_ref(const char *text, struct err *err)
 
 /* ---- addresses, accounts, networks ---- */
 
+/* In other programs that is everybody there; in mail it is an odd name. */
+static int
+refuse_star(const char *text, struct err *err)
+{
+    if (strncmp(text, "*@", 2) == 0)
+        return err_set(err, ERR_CONFIG,
+                       "must not begin with \"*\": for everybody of a domain "
+                       "write \"%s\"",
+                       text + 1);
+    return 0;
+}
+
 int
 config_value_address(const char *text, struct err *err)
 {
+    if (refuse_star(text, err) < 0)
+        return -1;
     if (!address_is_valid(text, strlen(text)))
         return err_set(err, ERR_CONFIG,
                        "must be an address such as \"user@example.com\"");
@@ -691,6 +705,8 @@ config_value_entry(const char *text, struct err *err)
     size_t len = strlen(text);
     size_t skip = strncmp(text, "@.", 2) == 0 ? 2 : 1;
 
+    if (refuse_star(text, err) < 0)
+        return -1;
     if (text[0] == '@' ? !address_domain_is_valid(text + skip, len - skip)
                        : !address_is_valid(text, len))
         return err_set(err, ERR_CONFIG,

@@ -196,7 +196,10 @@ take_proxies(struct reader *reader, const char *addresses)
     for (;;) {
         switch (proxy_addresses_next(&proxy, &text, &len)) {
         case PROXY_ADDRESSES_SMTP:
-            if (take(reader, sendas_table_line(&reader->table), text, len) < 0)
+            if (len > 2 && memcmp(text, "*@", 2) == 0)
+                skip_part(reader, SENDAS_FILE_UNUSABLE, text, len);
+            else if (take(reader, sendas_table_line(&reader->table), text,
+                          len) < 0)
                 return -1;
             break;
         case PROXY_ADDRESSES_OTHER:
@@ -332,6 +335,23 @@ key_of(const struct sendas_table *table)
                : sendas_table_field(table, SENDAS_TABLE_EMAIL_ADDRESSES);
 }
 
+/* Is it one of the words, whatever stands between them? */
+static bool
+has_word(const char *text, const char *word)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+    while (*(text += strcspn(text, letters)) != '\0') {
+        size_t len = strspn(text, letters);
+
+        if (len == strlen(word) && strncasecmp(text, word, len) == 0)
+            return true;
+        text += len;
+    }
+    return false;
+}
+
 static int
 read_permission(struct reader *reader)
 {
@@ -342,7 +362,7 @@ read_permission(struct reader *reader)
 
     if (!is_ours(reader))
         return 0;
-    if (rights[0] != '\0' && strcasestr(rights, "SendAs") == NULL &&
+    if (rights[0] != '\0' && !has_word(rights, "SendAs") &&
         strcasestr(rights, "System.") == NULL &&
         strcasestr(rights, "Microsoft.") == NULL) {
         skip(reader, SENDAS_FILE_OTHER_RIGHT, key);

@@ -196,6 +196,8 @@ static const struct row rows[] = {
     {config_value_address, "relay@example.com", true},
     {config_value_address, "@example.com", false},
     {config_value_address, "relay", false},
+    {config_value_address, "*@example.com", false},
+    {config_value_entry, "*@example.com", false},
     {config_value_address, "<relay@example.com>", false},
 
     {config_value_entry, "relay+x@example.com", true},

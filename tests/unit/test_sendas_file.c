@@ -148,6 +148,23 @@ static struct row rows[] = {
     {.name = "permissions with primary addresses",
      .text = "PrimarySmtpAddress,Trustee\na@b.c," MAILBOX "\n",
      .want = "2/a@b.c "},
+    {.name = "rights are whole words",
+     .text =
+         PERMISSIONS "a@b.c," MAILBOX ",Allow,NotSendAs\n"
+                     "d@e.f," MAILBOX ",Allow,\"{ReadPermission, sendas}\"\n"
+                     "g@h.i," MAILBOX ",Allow,SendAsNot\n",
+     .want = "3/d@e.f ",
+     .skipped = "2/a@b.c: other right than SendAs;4/g@h.i: other right than "
+                "SendAs;"},
+    {.name = "a star for everybody is no address",
+     .text = "DisplayName,EmailAddresses\nA,SMTP:*@b.c smtp:d@e.f\n",
+     .want = "2/d@e.f ",
+     .skipped = "2/*@b.c: SMTP address that no From can have;"},
+    {.name = "a list with a star for everybody",
+     .text = "a@b.c\n*@d.e\n",
+     .want = "1/a@b.c ",
+     .error = "2: a line must not begin with \"*\": for everybody of a domain "
+              "write \"@d.e\""},
     {.name = "permissions that say not of what",
      .text = "Trustee,AccessRights\n" MAILBOX ",SendAs\n",
      .want = "",
