@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -13,6 +14,7 @@
 
 #include <event2/event.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "token-daemon/key_reader.h"
 
@@ -40,7 +42,8 @@ struct key_watch {
     int fd;
     struct event *readable;
     struct event *quiet;
-    bool is_short; /* of memory, while the list is made anew */
+    int64_t waits_since_ms; /* since boot; 0: nothing has happened */
+    bool is_short;          /* of memory, while the list is made anew */
 };
 
 /* ---- Looking ------------------------------------------------------------- */
@@ -248,6 +251,7 @@ on_quiet(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    watch->waits_since_ms = 0;
     TAILQ_FOREACH(watched, &watch->keys, link)
     {
         watch_files(watch, watched->key); /* links may lead elsewhere now */
@@ -256,16 +260,24 @@ on_quiet(evutil_socket_t fd, short what, void *arg)
     }
 }
 
+/* Not for ever: other files of the directory may never be quiet. */
 static void
 wait_for_quiet(struct key_watch *watch)
 {
+    int64_t now_ms = clock_boot_ms();
     int quiet_ms =
         watch->env.quiet_ms > 0 ? watch->env.quiet_ms : KEY_WATCH_QUIET_MS;
     const struct timeval delay = {quiet_ms / 1000,
                                   (suseconds_t)(quiet_ms % 1000) * 1000};
 
-    if (evtimer_add(watch->quiet, &delay) < 0)
+    if (watch->waits_since_ms == 0)
+        watch->waits_since_ms = now_ms;
+    else if (now_ms - watch->waits_since_ms + quiet_ms > KEY_WATCH_BUSY_MS)
+        return; /* the timer that runs is the last one */
+    if (evtimer_add(watch->quiet, &delay) < 0) {
+        watch->waits_since_ms = 0;
         log_error("a timer could not be set, out of memory");
+    }
 }
 
 /* Which file it was does not matter: all are looked at, which is cheap. */

@@ -5,9 +5,10 @@
  * Watches directories, not files, by inotify(7): a file may be written, renamed
  * over, or be a link that is exchanged, in its directory or on the way to it
  * (as Kubernetes does). A change is looked at when things have been quiet for
- * a moment; a certificate and its key seldom change together. What changed
- * while the process was not there is noticed at the start. `credential:` and
- * `exec:` are looked at when the configuration is read again.
+ * a moment, as a certificate and its key seldom change together; where they
+ * never are, after two seconds. What changed while the process was not there is
+ * noticed at the start. `credential:` and `exec:` are looked at when the
+ * configuration is read again.
  *
  * New content is for the rotation to try, and what was there before goes on
  * until that works. Tokens of other issuers are left alone: they change by the
@@ -22,7 +23,8 @@
 #include "token-daemon/rotation.h"
 
 #define KEY_WATCH_QUIET_MS 300
-#define KEY_WATCH_WAIT_S   120 /* how long new content may be refused */
+#define KEY_WATCH_BUSY_MS  2000 /* look all the same */
+#define KEY_WATCH_WAIT_S   120  /* how long new content may be refused */
 
 struct event_base;
 struct key_watch;

@@ -426,6 +426,27 @@ def test_a_changed_file_is_used_at_once(world, by_rename):
     assert made.leaks() == []
 
 
+def test_a_changed_file_beside_a_busy_one(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    secret, _ = _new_secret(made)
+    made.application.secrets.append(secret)
+    is_over = threading.Event()
+
+    def write():
+        while not is_over.wait(0.05):
+            made.write_secret("busy", "x")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        _replace(made.path("secrets/first"), secret.value)
+        _wait_for_use(made, "new")
+    finally:
+        is_over.set()
+        writer.join()
+
+
 def test_a_link_that_is_exchanged(world):
     """As Kubernetes and systemd do: the directory behind a link changes."""
     made = world(start=False, postfix=False)
