@@ -35,7 +35,8 @@ keeper_wait_for_login(struct keeper *keeper)
     const struct err err = {ERR_REAUTH, "nobody has signed in for it yet"};
 
     if (!grant_needs_login(keeper->credential->grant) ||
-        keeper->refresh.text != NULL || keeper->token.state == TOKEN_FETCHING)
+        keeper_refresh_text(keeper) != NULL ||
+        keeper->token.state == TOKEN_FETCHING)
         return;
     token_block(&keeper->token,
                 &(struct token_failure){
@@ -119,7 +120,7 @@ bool
 keeper_is_spending(const struct keeper *keeper)
 {
     return (keeper->acquire != NULL || keeper_probe_is_asking(keeper)) &&
-           keeper->refresh.text != NULL &&
+           keeper_refresh_text(keeper) != NULL &&
            grant_needs_login(keeper->credential->grant);
 }
 
@@ -266,6 +267,11 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
         else
             restart_request(keeper);
     }
+    if (!is_same_application(keeper->credential, credential)) {
+        if (keeper->refresh.text != NULL && keeper->application == 0)
+            keeper->application = keeper_application(keeper->credential);
+        oauth_token_clear(&keeper->held); /* not to be used by this one */
+    }
     if (!is_same_token(keeper->credential, credential) &&
         keeper->held.access == NULL) {
         keeper->is_asking_later = false;
@@ -276,6 +282,7 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
             token_reset(&keeper->token, now);
     }
     keeper->credential = credential;
+    keeper_judge_aside(keeper);
     keeper->secret_index = 0;
     token_retry_now(&keeper->token, now);
 }
@@ -408,7 +415,7 @@ keeper_describe(const struct keeper *keeper, struct refresher_info *out)
         .not_after = keeper->not_after,
         .has_skew = keeper->has_skew,
         .skew_s = keeper->skew_s,
-        .has_refresh_token = keeper->refresh.text != NULL,
+        .has_refresh_token = keeper_refresh_text(keeper) != NULL,
         .refresh_obtained_wall = keeper->refresh.obtained_wall,
         .refresh_expires_wall = refresh_token_ends(&keeper->refresh, idle_s),
         .is_refresh_ending = warns != 0 && warns <= keeper_wall(keeper),

@@ -244,6 +244,10 @@ take_refresh_token(struct keeper *keeper, struct oauth_token *token)
 {
     bool is_newer = token->refresh != NULL;
 
+    if (is_newer || (keeper->refresh.text != NULL && !keeper->is_aside)) {
+        keeper->application = keeper_application(keeper->credential);
+        keeper->is_aside = false;
+    }
     refresh_token_renew(&keeper->refresh, token, keeper_wall(keeper));
     if (is_newer)
         hardening_lock(keeper->refresh.text, strlen(keeper->refresh.text));
@@ -394,15 +398,16 @@ ask(struct keeper *keeper)
     keeper->asked_at = keeper_now(keeper);
     keeper->is_asking_later = false;
     keeper_fetch_plan(keeper);
-    keeper->acquire = env->start(env->arg,
-                                 &(struct acquire_request){
-                                     .config = keeper->shared->config,
-                                     .credential = keeper->credential,
-                                     .user = keeper->user,
-                                     .first_secret = keeper->secret_index,
-                                     .refresh_token = keeper->refresh.text,
-                                 },
-                                 on_acquired, keeper);
+    keeper->acquire =
+        env->start(env->arg,
+                   &(struct acquire_request){
+                       .config = keeper->shared->config,
+                       .credential = keeper->credential,
+                       .user = keeper->user,
+                       .first_secret = keeper->secret_index,
+                       .refresh_token = keeper_refresh_text(keeper),
+                   },
+                   on_acquired, keeper);
     if (keeper->acquire == NULL) {
         struct acquire_result result = {
             .err = {ERR_SYSTEM, "out of memory"},
@@ -487,6 +492,7 @@ keeper_sign_out(struct keeper *keeper)
 
     stop_fetch(keeper);
     refresh_token_clear(&keeper->refresh);
+    keeper->is_aside = false;
     token_reset(&keeper->token, keeper_now(keeper));
     keeper_wait_for_login(keeper);
     if (env->unstore != NULL)

@@ -45,6 +45,7 @@ struct keeper {
     struct waiter_list passed_over; /* while the others are being answered */
     size_t waiter_count;
     bool is_answering; /* so it must not be freed */
+    bool is_aside;     /* `refresh` is another application's: not used */
     bool is_gone;      /* no longer configured, */
     bool is_leaving;   /* and its last request is let finish */
     bool has_skew;
@@ -55,6 +56,7 @@ struct keeper {
     int64_t not_after; /* s since 1970; 0: no certificate */
     /* What a person's sign-in left us; no text: none needed, or none yet. */
     struct refresh_token refresh;
+    uint64_t application; /* whose `refresh` is; 0: not known */
 };
 
 static inline int64_t
@@ -74,6 +76,19 @@ keeper_chance(const struct keeper *keeper)
 {
     return keeper->shared->env.chance(keeper->shared->env.arg);
 }
+
+/* The refresh token to ask with; NULL: none, or another application's. */
+static inline const char *
+keeper_refresh_text(const struct keeper *keeper)
+{
+    return keeper->is_aside ? NULL : keeper->refresh.text;
+}
+
+/* Which application the credential is, as a number. 0: out of memory. */
+uint64_t keeper_application(const struct config_credential *credential);
+
+/* Is the refresh token another application's than the credential is now? */
+void keeper_judge_aside(struct keeper *keeper);
 
 /* Without a refresh token there is nothing to ask with: wait for a login. */
 void keeper_wait_for_login(struct keeper *keeper);

@@ -135,15 +135,16 @@ keeper_probe_begin(struct keeper *keeper)
         return;
     keys = (struct key_list){&probe->key, 1};
     probe->asked_at = keeper_now(keeper);
-    probe->acquire = env->start(env->arg,
-                                &(struct acquire_request){
-                                    .config = keeper->shared->config,
-                                    .credential = keeper->credential,
-                                    .user = keeper->user,
-                                    .keys = &keys,
-                                    .refresh_token = keeper->refresh.text,
-                                },
-                                on_probed, keeper);
+    probe->acquire =
+        env->start(env->arg,
+                   &(struct acquire_request){
+                       .config = keeper->shared->config,
+                       .credential = keeper->credential,
+                       .user = keeper->user,
+                       .keys = &keys,
+                       .refresh_token = keeper_refresh_text(keeper),
+                   },
+                   on_probed, keeper);
     if (probe->acquire == NULL && !probe->is_new)
         keeper_probe_fail(keeper, ERR_SYSTEM, "out of memory");
 }
@@ -152,7 +153,7 @@ bool
 keeper_may_probe(const struct keeper *keeper)
 {
     return !grant_needs_login(keeper->credential->grant) ||
-           keeper->refresh.text != NULL;
+           keeper_refresh_text(keeper) != NULL;
 }
 
 bool

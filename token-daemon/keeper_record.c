@@ -3,10 +3,14 @@
  */
 #include "token-daemon/keeper_parts.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "common/util.h"
+#include "token-daemon/fingerprint.h"
 #include "token-daemon/hardening.h"
 #include "token-daemon/provider.h"
 
@@ -17,6 +21,42 @@ keeper_record_pause(const struct keeper *keeper)
                                provider_refresh_idle_s(keeper->credential));
 }
 
+uint64_t
+keeper_application(const struct config_credential *credential)
+{
+    static const unsigned char salt[] = "application";
+    const char provider[] = {(char)('a' + (int)credential->provider), '\0'};
+    const char *const texts[] = {provider, credential->tenant,
+                                 credential->client_id, credential->issuer,
+                                 credential->token_url};
+    struct fingerprint_part parts[ARRAY_LEN(texts)];
+    char mark[TOKEN_FINGERPRINT_LEN + 1];
+    struct err err = {ERR_NONE, ""};
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        parts[i] = (struct fingerprint_part){
+            texts[i], texts[i] != NULL ? strlen(texts[i]) : 0};
+    if (fingerprint_salted(salt, sizeof(salt), parts, ARRAY_LEN(parts), mark,
+                           &err) < 0)
+        return 0;
+    return strtoull(mark, NULL, 16);
+}
+
+void
+keeper_judge_aside(struct keeper *keeper)
+{
+    bool was_aside = keeper->is_aside;
+
+    keeper->is_aside =
+        keeper->refresh.text != NULL && keeper->application != 0 &&
+        keeper->application != keeper_application(keeper->credential);
+    if (keeper->is_aside && !was_aside)
+        log_warning("what is stored is from another application and is not "
+                    "used; a login is needed",
+                    F_STR("credential", keeper->credential->name),
+                    F_STR("user", keeper->user));
+}
+
 /* Fill in what is to be stored; texts are borrowed, so never clear it. */
 static void
 make_record(const struct keeper *keeper, struct token_record *out)
@@ -24,6 +64,7 @@ make_record(const struct keeper *keeper, struct token_record *out)
     int64_t wall = keeper_wall(keeper);
     int64_t pause = keeper_record_pause(keeper);
     struct token_snapshot snapshot;
+    uint64_t application;
 
     token_snapshot(&keeper->token, keeper_now(keeper), wall, &snapshot);
     *out = (struct token_record){
@@ -37,6 +78,12 @@ make_record(const struct keeper *keeper, struct token_record *out)
         .lifetime_s = snapshot.lifetime_s,
     };
     refresh_token_save(&keeper->refresh, out);
+    application = keeper->refresh.text != NULL
+                      ? keeper->application
+                      : keeper_application(keeper->credential);
+    if (application != 0)
+        (void)snprintf(out->application, sizeof(out->application),
+                       "%016" PRIx64, application);
     (void)snprintf(out->reason, sizeof(out->reason), "%s", snapshot.reason);
     if (keeper->held.access != NULL) {
         out->access_token = keeper->held.access;
@@ -83,15 +130,20 @@ keeper_restore(struct keeper *keeper, struct token_record *record)
         .failures = record->failures,
         .reason = record->reason,
     };
+    uint64_t application = strtoull(record->application, NULL, 16);
     struct err err = {ERR_NONE, ""};
 
     if (keeper->refresh.text == NULL && record->refresh_token != NULL) {
         refresh_token_restore(&keeper->refresh, record);
+        keeper->application = application;
+        keeper_judge_aside(keeper);
         hardening_lock(keeper->refresh.text, strlen(keeper->refresh.text));
         if (keeper->token.due_at == TOKEN_NEVER)
             token_reset(&keeper->token, keeper_now(keeper));
     }
-    if (keeper->token.state != TOKEN_EMPTY)
+    if (keeper->token.state != TOKEN_EMPTY ||
+        (application != 0 &&
+         application != keeper_application(keeper->credential)))
         return;
     keeper->is_to_spread = true;
     keeper->secret_index = record->secret_index;

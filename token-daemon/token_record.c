@@ -138,7 +138,10 @@ fill(json_t *root, const struct token_record *record, struct err *err)
                  TOKEN_RECORD_REASON_MAX - 1, err) < 0 ||
         set_number(root, "secret_index",
                    index <= NUMBER_MAX ? (int64_t)index : -1, NUMBER_MAX,
-                   err) < 0)
+                   err) < 0 ||
+        set_text(root, "application",
+                 record->application[0] != '\0' ? record->application : NULL,
+                 TOKEN_RECORD_MARK_SIZE - 1, err) < 0)
         return -1;
     return 0;
 }
@@ -255,16 +258,18 @@ check_version(const json_t *root, struct err *err)
     return 0;
 }
 
+/* One that is short, to an array of `size` bytes, which is zeroed. */
 static int
-get_reason(const json_t *root, struct token_record *out, struct err *err)
+get_word(const json_t *root, const char *key, char *out, size_t size,
+         struct err *err)
 {
-    char *reason = NULL;
+    char *word = NULL;
 
-    if (get_text(root, "reason", sizeof(out->reason) - 1, &reason, err) < 0)
+    if (get_text(root, key, size - 1, &word, err) < 0)
         return -1;
-    if (reason != NULL)
-        memcpy(out->reason, reason, strlen(reason) + 1);
-    secret_free(&reason);
+    if (word != NULL)
+        memcpy(out, word, strlen(word) + 1);
+    secret_free(&word);
     return 0;
 }
 
@@ -297,7 +302,9 @@ take(const json_t *root, struct tail *tail, struct token_record *out,
         get_number(root, "due", TIME_MAX, &out->due_wall, err) < 0 ||
         get_number(root, "failures", NUMBER_MAX, &failures, err) < 0 ||
         get_number(root, "secret_index", NUMBER_MAX, &index, err) < 0 ||
-        get_reason(root, out, err) < 0)
+        get_word(root, "reason", out->reason, sizeof(out->reason), err) < 0 ||
+        get_word(root, "application", out->application,
+                 sizeof(out->application), err) < 0)
         return -1;
     out->failures = (unsigned)failures;
     out->secret_index = (size_t)index;

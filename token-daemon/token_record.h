@@ -23,6 +23,8 @@
 #define TOKEN_RECORD_NAME_MAX   2048 /* bytes of scope and of user */
 #define TOKEN_RECORD_REASON_MAX 32   /* with the NUL */
 
+#define TOKEN_RECORD_MARK_SIZE 17 /* with the NUL */
+
 /* The texts are owned and wiped; NULL: there is none. */
 struct token_record {
     char *access_token;
@@ -41,6 +43,7 @@ struct token_record {
     unsigned failures;       /* in a row */
     char reason[TOKEN_RECORD_REASON_MAX]; /* of the last failure, or empty */
     size_t secret_index; /* which secret of the list worked last */
+    char application[TOKEN_RECORD_MARK_SIZE]; /* whose tokens; "": not known */
 };
 
 /* Wipe and free; the struct is then zeroed. Twice is fine. */

@@ -387,3 +387,24 @@ def test_a_second_signal_stops_at_once(person):
     assert daemon.stop() == 0
     assert len(daemon.log.lines("token refreshed", name)) == answered
     daemon.start()
+
+
+def test_another_application_is_not_given_what_one_left(fleet):
+    """After a restart with another client_id the old tokens are neither sent
+    nor served; they are there again when it is put back."""
+    them = fleet(daemons=1, mailboxes=1)
+    daemon, made = them.daemons[0], them.made
+    name = them.mailboxes[daemon][0]
+    made.endpoint.lifetime = 3600
+    assert daemon.ctl("refresh", name).returncode == 0
+    wait_until(lambda: int(_ask(daemon, name).data.split()[0]) >
+               time.time() + 60, what="a token that lives")
+    _reload_with(them, daemon, client_id="another")
+    assert _ask(daemon, name).reason == "needs-login"
+    daemon.restart()
+    assert _ask(daemon, name).reason == "needs-login"
+    assert daemon.log.lines("from another application", name)
+    assert not [request for request in list(made.endpoint.requests)
+                if request.client_id == "another"]
+    _reload_with(them, daemon)
+    _is_still_signed_in(them, daemon, name)

@@ -228,6 +228,72 @@ a_daemon_that_ends_frees_who_is_gone(void **state)
     assert_int_equal(fake_env_open(world->env), 0);
 }
 
+/* ---- Another application --------------------------------------------------
+ */
+
+static void
+what_another_application_left_is_set_aside_and_not_deleted(void **state)
+{
+    struct world *world = *state;
+    struct oauth_token token = {.refresh = secret_copy("refresh-9", 9)};
+    struct err err = {ERR_NONE, ""};
+
+    fake_env_answer(world->env, &rotated);
+    configure(world, APPLICATION("id2", "mail", "") MAILBOX);
+    fake_env_advance(world->env, INT64_C(24) * 3600 * 1000);
+    assert_int_equal(fake_env_starts(world->env), 1);
+    assert_null(refresher_peek(world->refresher, &key)->text);
+    assert_int_equal(fake_env_logged(world->env, "another application"), 1);
+    refresher_save_all(world->refresher);
+    assert_string_equal(world->refresh, "refresh-2");
+    assert_string_equal(world->access, "");
+    /* Back again it is used, and a sign-in replaces it. */
+    configure(world, PLAIN MAILBOX);
+    fake_env_advance(world->env, 1000);
+    assert_int_equal(fake_env_starts(world->env), 2);
+    configure(world, APPLICATION("id2", "mail", "") MAILBOX);
+    assert_int_equal(refresher_sign_in(world->refresher, &key, &token, &err),
+                     0);
+    assert_string_equal(world->refresh, "refresh-9");
+    fake_env_advance(world->env, 1000);
+    assert_int_equal(fake_env_starts(world->env), 3);
+}
+
+static void
+a_record_of_another_application_is_set_aside(void **state)
+{
+    static const struct {
+        const char *application;
+        size_t starts;
+    } rows[] = {{"", 1}, {"0123456789abcdef", 0}};
+    struct world *world = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct token_record record = {
+            .refresh_token = secret_copy("refresh-1", 9),
+            .access_token = secret_copy("access-1", 8),
+            .expires_wall = FAKE_ENV_WALL + 1,
+            .lifetime_s = 3600,
+        };
+        size_t before = fake_env_starts(world->env);
+        struct refresher_env env = *fake_env_refresher(world->env);
+
+        env.save = save;
+        env.unsave = unsave;
+        env.unstore = unstore;
+        refresher_free(&world->refresher);
+        world->refresher = refresher_new(&env);
+        (void)snprintf(record.application, sizeof(record.application), "%s",
+                       rows[i].application);
+        refresher_restore(world->refresher, NAME, &record);
+        configure(world, PLAIN MAILBOX);
+        fake_env_advance(world->env, 10000);
+        assert_int_equal(fake_env_starts(world->env) - before, rows[i].starts);
+        refresher_save_all(world->refresher);
+        assert_string_equal(world->refresh, "refresh-1");
+    }
+}
+
 /* ---- The stop ------------------------------------------------------------ */
 
 static void
@@ -290,6 +356,8 @@ main(void)
         WORLD_TEST(another_scope_gets_a_token_of_its_own),
         WORLD_TEST(who_is_gone_and_signs_in_anew_counts),
         WORLD_TEST(a_daemon_that_ends_frees_who_is_gone),
+        WORLD_TEST(what_another_application_left_is_set_aside_and_not_deleted),
+        WORLD_TEST(a_record_of_another_application_is_set_aside),
         WORLD_TEST(a_stop_waits_for_it),
         WORLD_TEST(a_stop_ends_when_it_fails),
         WORLD_TEST(a_stop_waits_for_nothing_else),
