@@ -324,6 +324,20 @@ has_answer(const struct ctl_client *client)
     return ctl_client_has_line(client) || poll(&poll_fd, 1, 0) > 0;
 }
 
+/* Nothing but blanks may come after the last line. */
+static int
+check_end(FILE *in, struct err *err)
+{
+    int c;
+
+    while ((c = fgetc(in)) != EOF)
+        if (strchr(" \t\r\n", c) == NULL || c == '\0')
+            return err_set(err, ERR_CONFIG,
+                           "the file goes on after its last line, so it was "
+                           "changed; nothing was taken");
+    return 0;
+}
+
 /* Send every line, and wait for the answer; owned. NULL with *err. */
 static json_t *
 send_records(struct ctl_client *client, FILE *in, struct err *err)
@@ -332,10 +346,13 @@ send_records(struct ctl_client *client, FILE *in, struct err *err)
     json_t *line;
     int rc = 0;
 
-    while (rc == 0 && !has_answer(client) &&
+    while (rc == 0 && !is_whole && !has_answer(client) &&
            (line = read_line(in, err)) != NULL) {
         is_whole = json_object_get(line, "count") != NULL;
-        rc = ctl_client_send(client, line, err);
+        if (is_whole)
+            rc = check_end(in, err);
+        if (rc == 0)
+            rc = ctl_client_send(client, line, err);
         json_decref(line);
     }
     if (err->code != ERR_NONE)

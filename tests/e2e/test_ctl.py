@@ -207,13 +207,15 @@ def test_a_file_that_is_not_right_is_not_taken(world, tmp_path):
                            phrase).returncode == 78
     assert made.tokend.ctl("logout", "relay@contoso.com").returncode == 0
     lines = moved.read_text().splitlines(keepends=True)
-    cut, swapped, garbage = (tmp_path / name for name in "csg")
+    cut, swapped, garbage, more = (tmp_path / name for name in "csgm")
+    more.write_text("".join(lines) + "garbage\n")
     cut.write_text("".join(lines[:-1]))
     swapped.write_text(lines[0] + lines[1].replace("token", "other", 1) +
                        "".join(lines[2:]))
     garbage.write_text("x")
     for file, secret, complaint in (
             (moved, wrong, "another passphrase"), (cut, phrase, "cut short"),
+            (more, phrase, "goes on after its last line"),
             (swapped, phrase, "was changed"), (garbage, phrase, "this is no file"),
             (tmp_path / "none", phrase, "No such file")):
         result = made.tokend.ctl("import", str(file), "--passphrase-file",
