@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,42 +32,106 @@
 #define VERSION 1
 #define WAIT_S  60
 
+/* Bytes, with the NUL; termios(3) gives 4096. */
+#define TERMINAL_LINE_MAX 4097
+
 /* ---- The passphrase ----------------------------------------------------- */
+
+static const int terminal_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+static volatile sig_atomic_t caught; /* one of them; 0: none */
+
+static void
+catch_signal(int number)
+{
+    caught = number;
+}
+
+/*
+ * Wait for a line while signals are taken: they are blocked but here, so that
+ * none comes between the look and the wait. The length; -1: there is none.
+ */
+static ssize_t
+read_terminal(int fd, const sigset_t *open_mask, char *line, size_t size)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+
+    while (caught == 0)
+        if (ppoll(&poll_fd, 1, NULL, open_mask) > 0)
+            return read(fd, line, size);
+        else if (errno != EINTR)
+            break;
+    return -1;
+}
+
+/*
+ * The terminal shows nothing meanwhile, and is as it was before a signal ends
+ * the program: such a one is raised again afterwards.
+ */
+static ssize_t
+read_hidden(int fd, const struct termios *shown, char *line, size_t size)
+{
+    struct sigaction action = {.sa_handler = catch_signal};
+    struct sigaction old[ARRAY_LEN(terminal_signals)];
+    struct termios hidden = *shown;
+    sigset_t taken, open_mask;
+    ssize_t len = -1;
+
+    (void)sigemptyset(&taken);
+    (void)sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < ARRAY_LEN(terminal_signals); i++)
+        (void)sigaddset(&taken, terminal_signals[i]);
+    (void)sigprocmask(SIG_BLOCK, &taken, &open_mask);
+    caught = 0;
+    for (size_t i = 0; i < ARRAY_LEN(terminal_signals); i++) {
+        (void)sigaction(terminal_signals[i], NULL, &old[i]);
+        if (old[i].sa_handler != SIG_IGN)
+            (void)sigaction(terminal_signals[i], &action, NULL);
+    }
+    hidden.c_lflag &= ~(tcflag_t)ECHO;
+    if (tcsetattr(fd, TCSAFLUSH, &hidden) == 0) {
+        len = read_terminal(fd, &open_mask, line, size);
+        (void)tcsetattr(fd, TCSAFLUSH, shown);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(terminal_signals); i++)
+        (void)sigaction(terminal_signals[i], &old[i], NULL);
+    if (caught != 0)
+        (void)raise(caught); /* it waits until it is let in again */
+    (void)sigprocmask(SIG_SETMASK, &open_mask, NULL);
+    return len;
+}
 
 /* One line from the terminal, not shown; owned. NULL with *err. */
 static char *
 ask_terminal(const char *prompt, struct err *err)
 {
-    FILE *terminal = fopen("/dev/tty", "r+e");
-    struct termios shown, hidden;
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t len = -1;
+    int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    char line[TERMINAL_LINE_MAX];
+    struct termios shown;
+    char *passphrase = NULL;
+    ssize_t len;
 
-    if (terminal == NULL || tcgetattr(fileno(terminal), &shown) < 0) {
-        if (terminal != NULL)
-            (void)fclose(terminal);
+    if (fd < 0 || tcgetattr(fd, &shown) < 0) {
+        if (fd >= 0)
+            (void)close(fd);
         err_set(err, ERR_CONFIG,
                 "there is no terminal; use --passphrase-file FILE");
         return NULL;
     }
-    hidden = shown;
-    hidden.c_lflag &= ~(tcflag_t)ECHO;
-    (void)fputs(prompt, terminal);
-    (void)fflush(terminal);
-    if (tcsetattr(fileno(terminal), TCSAFLUSH, &hidden) == 0) {
-        len = getline(&line, &size, terminal);
-        (void)tcsetattr(fileno(terminal), TCSAFLUSH, &shown);
-        (void)fputc('\n', terminal);
+    (void)dprintf(fd, "%s", prompt);
+    len = read_hidden(fd, &shown, line, sizeof(line) - 1);
+    (void)dprintf(fd, "\n");
+    (void)close(fd);
+    if (len > 0) {
+        line[len] = '\0';
+        line[strcspn(line, "\n")] = '\0';
+        passphrase = secret_dup(line);
+        if (passphrase == NULL)
+            err_set(err, ERR_SYSTEM, "out of memory");
+    } else {
+        err_set(err, ERR_CONFIG, "no passphrase was given");
     }
-    (void)fclose(terminal);
-    if (len > 0 && line[len - 1] == '\n')
-        line[--len] = '\0';
-    if (len >= 0)
-        return line;
-    free(line);
-    err_set(err, ERR_CONFIG, "no passphrase was given");
-    return NULL;
+    secret_wipe(line, sizeof(line));
+    return passphrase;
 }
 
 /* For a new file it is asked for twice. */

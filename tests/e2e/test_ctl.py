@@ -3,14 +3,17 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
+import termios
 
 import pytest
 
 from world.build import CTL
 from world.leaks import find_leaks
 from world.socketmap import raw
+from world.wait import wait_until
 
 KEY = "relay@contoso.com host=localhost"
 REFRESH_TOKEN = "0.planted~refresh~token"
@@ -223,6 +226,52 @@ def test_a_file_that_is_not_right_is_not_taken(world, tmp_path):
         assert result.returncode not in (0, 69), file
         assert complaint in result.stderr
     assert made.tokend.ask("token", KEY).reason == "needs-login"
+
+
+def _read_until(fd, text):
+    """What a terminal shows, up to that; None: to the end."""
+    shown = b""
+    while text is None or text not in shown:
+        try:
+            piece = os.read(fd, 4096)
+        except OSError:  # nobody has it any more
+            piece = b""
+        if not piece:
+            assert text is None, shown
+            break
+        shown += piece
+    return shown
+
+
+@pytest.mark.parametrize("keys, status", [
+    ([b"\x03"], 130),
+    ([b"planted correct horse\n", b"\x03"], 130),
+    ([b"planted correct horse\n"] * 2, 0),
+])
+def test_the_terminal_is_as_it_was_after_the_passphrase(world, tmp_path, keys,
+                                                       status):
+    made = _signed_in(world)
+    moved = tmp_path / "moved"
+    ours, theirs = os.openpty()
+    # The shell keeps the terminal: when its session ends it is reset.
+    with subprocess.Popen(
+            ["setsid", "-c", "sh", "-c",
+             'trap : INT; "$@"; echo "status $?"; stty -a', "sh",
+             made.build.path(CTL), "-c", made.conf_file, "export", str(moved)],
+            stdin=theirs, stdout=theirs, stderr=theirs):
+        shown = b""
+        for prompt, key in zip((b"Passphrase: ", b"same again: "), keys):
+            shown += _read_until(ours, prompt)
+            wait_until(lambda: not termios.tcgetattr(theirs)[3] & termios.ECHO,
+                       what="the terminal to hide what is typed")
+            os.write(ours, key)
+        os.close(theirs)
+        shown += _read_until(ours, None)
+    os.close(ours)
+    assert b"planted" not in shown
+    assert f"status {status}".encode() in shown
+    assert re.search(rb"[ \n]echo ", shown), shown
+    assert moved.exists() == (status == 0)
 
 
 def _complete(made, *words):
