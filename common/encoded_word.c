@@ -85,6 +85,110 @@ hex_value(char c)
     return -1;
 }
 
+static int
+base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* May it be in the name of a charset or of a language? RFC 2047, section 2. */
+static bool
+is_token_char(char c)
+{
+    return c > ' ' && c < '\177' && strchr("()<>@,;:\"/[]?.=", c) == NULL;
+}
+
+static bool
+is_token(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!is_token_char(text[i]))
+            return false;
+    return len > 0 && text[0] != '*' && text[len - 1] != '*';
+}
+
+static bool
+is_whole_q(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '=') {
+            if (len - i < 3 || hex_value(text[i + 1]) < 0 ||
+                hex_value(text[i + 2]) < 0)
+                return false;
+            i += 2;
+        } else if (text[i] <= ' ' || text[i] >= '\177' ||
+                   strchr("()<>@,;:\"[]?\\", text[i]) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+is_whole_base64(const char *text, size_t len)
+{
+    size_t end = len;
+
+    while (end > 0 && len - end < 2 && text[end - 1] == '=')
+        end--;
+    for (size_t i = 0; i < end; i++)
+        if (base64_value(text[i]) < 0)
+            return false;
+    return len % 4 == 0;
+}
+
+/* Is all of the text one encoded word by the letter of the standard? */
+static bool
+is_valid_word(const char *text, size_t len)
+{
+    const char *mark = memchr(text, '?', len);
+    struct encoded_word word;
+
+    if (len > ENCODED_WORD_MAX || mark != text + 1 ||
+        !read_word(text, len, 0, &word) || word.len != len ||
+        word.encoded_len == 0)
+        return false;
+    /* With the language; its `?` and the encoding come before the text. */
+    if (!is_token(text + 2, (size_t)(word.encoded - 3 - (text + 2))))
+        return false;
+    return word.is_base64 ? is_whole_base64(word.encoded, word.encoded_len)
+                          : is_whole_q(word.encoded, word.encoded_len);
+}
+
+static size_t
+part_len(const char *text, size_t len)
+{
+    size_t end = 0;
+
+    while (end < len && strchr(" \t\r\n", text[end]) == NULL)
+        end++;
+    return end;
+}
+
+bool
+encoded_word_all_valid(const char *text, size_t len)
+{
+    size_t end;
+
+    for (size_t at = 0; at < len; at += end + 1) {
+        const char *part = text + at;
+
+        /* A NUL ends a part as well; it is no text for anybody. */
+        end = part_len(part, len - at);
+        if ((memmem(part, end, "=?", 2) != NULL ||
+             memmem(part, end, "=\\?", 3) != NULL) &&
+            !is_valid_word(part, end))
+            return false;
+    }
+    return true;
+}
+
 static void
 decode_q(const char *text, size_t len, encoded_word_sink *sink, void *arg)
 {
@@ -103,18 +207,6 @@ decode_q(const char *text, size_t len, encoded_word_sink *sink, void *arg)
             sink(c, arg);
         }
     }
-}
-
-static int
-base64_value(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 /* Bytes that are not of the alphabet are passed over, as most readers do. */

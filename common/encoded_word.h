@@ -3,6 +3,8 @@
  *
  * Pure. Finds encoded words wherever they stand, as many readers do, also
  * where the standard does not allow them (in quoted strings and comments).
+ * Some readers see even more of them, with blanks and quotes within: only where
+ * encoded_word_all_valid() does everybody see the same.
  */
 #ifndef COMMON_ENCODED_WORD_H
 #define COMMON_ENCODED_WORD_H
@@ -28,6 +30,15 @@ struct encoded_word {
 /* Find the first one at or after `from`. False when there is none. */
 bool encoded_word_find(const char *text, size_t len, size_t from,
                        struct encoded_word *out);
+
+/*
+ * Is every `=?` in it, also `=\?` as a quoted string may have it, part of an
+ * encoded word by the letter of the standard, with blanks or the ends of the
+ * text around it? That is one of at most ENCODED_WORD_MAX bytes with some text,
+ * which holds only what may be in a phrase and is whole in its encoding. (Dots
+ * may be in it as well, as all readers take them.)
+ */
+bool encoded_word_all_valid(const char *text, size_t len);
 
 /* Is its charset `name`? Without case. */
 bool encoded_word_is_charset(const struct encoded_word *word, const char *name);

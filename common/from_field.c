@@ -47,7 +47,9 @@ struct census {
     bool has_colon;
     bool has_odd_special; /* one that no phrase and no list has */
     bool has_open;        /* something is not closed */
-    bool has_suspicious;  /* see is_suspicious() */
+    bool has_suspicious;  /* see is_suspicious(), is_stray() */
+    bool has_hidden_at;   /* an @ in a quoted string or comment */
+    bool has_hidden_mark; /* in one, what parts an address from a name */
     bool starts_with_dot;
     struct token angle;   /* the first one */
     struct token at_word; /* the first one */
@@ -216,15 +218,17 @@ see_byte(char byte, void *arg)
 }
 
 /*
- * Do the encoded words in it, all together, stand for control bytes or for
- * something that a reader who decodes too early takes for an address or for the
- * end of the name? UTF-7 can't be judged and counts as such.
+ * Do the encoded words in it, all together and with what is quoted, stand for
+ * control bytes or for something that a reader who decodes too early takes for
+ * an address or for the end of the name? UTF-7 can't be judged and counts as
+ * such.
  */
 static bool
-hides_address(const char *text, size_t len)
+hides_address(const struct census *census, const char *text, size_t len)
 {
     struct encoded_word word = {0};
-    struct decoded seen = {0};
+    struct decoded seen = {.has_at = census->has_hidden_at,
+                           .has_mark = census->has_hidden_mark};
 
     while (encoded_word_find(text, len, word.at + word.len, &word)) {
         seen.is_iso2022 = word.charset_len > 9 &&
@@ -249,6 +253,25 @@ is_suspicious(const char *text, const struct token *token)
     if (token->kind == TOKEN_COMMENT)
         return has_any(inside, len, "()<>@\"\\");
     return has_any(inside, len, "@") && has_any(inside, len, "<>\\");
+}
+
+/*
+ * Is there a `=?` in this token that one reader takes for plain text and
+ * another for the beginning of an encoded word, which for some goes on through
+ * blanks, quotes and brackets up to the next `?=`?
+ */
+static bool
+is_stray(const char *text, size_t len, const struct token *token)
+{
+    size_t end = token->at + token->len;
+
+    if (token->kind != TOKEN_WORD)
+        return !encoded_word_all_valid(text + token->at + 1, token->len - 2);
+    if (memmem(text + token->at, token->len, "=?", 2) == NULL)
+        return false;
+    return !encoded_word_all_valid(text + token->at, token->len) ||
+           (token->at > 0 && !is_blank(text[token->at - 1])) ||
+           (end < len && !is_blank(text[end]) && text[end] != '<');
 }
 
 static void
@@ -276,7 +299,8 @@ count_special(struct census *census, char c, const struct token *token)
 }
 
 static void
-count_word(struct census *census, const char *text, const struct token *token)
+count_word(struct census *census, const char *text, size_t len,
+           const struct token *token)
 {
     bool has_at = token->kind == TOKEN_WORD &&
                   memchr(text + token->at, '@', token->len) != NULL;
@@ -285,9 +309,22 @@ count_word(struct census *census, const char *text, const struct token *token)
         census->starts_with_dot = true;
     if (has_at && census->at_words++ == 0)
         census->at_word = *token;
+    /* What an address may hold is another question. */
+    census->has_suspicious |= !has_at && is_stray(text, len, token);
     census->words++;
     census->words_after += census->angles > 0;
     stretch_name(census, token);
+}
+
+static void
+look_inside(struct census *census, const char *text, const struct token *token)
+{
+    const char *inside = text + token->at + 1;
+    size_t len = token->len - 2;
+
+    census->has_suspicious |= is_suspicious(text, token);
+    census->has_hidden_at |= has_any(inside, len, "@");
+    census->has_hidden_mark |= has_any(inside, len, "<>\\");
 }
 
 static void
@@ -301,20 +338,22 @@ count_angle(struct census *census, const struct token *token)
 }
 
 static void
-count_token(struct census *census, const char *text, const struct token *token)
+count_token(struct census *census, const char *text, size_t len,
+            const struct token *token)
 {
     switch (token->kind) {
     case TOKEN_WORD:
-        count_word(census, text, token);
+        count_word(census, text, len, token);
         break;
     case TOKEN_QUOTED:
-        count_word(census, text, token);
-        census->has_suspicious |= is_suspicious(text, token);
+        count_word(census, text, len, token);
+        look_inside(census, text, token);
         break;
     case TOKEN_COMMENT:
         if (census->comment.len == 0)
             census->comment = *token;
-        census->has_suspicious |= is_suspicious(text, token);
+        census->has_suspicious |= is_stray(text, len, token);
+        look_inside(census, text, token);
         break;
     case TOKEN_ANGLE:
         count_angle(census, token);
@@ -339,13 +378,13 @@ take_census(const char *text, size_t len, struct census *out)
     *out = (struct census){.part_end = len};
     do {
         token = next_token(text, len, token.at + token.len);
-        count_token(out, text, &token);
+        count_token(out, text, len, &token);
     } while (token.kind != TOKEN_END);
     /* The brackets are looked at by themselves. */
     out->has_suspicious |=
-        hides_address(text, out->angles > 0 ? out->angle.at : len) ||
+        hides_address(out, text, out->angles > 0 ? out->angle.at : len) ||
         (out->angles > 0 &&
-         hides_address(text + out->angle.at, len - out->angle.at));
+         hides_address(out, text + out->angle.at, len - out->angle.at));
 }
 
 /* Control bytes, and folds that do not go on with text (RFC 5322, 2.2.3). */

@@ -32,7 +32,8 @@ enum from_field_kind {
     FROM_FIELD_BAD_ADDRESS,  /* one, but not as address_is_valid() wants it, or
                                 with blanks, comments, %, ! or encoded words */
     FROM_FIELD_AMBIGUOUS,    /* something like a second address in the name, a
-                                comment or an encoded word */
+                                comment or an encoded word; or a `=?` that is
+                                no valid encoded word */
     FROM_FIELD_UNPARSABLE,   /* an open quote, bracket or comment, nested
                                 brackets, special characters in a name */
     FROM_FIELD_BAD_BYTES,    /* control bytes, NUL, or a line without content */

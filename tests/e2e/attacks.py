@@ -93,6 +93,31 @@ def _fields():
         "an encoded quote":
             'From: "=?utf-8?q?=22_=3Cevil=40e.example=3E=2C_=22?=" <{good}>\r\n',
         "an encoded NUL": "From: =?utf-8?b?YWxlcnRzAA==?= <{evil}>\r\n",
+        "an encoded word without an end":
+            "From: =?us-ascii?q?=41 <{good}>\r\n",
+        "an encoded word that runs on into quotes":
+            'From: =?us-ascii?q?=41 "?= <evil""@elsewhere.example" '
+            "<{good}>\r\n",
+        "the same, not permitted":
+            'From: "x" =?us-ascii?q?=41 "?= <evil""@elsewhere.example"?=  '
+            "<scan@dev.example>\r\n",
+        "an encoded bracket that runs on into quotes":
+            'From: =?utf-8?q?=3C "?= {evil}" <scan@dev.example>\r\n',
+        "an encoded word without an end, in quotes":
+            'From: "=?us-ascii?q?=41" "?= <{evil}>" <{good}>\r\n',
+        "an encoded word without an end, in a comment":
+            'From: (=?us-ascii?q?=41) "?= <{evil}>" <{good}>\r\n',
+        "an encoded word without an end, folded":
+            'From: =?us-ascii?q?=41\r\n "?= <evil""@elsewhere.example"'
+            "\r\n <{good}>\r\n",
+        "two encoded words glued by a dot":
+            "From: =?utf-8?q?=3C.=?us-ascii?q?=3Cevil=40elsewhere.example=3E "
+            "<{good}>\r\n",
+        "an encoded quote beside a quoted address":
+            'From: "=?utf-8?q?=22?= {evil}" <{good}>\r\n',
+        "an encoded word without an end in Sender":
+            'From: {good}\r\nSender: =?us-ascii?q?=41 "?= '
+            '<evil""@elsewhere.example" <{good}>\r\n',
         "a group": "From: {good}: {evil};\r\n",
         "an empty group": "From: {good}:;\r\n",
         "a semicolon": "From: {good}; {evil}\r\n",

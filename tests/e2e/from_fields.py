@@ -4,6 +4,7 @@ Python's parsers come with it; GMime needs Debian's gir1.2-gmime-3.0 and
 python3-gi.
 """
 
+import email
 import email.policy
 import email.utils
 import os
@@ -48,6 +49,16 @@ def modern_addresses(value):
     if any(not _is_harmless(defect) for defect in header.defects):
         return None
     return [address.addr_spec for address in header.addresses]
+
+
+def modern_senders(content):
+    """The addresses that email.policy.default finds in all From: and in all
+    Sender: of a whole message. Raises what it raises; every field is read."""
+    parsed = email.message_from_bytes(content, policy=email.policy.default)
+    for name, value in parsed.items():
+        assert str(value) is not None, name
+    return [[address.addr_spec for field in parsed.get_all(name, [])
+             for address in field.addresses] for name in ("From", "Sender")]
 
 
 def _is_harmless(defect):

@@ -8,7 +8,7 @@ import smtplib
 import pytest
 
 from attacks import EVIL, attacks
-from from_fields import gmime_senders
+from from_fields import gmime_senders, modern_senders
 from world.wait import wait_until
 
 RELAY = "relay@contoso.com"
@@ -93,6 +93,15 @@ def test_python_finds_one_permitted_sender(outcome):
         assert ALLOWED.fullmatch(addresses[0][1]), (names[key], fields)
         assert message.user == RELAY
         assert message.mail_from == "" or ALLOWED.fullmatch(message.mail_from)
+
+
+def test_pythons_new_parser_finds_one_permitted_sender(outcome):
+    names, arrived, _, _ = outcome
+    for key, message in arrived.items():
+        froms, senders = modern_senders(message.content)
+        assert len(froms) == 1, (names[key], froms)
+        assert all(ALLOWED.fullmatch(item) for item in froms + senders), \
+            (names[key], froms, senders)
 
 
 def test_gmime_finds_one_permitted_sender(outcome):

@@ -179,10 +179,77 @@ only_valid_utf8_is_valid(void **state)
                          texts[i].want);
 }
 
+#define TEN_XS "xxxxxxxxxx"
+
+static void
+only_what_the_standard_allows_is_valid(void **state)
+{
+    static const struct {
+        const char *text;
+        bool want;
+    } texts[] = {
+        {"", true},
+        {"no = word ?= here", true},
+        {"=?utf-8?q?M=C3=BCller_1?=", true},
+        {"=?UTF-8?B?TcO8bGxlcg==?=", true},
+        {"=?utf-8*de?Q?a?= x =?us-ascii?b?YWJj?=", true},
+        {"=?utf-8?q?a?=\n\t=?utf-8?q?b?=", true},
+        {"=?utf-8?q?a.b?=", true},
+        {"=?utf-8?q?" TEN_XS TEN_XS TEN_XS TEN_XS TEN_XS TEN_XS "xxx?=", true},
+        {"=?utf-8?q?" TEN_XS TEN_XS TEN_XS TEN_XS TEN_XS TEN_XS "xxxx?=",
+         false},
+        {"=?", false},
+        {"=?utf-8", false},
+        {"=?utf-8?q", false},
+        {"=?utf-8?q?", false},
+        {"=?utf-8?q?=41", false},
+        {"=?utf-8?q?=41?", false},
+        {"=?utf-8?q?=41 ?=", false},
+        {"=?utf-8?q?"
+         "?=",
+         false},
+        {"=?utf-8?q?"
+         "?=41?=",
+         false},
+        {"=?utf-8?q?=?=", false},
+        {"=?utf-8?q?=4?=", false},
+        {"=?utf-8?q?a\"b?=", false},
+        {"=?utf-8?q?a@b?=", false},
+        {"=?utf-8?q?a(b?=", false},
+        {"=?utf-8?q?a\\b?=", false},
+        {"=?utf-8?q?a?b?=", false},
+        {"=?utf-8?q?\xc3\xbc?=", false},
+        {"=?utf-8?x?a?=", false},
+        {"=??q?a?=", false},
+        {"=?a.b?q?a?=", false},
+        {"=?*de?q?a?=", false},
+        {"=?\"?q?a?=", false},
+        {"=?utf-8?b?YQ?=", false},
+        {"=?utf-8?b?YQ===?=", false},
+        {"=?utf-8?b?Y=Q=?=", false},
+        {"=?utf-8?b?!!!!?=", false},
+        {"x=?utf-8?q?a?=", false},
+        {"=?utf-8?q?a?=x", false},
+        {"=?utf-8?q?a?==?utf-8?q?b?=", false},
+        {"=?utf-8?q?a?=.=?utf-8?q?b?=", false},
+        {"=?utf-8?q?a?= =?", false},
+        {"=\\?utf-8?q?a?=", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        bool got = encoded_word_all_valid(texts[i].text, strlen(texts[i].text));
+
+        if (got != texts[i].want)
+            print_message("%s\n", texts[i].text);
+        assert_int_equal(got, texts[i].want);
+    }
+}
+
 int
 main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 3];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 4];
     size_t count = ARRAY_LEN(rows);
 
     for (size_t i = 0; i < count; i++) {
@@ -198,5 +265,7 @@ main(void)
         (struct CMUnitTest)cmocka_unit_test(the_limit_cuts_between_characters);
     tests[count++] =
         (struct CMUnitTest)cmocka_unit_test(only_valid_utf8_is_valid);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(
+        only_what_the_standard_allows_is_valid);
     return cmocka_run_group_tests_name("encoded_word", tests, NULL, NULL);
 }
