@@ -68,6 +68,19 @@ refuse_verb(struct control_exchange *exchange)
     buf_clear(&text);
 }
 
+/* Of what it is, so that the audit trail has it also when it is refused. */
+static void
+note_subject(struct control_exchange *exchange)
+{
+    const char *text =
+        json_string_value(json_object_get(exchange->root, "mailbox"));
+
+    if (text == NULL)
+        text = json_string_value(json_object_get(exchange->root, "credential"));
+    if (text != NULL && exchange->subject == NULL)
+        exchange->subject = strdup(text);
+}
+
 static void
 dispatch(struct control_exchange *exchange)
 {
@@ -92,6 +105,7 @@ dispatch(struct control_exchange *exchange)
     }
     exchange->verb = verb->name;
     exchange->is_audited = !verb->is_harmless;
+    note_subject(exchange);
     if (!exchange->peer.may_change && !verb->is_harmless) {
         log_warning("control refused: this user may only look",
                     F_INT("uid", exchange->peer.uid),

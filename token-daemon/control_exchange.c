@@ -71,6 +71,10 @@ audit(const struct control_exchange *exchange, const char *outcome)
     buf_append_str(&detail, subject);
     buf_append_str(&detail, subject[0] != '\0' ? ": " : "");
     buf_append_str(&detail, outcome);
+    /* What was asked for may be anything, and a row is one line of text. */
+    for (size_t i = 0; i < detail.len; i++)
+        if ((unsigned char)detail.data[i] < ' ' || detail.data[i] == '\x7f')
+            detail.data[i] = '?';
     env->audit(env->arg, &(struct store_audit){.at = env->wall(env->arg),
                                                .who = who,
                                                .what = exchange->verb,

@@ -352,7 +352,6 @@ control_verb_rotate(struct control_exchange *exchange)
         control_refuse(exchange, "failed", "this daemon rotates nothing");
         return;
     }
-    exchange->subject = strdup(credential); /* NULL: the trail lacks it */
     if (wait != NULL &&
         (!json_is_integer(wait) || json_integer_value(wait) < 0 ||
          json_integer_value(wait) > WAIT_MAX_S)) {

@@ -62,7 +62,7 @@ def test_who_may_only_look_gets_no_token(world):
     assert answer["error"]["code"] == "not-allowed"
     assert _control_as(made, "daemon", "status")["error"]["code"] == \
         "not-allowed"
-    assert _audit(made) == [("nobody", "token", "not-allowed"),
+    assert _audit(made) == [("nobody", "token", "relay@contoso.com: not-allowed"),
                             ("daemon", "control", "not-allowed")]
 
 

@@ -766,6 +766,9 @@ what_is_done_is_in_the_audit_trail(void **state)
     ask_text(world, TOKEN_OF("who@else.example"));
     assert_string_equal(world->audit.row,
                         "root|token|who@else.example: unknown-mailbox");
+    ask_text(world, TOKEN_OF("\\u001b[31m\\nroot  logout"));
+    assert_string_equal(world->audit.row,
+                        "root|token|?[31m?root  logout: unknown-mailbox");
     ask_text(world, REQUEST("\"verb\":\"reload\""));
     assert_string_equal(world->audit.row, "root|reload|done");
     fake_env_advance(world->env, INT64_C(3000) * 1000);
@@ -773,7 +776,7 @@ what_is_done_is_in_the_audit_trail(void **state)
     assert_non_null(world->reply.pending);
     drop_reply(&world->reply);
     assert_string_equal(world->audit.row, "root|token|" RELAY ": given up");
-    assert_int_equal(world->audit.count, 4);
+    assert_int_equal(world->audit.count, 5);
 }
 
 static void
