@@ -209,8 +209,8 @@ def test_nothing_stored_logged_or_shown_is_in_clear(world):
         reply = made.tokend.ask("token", f"{mailbox} host=localhost",
                                 timeout=30)
         assert reply.is_ok, (mailbox, reply)
-    made.tokend.log.wait_for("a new refresh token is durable")
     assert made.tokend.ctl("refresh", PERSON).returncode == 0
+    made.tokend.log.wait_for("a new refresh token is durable")
     shown = [made.tokend.ctl(*arguments).stdout for arguments in (
         ("status",), ("--json", "status"), ("audit",), ("--json", "audit"))]
     texts = dict(_process_texts(made))
