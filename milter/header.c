@@ -39,7 +39,7 @@ find_line(const char *text, size_t len, size_t at, bool is_all,
 
 /*
  * The length of the name when the line is a field: visible ASCII, then perhaps
- * blanks, then a colon. 0 when it is none.
+ * blanks, or a CR that may be made one, then a colon. 0 when it is none.
  */
 static size_t
 find_name(const char *line, size_t len, size_t *colon)
@@ -50,7 +50,7 @@ find_name(const char *line, size_t len, size_t *colon)
            line[name] != ':')
         name++;
     *colon = name;
-    while (*colon < len && is_blank(line[*colon]))
+    while (*colon < len && (is_blank(line[*colon]) || line[*colon] == '\r'))
         ++*colon;
     return *colon < len && line[*colon] == ':' ? name : 0;
 }

@@ -111,6 +111,13 @@ static struct row rows[] = {
      .want = "Subject: x : y\nTo:a@b.example,\n c@d.example\n"
              "From: " RELAY "\n\n",
      .explained = "message kept\n"},
+    {.name = "a CR before the colon does not hide a From:",
+     .envelope = {.sender = RELAY},
+     .text = "From \r: boss@x.example\nTo: a@b.example\n\n",
+     .want = "From: " RELAY "\nTo: a@b.example\n"
+             "X-Original-From: boss@x.example\n"
+             "Reply-To: boss@x.example\n\n",
+     .explained = "message rewritten\n"},
     {.name = "a refusal",
      .settings = "not_permitted = \"reject\"",
      .text = "From: s@x.example\n\n",

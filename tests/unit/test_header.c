@@ -41,6 +41,8 @@ static struct row rows[] = {
      " From: a\nTo: b\n\n", false, false, 0},
     {"a blank before the colon", "From \t: a\n\n", 0, "From ", "", true, false,
      0},
+    {"a bare CR before the colon is a blank", "From \r\r: a\n\n", 0, "From ",
+     "", true, false, 0},
     {"a blank within the name ends it", "Fr om: a\n\n", 0, "", "Fr om: a\n\n",
      false, false, 0},
     {"a control byte in the name ends it", "To: x\nFr\001om: a\n\n", 0, "To ",
