@@ -13,9 +13,6 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "token-daemon/control_exchange.h"
-#include "token-daemon/peer_identity.h"
-
-#define PEER_NAME_MAX 96
 
 struct control {
     struct control_env env;
@@ -81,6 +78,34 @@ note_subject(struct control_exchange *exchange)
         exchange->subject = strdup(text);
 }
 
+/* True: it is worth a line of the log. */
+static bool
+note_sent_away(const struct control_env *env,
+               const struct sent_away_refusal *refusal)
+{
+    return env->sent_away == NULL || env->sent_away(env->arg, refusal);
+}
+
+/* The verb is none of this user's. */
+static void
+refuse_peer(struct control_exchange *exchange)
+{
+    const struct sent_away_refusal refusal = {.uid = exchange->peer.uid,
+                                              .what = exchange->verb,
+                                              .subject = exchange->subject,
+                                              .reason = "not-allowed"};
+
+    exchange->is_audited = false; /* in the trail by this: */
+    if (note_sent_away(exchange->env, &refusal))
+        log_warning("control refused: this user may only look",
+                    F_INT("uid", exchange->peer.uid),
+                    F_INT("pid", exchange->peer.pid),
+                    F_STR("verb", exchange->verb));
+    control_refuse(exchange, "not-allowed",
+                   "you may look, but only root and those whom "
+                   "control_allow names may do this");
+}
+
 static void
 dispatch(struct control_exchange *exchange)
 {
@@ -106,16 +131,10 @@ dispatch(struct control_exchange *exchange)
     exchange->verb = verb->name;
     exchange->is_audited = !verb->is_harmless;
     note_subject(exchange);
-    if (!exchange->peer.may_change && !verb->is_harmless) {
-        log_warning("control refused: this user may only look",
-                    F_INT("uid", exchange->peer.uid),
-                    F_INT("pid", exchange->peer.pid), F_STR("verb", name));
-        control_refuse(exchange, "not-allowed",
-                       "you may look, but only root and those whom "
-                       "control_allow names may do this");
-        return;
-    }
-    verb->run(exchange);
+    if (exchange->peer.may_change || verb->is_harmless)
+        verb->run(exchange);
+    else
+        refuse_peer(exchange);
 }
 
 struct control_exchange *
@@ -154,17 +173,13 @@ control_ask(struct control *control, const struct control_peer *peer,
     return exchange;
 }
 
-void
+bool
 control_note_stranger(struct control *control, const struct control_peer *peer)
 {
-    const struct control_env *env = &control->env;
-    char who[PEER_NAME_MAX];
-
-    peer_identity_name(peer->uid, who, sizeof(who));
-    env->audit(env->arg, &(struct store_audit){.at = env->wall(env->arg),
-                                               .who = who,
-                                               .what = "control",
-                                               .detail = "not-allowed"});
+    return note_sent_away(&control->env,
+                          &(struct sent_away_refusal){.uid = peer->uid,
+                                                      .what = "control",
+                                                      .reason = "not-allowed"});
 }
 
 struct control *

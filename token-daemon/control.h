@@ -36,6 +36,7 @@
 #include "token-daemon/lookups.h"
 #include "token-daemon/refresher.h"
 #include "token-daemon/rotation.h"
+#include "token-daemon/sent_away.h"
 #include "token-daemon/store.h"
 
 #define CONTROL_VERSION     1
@@ -59,6 +60,8 @@ struct control_env {
     int64_t (*wall)(void *arg);
     /* Add a row to the audit trail; never fails. */
     void (*audit)(void *arg, const struct store_audit *entry);
+    /* Somebody was sent away; true: log it. See sent_away_note(). Or NULL. */
+    bool (*sent_away)(void *arg, const struct sent_away_refusal *refusal);
     /*
      * Read the last `count` rows; see writer_read_audit(). Errors: ERR_RETRY.
      * forget_audit() stops calls with this `done_arg`.
@@ -116,8 +119,8 @@ struct control_exchange *control_ask(struct control *control,
                                      const char *line, size_t len,
                                      control_reply_fn *reply, void *arg);
 
-/* Somebody who may not even ask was sent away: a row of the audit trail. */
-void control_note_stranger(struct control *control,
+/* Somebody who may not even ask was sent away. True: log it. */
+bool control_note_stranger(struct control *control,
                            const struct control_peer *peer);
 
 /* Does it take further lines? If not they wait until it has ended. */

@@ -266,10 +266,10 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
     };
     if (client->peer.may_change || may(server, &identity, true))
         return;
-    log_warning("control refused; name the user or a group of it in "
-                "control_allow or control_read if that is right",
-                F_INT("uid", identity.uid), F_INT("pid", identity.pid));
-    control_note_stranger(server->control, &client->peer);
+    if (control_note_stranger(server->control, &client->peer))
+        log_warning("control refused; name the user or a group of it in "
+                    "control_allow or control_read if that is right",
+                    F_INT("uid", identity.uid), F_INT("pid", identity.pid));
     write_line(
         client,
         "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"not-allowed\","

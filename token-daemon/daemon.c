@@ -400,6 +400,7 @@ static int
 make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
 {
     const struct refresher_env refresher_env = daemon_env_refresher(daemon);
+    const struct sent_away_env sent_away_env = daemon_env_sent_away(daemon);
     struct lookups_env lookups_env;
     struct control_env control_env;
 
@@ -415,7 +416,8 @@ make_parts(struct daemon *daemon, size_t max_clients, struct err *err)
     daemon->refresher = refresher_new(&refresher_env);
     if (make_rotation(daemon, err) < 0 || make_graph_rotator(daemon, err) < 0)
         return -1;
-    if (daemon->refresher != NULL)
+    daemon->sent_away = sent_away_new(&sent_away_env);
+    if (daemon->refresher != NULL && daemon->sent_away != NULL)
         daemon->lookups = lookups_new(&lookups_env, daemon->refresher);
     if (daemon->lookups == NULL)
         return err_set(err, ERR_SYSTEM, "out of memory");
@@ -596,6 +598,7 @@ daemon_free(struct daemon **daemon)
     lookup_server_free(&d->lookup_server);
     control_free(&d->control);
     lookups_free(&d->lookups);
+    sent_away_free(&d->sent_away); /* the last rows, before the state ends */
     key_watch_free(&d->key_watch);
     graph_rotator_free(&d->graph_rotator);
     rotation_free(&d->rotation);

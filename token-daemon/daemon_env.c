@@ -16,6 +16,8 @@
 #include "token-daemon/login_flow.h"
 #include "token-daemon/peer_identity.h"
 
+#define PEER_NAME_MAX 96
+
 /* ---- What the parts see of the world ------------------------------------ */
 
 static int64_t
@@ -206,17 +208,26 @@ env_audit(void *arg, const struct store_audit *entry)
     state_audit(daemon->state, entry);
 }
 
-static void
-env_sent_away(void *arg, uid_t uid, const char *what, const char *detail)
+static bool
+env_sent_away(void *arg, const struct sent_away_refusal *refusal)
 {
     const struct daemon *daemon = arg;
-    char who[96];
 
-    peer_identity_name(uid, who, sizeof(who));
+    return sent_away_note(daemon->sent_away, refusal);
+}
+
+static void
+env_write_sent_away(void *arg, const struct sent_away_row *row)
+{
+    const struct daemon *daemon = arg;
+    char who[PEER_NAME_MAX] = "several users";
+
+    if (!row->is_several)
+        peer_identity_name(row->uid, who, sizeof(who));
     state_audit(daemon->state, &(struct store_audit){.at = clock_wall(),
                                                      .who = who,
-                                                     .what = what,
-                                                     .detail = detail});
+                                                     .what = row->what,
+                                                     .detail = row->detail});
 }
 
 static void
@@ -333,6 +344,7 @@ daemon_env_control(struct daemon *daemon)
         .clients = env_clients,
         .wall = env_wall,
         .audit = env_audit,
+        .sent_away = env_sent_away,
         .read_audit = env_read_audit,
         .forget_audit = env_unsave,
         .login = {.config = env_config,
@@ -439,6 +451,19 @@ daemon_env_rotation(struct daemon *daemon)
         .save = env_save_keys,
         .unsave = env_unsave,
         .told = env_rotated,
+        .arg = daemon,
+    };
+}
+
+struct sent_away_env
+daemon_env_sent_away(struct daemon *daemon)
+{
+    return (struct sent_away_env){
+        .boot_ms = env_boot_ms,
+        .timer_new = env_timer_new,
+        .timer_set = env_timer_set,
+        .timer_free = env_timer_free,
+        .write = env_write_sent_away,
         .arg = daemon,
     };
 }

@@ -26,6 +26,7 @@
 #include "token-daemon/observer.h"
 #include "token-daemon/refresher.h"
 #include "token-daemon/rotation.h"
+#include "token-daemon/sent_away.h"
 #include "token-daemon/signer.h"
 #include "token-daemon/state.h"
 
@@ -56,6 +57,7 @@ struct daemon {
     struct key_watch *key_watch;
     struct graph_rotator *graph_rotator;
     struct state *state; /* NULL only while starting */
+    struct sent_away *sent_away;
     struct lookups *lookups;
     struct lookup_server *lookup_server;
     struct control *control;
@@ -80,5 +82,6 @@ struct lookups_env daemon_env_lookups(struct daemon *daemon);
 struct observer_env daemon_env_observer(struct daemon *daemon);
 struct refresher_env daemon_env_refresher(struct daemon *daemon);
 struct rotation_env daemon_env_rotation(struct daemon *daemon);
+struct sent_away_env daemon_env_sent_away(struct daemon *daemon);
 
 #endif

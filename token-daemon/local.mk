@@ -114,6 +114,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/refusals.c %D%/refusals.h \
 	%D%/repeats.c %D%/repeats.h \
 	%D%/rotation.c %D%/rotation.h \
+	%D%/sent_away.c %D%/sent_away.h \
 	%D%/suspects.c %D%/suspects.h \
 	%D%/timetable.c %D%/timetable.h \
 	%D%/token.c %D%/token.h

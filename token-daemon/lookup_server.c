@@ -21,12 +21,10 @@
 #include "common/log.h"
 #include "common/socketmap.h"
 #include "token-daemon/peer_identity.h"
-#include "token-daemon/repeats.h"
 
 #define LISTENERS_MAX   32
 #define STRANGERS_MAX   64 /* connections of users who may not ask */
 #define WRITE_TIMEOUT_S 20
-#define REPEATS_MAX     1000 /* users who may not ask and did */
 /* Stop answering a client that does not read. */
 #define OUTPUT_MAX ((size_t)4 * SOCKETMAP_REPLY_MAX)
 /* Room for one request and its frame, so that a whole one always fits. */
@@ -72,7 +70,6 @@ struct lookup_server {
     struct event *yielded;
     struct event *resume; /* after a pause of accepting */
     uint64_t pauses;      /* in a row */
-    struct repeats *repeats;
     struct buf scratch;
 };
 
@@ -152,21 +149,14 @@ refuse(struct client *client, const char *text)
     (void)write_answer(client, SOCKETMAP_PERM, text, strlen(text));
 }
 
-/* Of each user the 1st, 10th, 100th refusal is logged. */
 static void
 refuse_peer(struct client *client)
 {
-    char uid[24];
-
-    (void)snprintf(uid, sizeof(uid), "%u", (unsigned)client->identity.uid);
-    if (log_is_due(repeats_count(client->server->repeats, NULL, uid,
-                                 clock_boot_ms()))) {
+    if (lookups_note_stranger(client->server->lookups, &client->identity))
         log_warning("a user who is not in allow asked; add the user to allow "
                     "in the tokend section of relay.conf if that is right",
                     F_INT("uid", client->identity.uid),
                     F_INT("pid", client->identity.pid));
-        lookups_note_stranger(client->server->lookups, &client->identity);
-    }
     refuse(client, "not-allowed this user may not ask; add it to allow in the "
                    "tokend section of relay.conf");
 }
@@ -484,9 +474,7 @@ lookup_server_new(const struct lookup_server_options *options)
     TAILQ_INIT(&server->silent_first);
     buf_init(&server->scratch, SOCKETMAP_REPLY_MAX + SOCKETMAP_FRAME_MORE);
     server->resume = evtimer_new(options->base, on_resume, server);
-    server->repeats = repeats_new(REPEATS_MAX);
-    if (server->resume == NULL || server->yielded == NULL ||
-        server->repeats == NULL)
+    if (server->resume == NULL || server->yielded == NULL)
         lookup_server_free(&server);
     return server;
 }
@@ -509,7 +497,6 @@ lookup_server_free(struct lookup_server **server)
         event_free((*server)->resume);
     if ((*server)->yielded != NULL)
         event_free((*server)->yielded);
-    repeats_free(&(*server)->repeats);
     buf_clear(&(*server)->scratch);
     config_unref(&(*server)->config);
     free(*server);

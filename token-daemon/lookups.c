@@ -140,12 +140,13 @@ min_lifetime_s(const struct lookups *lookups, const struct lookup_key *key)
     return preset > 0 ? preset : MIN_TOKEN_LIFETIME_S;
 }
 
-static void
-note_sent_away(const struct lookups *lookups, const struct peer_identity *peer,
-               const char *what, const char *detail)
+/* True: it is worth a line of the log. */
+static bool
+note_sent_away(const struct lookups *lookups,
+               const struct sent_away_refusal *refusal)
 {
-    if (lookups->env.sent_away != NULL)
-        lookups->env.sent_away(lookups->env.arg, peer->uid, what, detail);
+    return lookups->env.sent_away == NULL ||
+           lookups->env.sent_away(lookups->env.arg, refusal);
 }
 
 /* May this peer have this mailbox's token? If not it has been answered. */
@@ -154,29 +155,51 @@ is_allowed(const struct question *question, const struct sendas_match *match)
 {
     const struct peer_identity *peer = question->peer;
     const struct config_mailbox *mailbox = match->mailbox;
-    char who[48];
 
     if (mailbox->allow.count == 0 ||
         peer_identity_is_allowed(peer, geteuid(), &mailbox->allow))
         return true;
-    (void)snprintf(who, sizeof(who), "%lld", (long long)peer->uid);
-    if (log_is_due(count_repeat(question->lookups, who, mailbox->title))) {
+    if (note_sent_away(question->lookups,
+                       &(struct sent_away_refusal){.uid = peer->uid,
+                                                   .what = "token",
+                                                   .subject = match->login,
+                                                   .reason = "not-allowed"}))
         log_warning("a user who may not have this mailbox asked; add the user "
                     "to allow in its section of relay.conf if that is right",
                     F_STR("mailbox", match->login), F_INT("uid", peer->uid),
                     F_INT("pid", peer->pid));
-        note_sent_away(question->lookups, peer, "token", match->login);
-    }
     answer_reason(question, SOCKETMAP_PERM, "not-allowed",
                   "this user may not have this mailbox; add it to allow in "
                   "the mailbox's section of relay.conf");
     return false;
 }
 
-void
+bool
 lookups_note_stranger(struct lookups *lookups, const struct peer_identity *peer)
 {
-    note_sent_away(lookups, peer, "lookup", "not-allowed");
+    return note_sent_away(lookups,
+                          &(struct sent_away_refusal){.uid = peer->uid,
+                                                      .what = "lookup",
+                                                      .reason = "not-allowed"});
+}
+
+/* A token was asked for a server that is none of ours. */
+static void
+note_foreign_server(const struct question *question,
+                    const struct lookup_key *key)
+{
+    struct buf subject;
+
+    buf_init(&subject, TEXT_MAX);
+    buf_append_str(&subject, key->address);
+    buf_append_str(&subject, " host=");
+    buf_append_str(&subject, key->server);
+    (void)note_sent_away(question->lookups, &(struct sent_away_refusal){
+                                                .uid = question->peer->uid,
+                                                .what = "token",
+                                                .subject = buf_str(&subject),
+                                                .reason = "foreign-server"});
+    buf_clear(&subject);
 }
 
 /*
@@ -212,6 +235,7 @@ admit(const struct question *question, struct lookup_key *key,
         answer_reason(question, SOCKETMAP_PERM, "foreign-server",
                       "no token is given out for this server; add a relay "
                       "section to relay.conf if it is yours");
+        note_foreign_server(question, key);
         if (log_is_due(
                 count_repeat(question->lookups, "foreign-server", key->server)))
             log_warning("token asked for a server that is not listed; add a "

@@ -27,6 +27,7 @@
 #include "token-daemon/peer_identity.h"
 #include "token-daemon/refresher.h"
 #include "token-daemon/refusals.h"
+#include "token-daemon/sent_away.h"
 #include "token-daemon/suspects.h"
 
 #define LOOKUPS_PATIENCE_MS 15000 /* a `token` is answered within this */
@@ -46,9 +47,8 @@ struct lookups_env {
      * `credential` and `mailbox` are NULL when not known. Or NULL. */
     void (*refused)(void *arg, const char *credential, const char *mailbox,
                     const struct delivery_status *status);
-    /* Somebody was sent away: who, what was asked, and for what. Or NULL. */
-    void (*sent_away)(void *arg, uid_t uid, const char *what,
-                      const char *detail);
+    /* Somebody was sent away; true: log it. See sent_away_note(). Or NULL. */
+    bool (*sent_away)(void *arg, const struct sent_away_refusal *refusal);
     void *arg;
 };
 
@@ -79,8 +79,8 @@ struct lookups_pending *lookups_ask(struct lookups *lookups,
                                     const struct peer_identity *peer,
                                     lookups_reply_fn reply, void *arg);
 
-/* Somebody who may ask nothing asked. */
-void lookups_note_stranger(struct lookups *lookups,
+/* Somebody who may ask nothing asked. True: it is worth a line of the log. */
+bool lookups_note_stranger(struct lookups *lookups,
                            const struct peer_identity *peer);
 
 /* The asker is gone: do not answer. Sets *pending to NULL; takes NULL. */

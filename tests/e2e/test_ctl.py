@@ -75,7 +75,32 @@ def test_a_mailbox_is_for_those_whom_it_names(world):
     assert made.tokend.ask("token", KEY, user="daemon").is_ok
     reply = made.tokend.ask("token", KEY, user="nobody")
     assert (reply.status, reply.reason) == ("PERM", "not-allowed")
-    assert _audit(made) == [("nobody", "token", "relay@contoso.com")]
+    assert _audit(made) == [
+        ("nobody", "token", "relay@contoso.com: not-allowed")]
+
+
+def test_every_refusal_is_in_the_trail_and_none_floods_it(world):
+    """The first one at once, what follows it counted; also when it stops."""
+    made = world(start=False, postfix=False, inherits=False)
+    made.conf.tokend(allow=["postfix", "nobody"], control_read=["nobody"])
+    made.start()
+    for _ in range(30):
+        made.tokend.ask("token", KEY, user="daemon")
+        assert not _control_as(made, "daemon", "status")["ok"]
+        assert not _control_as(made, "nobody", "reload")["ok"]
+    made.tokend.ask("token", "relay@contoso.com host=evil.example",
+                    user="nobody")
+    want = [("daemon", "lookup", "not-allowed"),
+            ("daemon", "control", "not-allowed"),
+            ("nobody", "reload", "not-allowed"),
+            ("nobody", "token",
+             "relay@contoso.com host=evil.example: foreign-server")]
+    assert _audit(made) == want
+    made.tokend.stop()
+    made.tokend.start()
+    rest = "refused 29 more times, the last: not-allowed"
+    assert sorted(_audit(made)) == sorted(want + [
+        (who, what, rest) for who, what, _detail in want[:3]])
 
 
 def test_status_is_watched_until_interrupted(world):

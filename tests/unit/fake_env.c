@@ -66,6 +66,7 @@ struct fake_env {
     struct buf log; /* lines */
     bool is_log_dropped;
     const char *forbidden;
+    size_t refusals; /* of those who asked for what is not theirs */
 };
 
 static void *
@@ -116,6 +117,24 @@ void
 fake_env_chance(struct fake_env *env, double dice)
 {
     env->chance = dice;
+}
+
+/* ---- Refusals ----------------------------------------------------------- */
+
+static bool
+note_sent_away(void *arg, const struct sent_away_refusal *refusal)
+{
+    struct fake_env *env = arg;
+
+    assert_non_null(refusal->what);
+    assert_non_null(refusal->reason);
+    return ++env->refusals == 1;
+}
+
+size_t
+fake_env_refusals(const struct fake_env *env)
+{
+    return env->refusals;
 }
 
 /* ---- Timers ------------------------------------------------------------- */
@@ -504,8 +523,10 @@ fake_env_new(void)
         .cancel = cancel,
         .arg = env,
     };
-    env->lookups =
-        (struct lookups_env){.boot_ms = boot_ms, .wall = wall, .arg = env};
+    env->lookups = (struct lookups_env){.boot_ms = boot_ms,
+                                        .wall = wall,
+                                        .sent_away = note_sent_away,
+                                        .arg = env};
     buf_init(&env->log, LOG_MAX);
     assert_null(the_one);
     the_one = env;

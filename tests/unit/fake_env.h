@@ -95,6 +95,9 @@ typedef struct fake_answer fake_env_script_fn(size_t n, int64_t now_ms);
 void fake_env_script(struct fake_env *env, int64_t delay_ms,
                      fake_env_script_fn *fn);
 
+/* How often somebody was sent away; the first is to be logged. */
+size_t fake_env_refusals(const struct fake_env *env);
+
 /* ---- The log ---- */
 
 /*

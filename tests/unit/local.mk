@@ -118,6 +118,7 @@ TOKEND_TESTS = \
 	%D%/test_repeats \
 	%D%/test_retry_after \
 	%D%/test_secret_source \
+	%D%/test_sent_away \
 	%D%/test_signer \
 	%D%/test_spread \
 	%D%/test_suspects \
@@ -239,6 +240,9 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_refresher_end_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_repeats_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_retry_after_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_sent_away_SOURCES = %D%/test_sent_away.c $(FAKE_ENV)
+%C%_test_sent_away_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_sent_away_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_secret_source_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_secret_source_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_signer_SOURCES = %D%/test_signer.c %D%/scratch.c %D%/scratch.h \

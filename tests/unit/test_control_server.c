@@ -86,6 +86,7 @@ struct world {
     const char *next_config; /* what a reload reads; NULL: nothing changes */
     int fd;
     unsigned audits;
+    unsigned refusals;
     char audited[64]; /* the last: who, what, detail */
 };
 
@@ -140,6 +141,19 @@ audit(void *arg, const struct store_audit *entry)
                    entry->who, entry->what, entry->detail);
 }
 
+static bool
+sent_away(void *arg, const struct sent_away_refusal *refusal)
+{
+    struct world *world = arg;
+
+    world->refusals++;
+    (void)snprintf(world->audited, sizeof(world->audited), "%u %s %s %s",
+                   (unsigned)refusal->uid, refusal->what,
+                   refusal->subject != NULL ? refusal->subject : "-",
+                   refusal->reason);
+    return world->refusals == 1;
+}
+
 static int64_t
 wall_of(void *arg)
 {
@@ -170,6 +184,7 @@ set_up(void **state)
         .clients = no_clients,
         .wall = wall_of,
         .audit = audit,
+        .sent_away = sent_away,
         .arg = world,
     });
     assert_non_null(world->control);
@@ -480,8 +495,17 @@ who_may_not_control_is_told_so_and_cut_off(void **state)
     assert_true(wire_client_is_closed(client));
     assert_int_equal(fake_env_logged(world->env, "uid=65534"), 1);
     assert_int_equal(fake_env_starts(world->env), 0);
-    assert_int_equal(world->audits, 1);
-    assert_string_equal(world->audited, "nobody control not-allowed");
+    assert_int_equal(world->audits, 0);
+    assert_int_equal(world->refusals, 1);
+    assert_string_equal(world->audited, "65534 control - not-allowed");
+    wire_client_free(&client);
+    /* Every one is noted, and not each is a line of the log. */
+    assert_int_equal(seteuid(NOBODY), 0);
+    client = connect_to(world);
+    assert_int_equal(seteuid(0), 0);
+    wire_client_settle(client);
+    assert_int_equal(world->refusals, 2);
+    assert_int_equal(fake_env_logged(world->env, "uid=65534"), 1);
     wire_client_free(&client);
 }
 
@@ -523,7 +547,8 @@ who_may_only_look_looks_only(void **state)
     assert_non_null(strstr(wire_client_got(client), "\"not-allowed\""));
     assert_non_null(strstr(wire_client_got(client), "\"credentials\""));
     assert_false(wire_client_is_closed(client));
-    assert_string_equal(world->audited, "nobody token " RELAY ": not-allowed");
+    assert_int_equal(world->audits, 0);
+    assert_string_equal(world->audited, "65534 token " RELAY " not-allowed");
     wire_client_free(&client);
 }
 
