@@ -62,6 +62,7 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 	%D%/config_section.c %D%/config_section.h \
 	%D%/config_value.c %D%/config_value.h \
 	%D%/recipients.c %D%/recipients.h \
+	%D%/ruling.c %D%/ruling.h \
 	%D%/sendas.c %D%/sendas.h \
 	%D%/sendas_decide.c \
 	%D%/sendas_file.c %D%/sendas_file.h \

@@ -93,7 +93,7 @@ append_reply(struct work *work, struct buf *list, const char *address)
     const char *separator = list->len > 0 ? ",\n " : " ";
 
     if (*address == '\0' ||
-        address_equal(address, work->plan->decision.login) ||
+        address_equal(address, work->plan->ruling.decision.login) ||
         (work->settings->reply_to == CONFIG_REPLY_TO_DELIVERABLE &&
          !answers_is_deliverable(work->policy, address)) ||
         is_listed(list, address))

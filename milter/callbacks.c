@@ -365,20 +365,21 @@ static void
 log_message(const char *queue_id, const struct message *message,
             const struct rewrite_plan *plan, const char *rule, bool is_audit)
 {
-    const char *login = plan->decision.login;
-    bool is_plain = plan->from.address[0] != '\0';
+    const char *login = plan->ruling.decision.login;
+    bool is_plain = plan->ruling.from.address[0] != '\0';
 
     if (!log_is_on(LOG_LEVEL_INFO))
         return;
     log_info(
         describe_action(plan, is_audit), F_STR("queue_id", queue_id),
-        F_STR("from", is_plain ? plan->from.address : NULL),
-        F_STR("from_is", plan->from.kind != FROM_FIELD_PLAIN || !is_plain
-                             ? plan->from_text
+        F_STR("from", is_plain ? plan->ruling.from.address : NULL),
+        F_STR("from_is", plan->ruling.from.kind != FROM_FIELD_PLAIN || !is_plain
+                             ? plan->ruling.from_text
                              : NULL),
-        F_STR("new_from", plan->action == REWRITE_REWRITTEN ? login : NULL),
+        F_STR("new_from",
+              plan->ruling.action == RULING_REWRITTEN ? login : NULL),
         F_STR("sender", or_null_path(message->sender)),
-        F_STR("new_sender", plan->changes_sender ? login : NULL),
+        F_STR("new_sender", plan->ruling.new_sender != NULL ? login : NULL),
         F_STR("mailbox", login), F_STR("rule", *rule != '\0' ? rule : NULL));
 }
 
@@ -448,9 +449,11 @@ carry_out(SMFICTX *ctx, const struct session *session,
     tell(queue_id, message, plan, is_audit);
     if (is_audit)
         return SMFIS_CONTINUE;
-    if (plan->action == REWRITE_REJECTED || plan->action == REWRITE_LOOPING)
+    if (plan->ruling.action == RULING_REJECTED ||
+        plan->ruling.action == RULING_LOOPING)
         return reject(ctx, plan);
-    return plan->action == REWRITE_DISCARDED ? SMFIS_DISCARD : SMFIS_CONTINUE;
+    return plan->ruling.action == RULING_DISCARDED ? SMFIS_DISCARD
+                                                   : SMFIS_CONTINUE;
 }
 
 static sfsistat

@@ -3,24 +3,24 @@
  */
 #include "milter/describe.h"
 
-#include "common/sendas.h"
+#include "common/ruling.h"
 
 const char *
 describe_action(const struct rewrite_plan *plan, bool is_audit)
 {
-    switch (plan->action) {
-    case REWRITE_EXEMPT:
+    switch (plan->ruling.action) {
+    case RULING_EXEMPT:
         return "message exempt";
-    case REWRITE_KEPT:
+    case RULING_KEPT:
         return is_audit && plan->edit_count > 0 ? "message would be changed"
                                                 : "message kept";
-    case REWRITE_REWRITTEN:
+    case RULING_REWRITTEN:
         return is_audit ? "message would be rewritten" : "message rewritten";
-    case REWRITE_REJECTED:
+    case RULING_REJECTED:
         return is_audit ? "message would be rejected" : "message rejected";
-    case REWRITE_DISCARDED:
+    case RULING_DISCARDED:
         return is_audit ? "message would be discarded" : "message discarded";
-    case REWRITE_LOOPING:
+    case RULING_LOOPING:
         return is_audit ? "message in a loop would be rejected"
                         : "message in a loop rejected";
     }
@@ -30,18 +30,12 @@ describe_action(const struct rewrite_plan *plan, bool is_audit)
 void
 describe_rule(const struct rewrite_plan *plan, struct buf *out)
 {
-    const struct sendas_decision *decision = &plan->decision;
+    const struct ruling *ruling = &plan->ruling;
 
-    if (plan->action == REWRITE_KEPT) {
-        buf_append_str(out, sendas_rule_name(decision->rule));
-    } else if (decision->rule_line > 0 && !plan->is_mailbox_given) {
-        buf_append_str(out,
-                       plan->action == REWRITE_EXEMPT ? "exempt" : "route");
-        buf_append_str(out, " at line ");
-        buf_append_int(out, decision->rule_line);
-    } else if (plan->is_mailbox_given) {
-        buf_append_str(out, "the mailbox was given");
-    } else if (plan->action == REWRITE_REWRITTEN) {
-        buf_append_str(out, "default_mailbox");
-    }
+    buf_append_str(out, ruling_rule_name(ruling));
+    if (ruling->decision.rule_line == 0 || ruling->is_mailbox_given ||
+        (ruling->action != RULING_EXEMPT && ruling->action != RULING_REWRITTEN))
+        return;
+    buf_append_str(out, " at line ");
+    buf_append_int(out, ruling->decision.rule_line);
 }

@@ -12,6 +12,7 @@
 #include "milter/describe.h"
 
 #define NAME_MAX_LEN 64 /* bytes; no field that matters has a longer name */
+#define MARK         "\xef\xbb\xbf" /* U+FEFF in UTF-8 */
 
 /* ---- in ---- */
 
@@ -78,7 +79,7 @@ gather_fields(struct message *message, const struct header *header,
 }
 
 /* A sender that is none, nor the null sender. */
-static char unknown_sender[] = "?";
+static char unknown_sender[] = RULING_UNKNOWN_SENDER;
 
 static void
 gather(struct message *message, struct sendas *policy,
@@ -113,6 +114,8 @@ filter_decide(struct filter *filter, struct sendas *policy,
 {
     struct rewrite_message view;
 
+    filter->stray_line = header->stray_line;
+    filter->has_mark = strncmp(text, MARK, strlen(MARK)) == 0;
     gather(&filter->message, policy, envelope);
     gather_fields(&filter->message, header, text);
     if (filter->message.has_failed)
@@ -131,14 +134,14 @@ filter_passes(const struct filter *filter)
 {
     if (filter->is_audit)
         return true;
-    switch (filter->plan.action) {
-    case REWRITE_REJECTED:
-    case REWRITE_LOOPING:
-    case REWRITE_DISCARDED:
+    switch (filter->plan.ruling.action) {
+    case RULING_REJECTED:
+    case RULING_LOOPING:
+    case RULING_DISCARDED:
         return false;
-    case REWRITE_EXEMPT:
-    case REWRITE_KEPT:
-    case REWRITE_REWRITTEN:
+    case RULING_EXEMPT:
+    case RULING_KEPT:
+    case RULING_REWRITTEN:
         return true;
     }
     return false;
@@ -260,7 +263,7 @@ filter_write(const struct filter *filter, const struct header *header,
     const struct rewrite_plan *plan = &filter->plan;
     struct slot *slots;
 
-    if (filter->is_audit || plan->action == REWRITE_EXEMPT) {
+    if (filter->is_audit || plan->ruling.action == RULING_EXEMPT) {
         buf_append(out, text, header->body_at);
     } else {
         slots = assign_edits(filter, header, text);
@@ -292,6 +295,20 @@ explain_line(struct buf *out, const char *label, const char *text)
         return;
     buf_append_str(out, label);
     buf_append_str(out, text);
+    buf_append_char(out, '\n');
+}
+
+/* A header that ends where nobody meant it to has fields that do not count. */
+static void
+explain_stray_line(const struct filter *filter, struct buf *out)
+{
+    if (filter->stray_line == 0)
+        return;
+    buf_append_str(out, "note: line ");
+    buf_append_int(out, (int64_t)filter->stray_line);
+    buf_append_str(out, " is no header field, so the body begins there");
+    if (filter->has_mark && filter->stray_line == 1)
+        buf_append_str(out, "; it begins with a byte order mark");
     buf_append_char(out, '\n');
 }
 
@@ -334,14 +351,16 @@ filter_explain(const struct filter *filter, struct buf *out)
     buf_init(&rule, SIZE_MAX / 2);
     describe_rule(plan, &rule);
     explain_line(out, "", describe_action(plan, filter->is_audit));
-    explain_line(out, "From is: ", plan->from_text);
-    explain_line(out, "From address: ", plan->from.address);
+    explain_stray_line(filter, out);
+    explain_line(out, "From is: ", plan->ruling.from_text);
+    explain_line(out, "From address: ", plan->ruling.from.address);
     if (strcmp(sender, unknown_sender) != 0)
         explain_line(out, "envelope sender: ", *sender ? sender : "<>");
-    explain_line(out, "mailbox: ", plan->decision.login);
+    explain_line(out, "mailbox: ", plan->ruling.decision.login);
     explain_line(out, "rule: ", buf_str(&rule));
     buf_reset(&rule);
-    if (plan->action == REWRITE_REJECTED || plan->action == REWRITE_LOOPING)
+    if (plan->ruling.action == RULING_REJECTED ||
+        plan->ruling.action == RULING_LOOPING)
         rewrite_refusal(plan, &rule);
     explain_line(out, "reply: ", buf_str(&rule));
     explain_line(out, "", plan->edit_count > 0 ? "edits:" : "no edits");

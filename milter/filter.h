@@ -36,7 +36,9 @@ struct filter_envelope {
 struct filter {
     struct message message;
     struct rewrite_plan plan;
-    bool is_audit; /* nothing is to be changed */
+    bool is_audit;     /* nothing is to be changed */
+    size_t stray_line; /* of the header: see there */
+    bool has_mark;     /* a byte order mark in front of everything */
 };
 
 /*

@@ -89,6 +89,7 @@ take_line(struct header *header, const char *text, const struct line *line)
     size_t colon;
     size_t name = find_name(content, line->content_len, &colon);
 
+    header->line_count++;
     if (line->at == 0)
         header->is_crlf = line->len == line->content_len + 2;
     if (line->content_len == 0)
@@ -105,6 +106,7 @@ take_line(struct header *header, const char *text, const struct line *line)
     } else if (is_blank(*content) && header->count > 0) {
         header->fields[header->count - 1].len += line->len;
     } else {
+        header->stray_line = header->line_count;
         return end_at(header, 0);
     }
     header->len += line->len;

@@ -30,6 +30,8 @@ struct header {
     size_t body_at;     /* behind the empty line */
     bool has_separator; /* is there an empty line? */
     bool is_crlf;       /* how the first line ends; also without any line */
+    size_t line_count;  /* that were taken, also the one that ended it */
+    size_t stray_line;  /* the one that ended it as it is no field; 0: none */
     bool is_complete;
 };
 

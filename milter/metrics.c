@@ -96,19 +96,19 @@ metrics_free(struct metrics **metrics)
 static enum metrics_outcome
 outcome_of(const struct rewrite_plan *plan, bool is_audit)
 {
-    switch (plan->action) {
-    case REWRITE_EXEMPT:
+    switch (plan->ruling.action) {
+    case RULING_EXEMPT:
         return METRICS_EXEMPT;
-    case REWRITE_KEPT:
+    case RULING_KEPT:
         return is_audit && plan->edit_count > 0 ? METRICS_AUDITED
                                                 : METRICS_KEPT;
-    case REWRITE_REWRITTEN:
+    case RULING_REWRITTEN:
         return is_audit ? METRICS_AUDITED : METRICS_REWRITTEN;
-    case REWRITE_REJECTED:
+    case RULING_REJECTED:
         return is_audit ? METRICS_AUDITED : METRICS_REJECTED;
-    case REWRITE_DISCARDED:
+    case RULING_DISCARDED:
         return is_audit ? METRICS_AUDITED : METRICS_DISCARDED;
-    case REWRITE_LOOPING:
+    case RULING_LOOPING:
         return is_audit ? METRICS_AUDITED : METRICS_LOOPING;
     }
     return METRICS_UNDECIDED;
@@ -117,7 +117,7 @@ outcome_of(const struct rewrite_plan *plan, bool is_audit)
 void
 metrics_message(struct metrics *metrics, const struct metrics_message *message)
 {
-    const char *login = message->plan->decision.login;
+    const char *login = message->plan->ruling.decision.login;
     enum metrics_outcome outcome = outcome_of(message->plan, message->is_audit);
     struct sendas_match match;
 

@@ -62,96 +62,6 @@ rewrite_name_text(enum rewrite_name name)
     return names[name];
 }
 
-const char *
-rewrite_action_text(enum rewrite_action action)
-{
-    switch (action) {
-    case REWRITE_EXEMPT:
-        return "exempt";
-    case REWRITE_KEPT:
-        return "kept";
-    case REWRITE_REWRITTEN:
-        return "rewritten";
-    case REWRITE_REJECTED:
-        return "rejected";
-    case REWRITE_DISCARDED:
-        return "discarded";
-    case REWRITE_LOOPING:
-        return "looping";
-    }
-    return "";
-}
-
-/* Is this the address of a plain field, and one that the message may have? */
-static bool
-is_usable(const struct rewrite_message *message, const struct from_field *field)
-{
-    return field->kind == FROM_FIELD_PLAIN &&
-           (field->is_address_ascii || message->is_smtputf8);
-}
-
-/* Read the only From:, if there is only one. */
-static void
-read_from(const struct rewrite_message *message, struct rewrite_plan *plan)
-{
-    struct new_field_text value = work_value(message, REWRITE_FROM, 1);
-
-    plan->from = (struct from_field){.kind = FROM_FIELD_EMPTY};
-    if (message->counts[REWRITE_FROM] == 0) {
-        plan->from_text = "missing";
-    } else if (message->counts[REWRITE_FROM] > 1) {
-        plan->from_text = "several fields";
-    } else if (value.text == NULL) {
-        plan->from_text = from_field_kind_text(FROM_FIELD_TOO_LONG);
-    } else {
-        from_field_parse(value.text, value.len, &plan->from);
-        plan->from_text = from_field_kind_text(plan->from.kind);
-        if (plan->from.kind == FROM_FIELD_PLAIN &&
-            !is_usable(message, &plan->from))
-            plan->from_text = "an address that needs SMTPUTF8";
-    }
-}
-
-/* May mail that is sent by the mailbox `login` carry this address? */
-static bool
-may_carry(const struct work *work, const char *address)
-{
-    struct sendas_match match;
-
-    return sendas_find(work->policy, address, &match) &&
-           address_equal(match.login, work->plan->decision.login);
-}
-
-/* More mail servers have handled it than mail ever takes. */
-static bool
-is_looping(const struct work *work)
-{
-    return work->message->counts[REWRITE_RECEIVED] >
-           (size_t)work->settings->hop_limit;
-}
-
-static bool
-is_null_sender(const struct rewrite_message *message)
-{
-    return message->envelope.sender[0] == '\0';
-}
-
-/* The envelope sender has to be one that logs in as the same mailbox. */
-static void
-follow_sender(struct work *work)
-{
-    const char *login = work->plan->decision.login;
-
-    /* A bounce in a loop ends it only as long as it has no sender. */
-    if (is_null_sender(work->message)
-            ? work->settings->null_sender != CONFIG_NULL_SENDER_REWRITE ||
-                  is_looping(work)
-            : may_carry(work, work->message->envelope.sender))
-        return;
-    work->plan->changes_sender = true;
-    work_edit_str(work, REWRITE_EDIT_SENDER, REWRITE_FROM, 0, login);
-}
-
 /* Is it `Auto-Submitted: no` (RFC 3834, section 5)? */
 static bool
 is_no(struct new_field_text value)
@@ -171,7 +81,8 @@ follow_auto_submitted(struct work *work)
     struct new_field_text old =
         work_value(work->message, REWRITE_AUTO_SUBMITTED, 1);
 
-    if (!is_null_sender(work->message) || !work->plan->changes_sender)
+    if (work->message->envelope.sender[0] != '\0' ||
+        work->plan->ruling.new_sender == NULL)
         return;
     if (work->message->counts[REWRITE_AUTO_SUBMITTED] == 0)
         work_edit_str(work, REWRITE_EDIT_ADD, REWRITE_AUTO_SUBMITTED, 0,
@@ -213,12 +124,12 @@ may_stay(const struct work *work, enum rewrite_name name, size_t index)
         has_blank(work->message, name, index))
         return false;
     from_field_parse(value.text, value.len, &field);
-    if (!is_usable(work->message, &field))
+    if (!ruling_is_usable(&field, work->message->is_smtputf8))
         return false;
-    if (plan->action == REWRITE_REWRITTEN &&
-        address_equal(field.address, plan->from.address))
+    if (plan->ruling.action == RULING_REWRITTEN &&
+        address_equal(field.address, plan->ruling.from.address))
         return false;
-    return may_carry(work, field.address);
+    return ruling_may_carry(work->policy, &plan->ruling, field.address);
 }
 
 /* Whatever else names a sender names one that the mailbox may use, or goes. */
@@ -239,7 +150,7 @@ static const char *
 old_address(const struct work *work)
 {
     const char *sender = work->message->envelope.sender;
-    const struct from_field *from = &work->plan->from;
+    const struct from_field *from = &work->plan->ruling.from;
 
     if (work->message->counts[REWRITE_FROM] > 0)
         return from->is_address_ascii || work->message->is_smtputf8
@@ -256,7 +167,7 @@ replace_from(struct work *work)
 {
     const struct config_milter *settings = work->settings;
     struct new_field_rules rules = {
-        .mailbox = work->plan->decision.login,
+        .mailbox = work->plan->ruling.decision.login,
         .is_smtputf8 = work->message->is_smtputf8,
         .name_template = settings->name_template,
         .is_template_for_all =
@@ -300,90 +211,50 @@ leave_trace(struct work *work)
     free(old);
 }
 
-/*
- * Another has decided who logs in, so From: stays only if that mailbox may send
- * it. -1 when it is no mailbox.
- */
-static int
-use_mailbox(struct work *work, struct err *err)
+/* What counts of it for the decision. */
+static void
+view_message(const struct rewrite_message *message, struct ruling_message *out)
 {
-    struct sendas_decision *decision = &work->plan->decision;
-    const char *from = work->plan->from.address;
-    struct sendas_match match;
+    struct new_field_text from = work_value(message, REWRITE_FROM, 1);
 
-    if (work->message->mailbox == NULL || decision->verdict == SENDAS_EXEMPT)
-        return 0;
-    if (!sendas_find_login(work->policy, work->message->mailbox, &match))
-        return err_set(err, ERR_CONFIG,
-                       "what shall send it is no mailbox of the configuration");
-    decision->login = match.login;
-    work->plan->is_mailbox_given = true;
-    if (is_usable(work->message, &work->plan->from) && may_carry(work, from)) {
-        (void)sendas_find(work->policy, from, &match);
-        decision->verdict = SENDAS_KEEP;
-        decision->rule = match.rule;
-    } else if (decision->verdict != SENDAS_REJECT) {
-        decision->verdict = SENDAS_REWRITE;
-    }
-    return 0;
-}
-
-/* Turn the verdict into what is done; may set another mailbox. */
-static enum rewrite_action
-choose_action(struct work *work)
-{
-    struct sendas_decision *decision = &work->plan->decision;
-    bool is_null = is_null_sender(work->message);
-
-    if (decision->verdict == SENDAS_EXEMPT)
-        return REWRITE_EXEMPT;
-    if (is_looping(work) && !is_null)
-        return REWRITE_LOOPING;
-    if (is_null && work->settings->null_sender == CONFIG_NULL_SENDER_DISCARD)
-        return REWRITE_DISCARDED;
-    if (decision->verdict == SENDAS_KEEP)
-        return REWRITE_KEPT;
-    if (decision->verdict == SENDAS_REWRITE)
-        return REWRITE_REWRITTEN;
-    if (!is_null && !work->message->is_internal) {
-        decision->login = NULL;
-        return REWRITE_REJECTED;
-    }
-    /*
-     * Nobody could be told about a bounce that is refused. The configuration
-     * has no default mailbox only where bounces are thrown away.
-     */
-    if (!work->plan->is_mailbox_given)
-        decision->login = work->settings->default_mailbox;
-    return decision->login != NULL ? REWRITE_REWRITTEN : REWRITE_DISCARDED;
+    *out = (struct ruling_message){
+        .envelope = message->envelope,
+        .mailbox = message->mailbox,
+        .is_smtputf8 = message->is_smtputf8,
+        .is_internal = message->is_internal,
+        .hops = message->counts[REWRITE_RECEIVED],
+        .from_count = message->counts[REWRITE_FROM],
+        .from = from.text,
+        .from_len = from.len,
+    };
 }
 
 int
 rewrite_plan(const struct sendas *policy, const struct rewrite_message *message,
              struct rewrite_plan *out, struct err *err)
 {
-    struct sendas_message envelope = message->envelope;
+    const struct ruling *ruling = &out->ruling;
+    struct ruling_message view;
     struct work work = {.policy = policy,
                         .settings = &sendas_config(policy)->milter,
                         .message = message,
                         .plan = out};
 
     *out = (struct rewrite_plan){0};
-    read_from(message, out);
-    envelope.from = is_usable(message, &out->from) ? out->from.address : NULL;
-    sendas_decide(policy, &envelope, &out->decision);
-    if (use_mailbox(&work, err) < 0)
+    view_message(message, &view);
+    if (ruling_make(policy, &view, &out->ruling, err) < 0)
         return -1;
-    out->action = choose_action(&work);
-    if (out->action == REWRITE_REWRITTEN) {
+    if (ruling->action == RULING_REWRITTEN) {
         replace_from(&work);
         leave_trace(&work);
         answers_keep(&work);
     }
-    if (out->action == REWRITE_KEPT)
+    if (ruling->action == RULING_KEPT)
         mend_name(&work);
-    if (out->action == REWRITE_REWRITTEN || out->action == REWRITE_KEPT) {
-        follow_sender(&work);
+    if (ruling->action == RULING_REWRITTEN || ruling->action == RULING_KEPT) {
+        if (ruling->new_sender != NULL)
+            work_edit_str(&work, REWRITE_EDIT_SENDER, REWRITE_FROM, 0,
+                          ruling->new_sender);
         follow_auto_submitted(&work);
         follow_other_senders(&work);
         signatures_follow(&work);
@@ -397,27 +268,28 @@ rewrite_plan(const struct sendas *policy, const struct rewrite_message *message,
 const char *
 rewrite_refusal_status(const struct rewrite_plan *plan)
 {
-    return plan->action == REWRITE_LOOPING ? "5.4.6" : "5.7.1";
+    return plan->ruling.action == RULING_LOOPING ? "5.4.6" : "5.7.1";
 }
 
 void
 rewrite_refusal(const struct rewrite_plan *plan, struct buf *out)
 {
-    if (plan->action == REWRITE_LOOPING) {
+    if (plan->ruling.action == RULING_LOOPING) {
         buf_append_str(out, "Mail loop: more Received fields than hop_limit "
                             "of this relay allows. Ask the mail administrator "
                             "why it came here again.");
         return;
     }
-    if (plan->from.kind == FROM_FIELD_PLAIN && plan->from.is_address_ascii) {
+    if (plan->ruling.from.kind == FROM_FIELD_PLAIN &&
+        plan->ruling.from.is_address_ascii) {
         buf_append_str(out, "From address ");
-        buf_append_str(out, plan->from.address);
+        buf_append_str(out, plan->ruling.from.address);
         buf_append_str(out,
                        " is not permitted: no mailbox and no send_as entry "
                        "of this relay covers it.");
     } else {
         buf_append_str(out, "From field not permitted (");
-        buf_append_str(out, plan->from_text);
+        buf_append_str(out, plan->ruling.from_text);
         buf_append_str(out, "): it must hold exactly one plain address.");
     }
     buf_append_str(out, " Send as a permitted address, or ask the mail "

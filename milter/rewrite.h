@@ -13,7 +13,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
-#include "common/from_field.h"
+#include "common/ruling.h"
 #include "common/sendas.h"
 #include "milter/new_field.h"
 
@@ -91,34 +91,19 @@ struct rewrite_edit {
     char *value; /* owned by the plan; a field's begins with a blank */
 };
 
-enum rewrite_action {
-    REWRITE_EXEMPT,    /* nothing to do with us */
-    REWRITE_KEPT,      /* From stays; other things may change */
-    REWRITE_REWRITTEN, /* From is replaced */
-    REWRITE_REJECTED,  /* refuse it; there are no edits */
-    REWRITE_DISCARDED, /* take it and drop it; there are no edits */
-    REWRITE_LOOPING,   /* refuse it: it goes round; there are no edits */
-};
-
-const char *rewrite_action_text(enum rewrite_action action);
-
 struct rewrite_plan {
-    enum rewrite_action action;
-    struct sendas_decision decision; /* `login` may be NULL */
-    struct from_field from;          /* of the only From:, else no address */
-    const char *from_text; /* what From: was: "one plain address", "missing" */
-    bool changes_sender;
-    bool is_mailbox_given; /* by message->mailbox, not by the policy */
+    struct ruling ruling;
     struct rewrite_edit *edits;
     size_t edit_count;
     size_t edit_capacity;
 };
 
 /*
- * Decide, and say what to change. `out` must be given back with
- * rewrite_plan_clear() and may not be moved in memory, as the decision points
- * into it. Errors: ERR_CONFIG when message->mailbox is no mailbox, ERR_SYSTEM
- * when out of memory.
+ * Rule on the message, and say what to change: nothing unless From is kept or
+ * rewritten. `out` must be given back with
+ * rewrite_plan_clear() and may not be moved in memory, as the ruling points
+ * into itself. Errors: ERR_CONFIG when message->mailbox is no mailbox,
+ * ERR_SYSTEM when out of memory.
  */
 int rewrite_plan(const struct sendas *policy,
                  const struct rewrite_message *message,

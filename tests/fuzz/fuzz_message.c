@@ -115,12 +115,12 @@ check_from(const struct sendas *policy, const struct filter *filter,
 
     assert(count_from(text + header->prefix_len,
                       header->len - header->prefix_len) == 1);
-    assert(plan->action == REWRITE_KEPT);
+    assert(plan->ruling.action == RULING_KEPT);
     assert(plan->edit_count == 0 ||
-           (plan->edit_count == 1 && plan->changes_sender));
-    assert(plan->from.kind == FROM_FIELD_PLAIN);
-    assert(sendas_find(policy, plan->from.address, &match));
-    assert(address_equal(match.login, plan->decision.login));
+           (plan->edit_count == 1 && plan->ruling.new_sender != NULL));
+    assert(plan->ruling.from.kind == FROM_FIELD_PLAIN);
+    assert(sendas_find(policy, plan->ruling.from.address, &match));
+    assert(address_equal(match.login, plan->ruling.decision.login));
 }
 
 /* Once; what comes out is in *out, and *filter is to be cleared. */
@@ -158,7 +158,7 @@ check_message(struct sendas *policy, const struct filter_envelope *envelope,
     buf_init(&out, TEXT_MAX);
     buf_init(&again, TEXT_MAX);
     if (run(policy, envelope, text, len, &header, &filter, &out)) {
-        is_touched = filter.plan.action != REWRITE_EXEMPT;
+        is_touched = filter.plan.ruling.action != RULING_EXEMPT;
         if (!is_touched)
             assert(out.len == header.body_at &&
                    memcmp(buf_str(&out), text, out.len) == 0);

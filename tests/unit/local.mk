@@ -362,6 +362,7 @@ CONFIG_TESTS = \
 	%D%/test_config_scan \
 	%D%/test_config_secrets \
 	%D%/test_config_value \
+	%D%/test_ruling \
 	%D%/test_sendas \
 	%D%/test_sendas_file \
 	%D%/test_sendas_import \
@@ -384,6 +385,8 @@ SCRATCH = %D%/scratch.c %D%/scratch.h
 %C%_test_config_secrets_SOURCES = %D%/test_config_secrets.c $(SCRATCH)
 %C%_test_config_secrets_LDADD = $(CONFIG_TEST_LIBS)
 %C%_test_config_value_LDADD = $(CONFIG_TEST_LIBS)
+%C%_test_ruling_SOURCES = %D%/test_ruling.c $(SCRATCH)
+%C%_test_ruling_LDADD = $(CONFIG_TEST_LIBS)
 %C%_test_sendas_SOURCES = %D%/test_sendas.c $(SCRATCH)
 %C%_test_sendas_LDADD = $(CONFIG_TEST_LIBS)
 %C%_test_sendas_file_SOURCES = %D%/test_sendas_file.c $(SCRATCH)

@@ -25,15 +25,15 @@ struct row {
     const char *header;
     const char *want;        /* NULL: the header stays */
     const char *want_sender; /* NULL: RELAY; "=": it stays */
-    enum rewrite_action action;
+    enum ruling_action action;
     const char *queue_id; /* NULL: none yet, as in SMTP */
     const char *client_port;
 };
 
 #define KEPT(sender_in, header_in)                                    \
     .sender = (sender_in), .header = (header_in), .want_sender = "=", \
-    .action = REWRITE_KEPT
-#define REWRITTEN .action = REWRITE_REWRITTEN
+    .action = RULING_KEPT
+#define REWRITTEN .action = RULING_REWRITTEN
 /* What Postfix tells of mail that came by no SMTP. */
 #define INTERNAL .queue_id = "4bXyz", .client_port = "0"
 
@@ -52,7 +52,7 @@ static struct row rows[] = {
      .header = "DKIM-Signature: h=from\nFROM \t:  x  <" RELAY "> (y)\n"
                "Sender : " RELAY "\n",
      .want = "From:  x  <" RELAY "> (y)\n", .want_sender = "=",
-     .action = REWRITE_KEPT},
+     .action = RULING_KEPT},
     {"a mailbox of a whole domain",
      KEPT("<app@apps.contoso.com>", "From: app@apps.contoso.com\n")},
     {"a Reply-To and a Sender that is permitted",
@@ -67,17 +67,17 @@ static struct row rows[] = {
     /* The envelope follows. */
     {"an envelope that logs in as another mailbox",
      .sender = "<erp@contoso.com>", .header = "From: " RELAY "\n",
-     .action = REWRITE_KEPT},
+     .action = RULING_KEPT},
     {"an envelope that nobody may use", .header = "From: alerts@contoso.com\n",
-     .action = REWRITE_KEPT},
+     .action = RULING_KEPT},
     {"an envelope of the same domain, but another sender",
      .sender = "<other@apps.contoso.com>",
      .header = "From: app@apps.contoso.com\n",
-     .want_sender = "app@apps.contoso.com", .action = REWRITE_KEPT},
+     .want_sender = "app@apps.contoso.com", .action = RULING_KEPT},
     {"an envelope without brackets", .sender = "alerts@contoso.com",
-     .header = "From: " RELAY "\n", .want_sender = "=", .action = REWRITE_KEPT},
+     .header = "From: " RELAY "\n", .want_sender = "=", .action = RULING_KEPT},
     {"an envelope with a quoted local part", .sender = "<\"a b\"@contoso.com>",
-     .header = "From: " RELAY "\n", .action = REWRITE_KEPT},
+     .header = "From: " RELAY "\n", .action = RULING_KEPT},
 
     /* From is rewritten; the name stays byte for byte. */
     {"a bare address", .header = "From: scan@inside.example\nTo: x@y\n",
@@ -449,7 +449,7 @@ static struct row rows[] = {
      REWRITTEN},
     {"a permitted From with a Sender that is not", .sender = "<" RELAY ">",
      .header = "From: " RELAY "\nSender: evil@e.example\n",
-     .want = "From: " RELAY "\n", .want_sender = "=", .action = REWRITE_KEPT},
+     .want = "From: " RELAY "\n", .want_sender = "=", .action = RULING_KEPT},
 
     /* Signatures. */
     {"signatures that the change breaks",
@@ -465,7 +465,7 @@ static struct row rows[] = {
                "DKIM-Signature: h=from:to; b=x\n"
                "From: " RELAY "\nSender: evil@e.example\n",
      .want = "DKIM-Signature: h=from:to; b=x\nFrom: " RELAY "\n",
-     .want_sender = "=", .action = REWRITE_KEPT},
+     .want_sender = "=", .action = RULING_KEPT},
     {"dkim = keep", .settings = "dkim = \"keep\"",
      .header = "DKIM-Signature: h=from; b=x\nARC-Seal: i=1\n"
                "ARC-Message-Signature: i=1; h=from; b=y\n"
@@ -560,15 +560,15 @@ static struct row rows[] = {
     {"null_sender = rewrite and it is marked already",
      .settings = "null_sender = \"rewrite\"", .sender = "<>",
      .header = "From: " RELAY "\nAuto-Submitted: auto-generated\n",
-     .action = REWRITE_KEPT},
+     .action = RULING_KEPT},
     {"null_sender = rewrite and it says it is no answer",
      .settings = "null_sender = \"rewrite\"", .sender = "<>",
      .header = "From: " RELAY "\nAuto-Submitted: NO (really)\n",
      .want = "From: " RELAY "\nAuto-Submitted: auto-replied\n",
-     .action = REWRITE_KEPT},
+     .action = RULING_KEPT},
     {"null_sender = discard", .settings = "null_sender = \"discard\"",
      .sender = "<>", .header = "From: " RELAY "\n", .want_sender = "=",
-     .action = REWRITE_DISCARDED},
+     .action = RULING_DISCARDED},
     {"null_sender = discard and a sender",
      .settings = "null_sender = \"discard\"",
      KEPT("<" RELAY ">", "From: " RELAY "\n")},
@@ -579,22 +579,22 @@ static struct row rows[] = {
      KEPT("<" RELAY ">", HOPS "From: " RELAY "\n")},
     {"a loop", .settings = "hop_limit = 2", .sender = "<" RELAY ">",
      .header = HOPS "From: " RELAY "\n", .want_sender = "=",
-     .action = REWRITE_LOOPING},
+     .action = RULING_LOOPING},
     {"a loop of what is not permitted", .settings = "hop_limit = 2",
      .header = HOPS "From: s@inside.example\n", .want_sender = "=",
-     .action = REWRITE_LOOPING},
+     .action = RULING_LOOPING},
     {"a loop of what is exempt",
      .settings = "hop_limit = 2 exempt { recipient = \"@example.com\" }",
      .header = HOPS "From: s@inside.example\n", .want_sender = "=",
-     .action = REWRITE_EXEMPT},
+     .action = RULING_EXEMPT},
     {"a bounce in a loop is not refused, and gets no sender",
      .settings = "hop_limit = 2 null_sender = \"rewrite\"", .sender = "<>",
      .header = HOPS "From: " RELAY "\n", .want_sender = "=",
-     .action = REWRITE_KEPT},
+     .action = RULING_KEPT},
     {"a notice of Postfix itself is under the limit, as it begins with none",
      .settings = "hop_limit = 2", .sender = "double-bounce@gw.inside.example",
      .header = HOPS "From: " RELAY "\n", .want_sender = "=", INTERNAL,
-     .action = REWRITE_LOOPING},
+     .action = RULING_LOOPING},
 
     /* Routes, exemptions, refusals. */
     {"a route by From",
@@ -607,10 +607,10 @@ static struct row rows[] = {
     {"an exempt recipient",
      .settings = "exempt { recipient = \"@example.com\" }",
      .header = "From: x\nFrom: y\nSender: z\n", .want_sender = "=",
-     .action = REWRITE_EXEMPT},
+     .action = RULING_EXEMPT},
     {"not_permitted = reject", .settings = "not_permitted = \"reject\"",
      .header = "From: s@inside.example\n", .want_sender = "=",
-     .action = REWRITE_REJECTED},
+     .action = RULING_REJECTED},
     {"not_permitted = reject, but a bounce",
      .settings = "not_permitted = \"reject\"", .sender = "<>",
      .header = "From: MAILER-DAEMON\n",
@@ -627,36 +627,36 @@ static struct row rows[] = {
     {"not_permitted = reject, and mail of a local user",
      .settings = "not_permitted = \"reject\"", .sender = "s@inside.example",
      .header = "From: s@inside.example\n", .want_sender = "=", INTERNAL,
-     .action = REWRITE_REJECTED},
+     .action = RULING_REJECTED},
     {"not_permitted = reject, and a client says that it is Postfix",
      .settings = "not_permitted = \"reject\"",
      .sender = "<double-bounce@gw.inside.example>", .client_port = "35742",
      .header = "From: MAILER-DAEMON@gw.inside.example\n", .want_sender = "=",
-     .action = REWRITE_REJECTED},
+     .action = RULING_REJECTED},
     {"the same without brackets", .settings = "not_permitted = \"reject\"",
      .sender = "double-bounce@gw.inside.example", .client_port = "35742",
      .header = "From: s@inside.example\n", .want_sender = "=",
-     .action = REWRITE_REJECTED},
+     .action = RULING_REJECTED},
     {"the same to a server with queue ids from the beginning",
      .settings = "not_permitted = \"reject\"", .queue_id = "5AL0x",
      .sender = "double-bounce@gw.inside.example", .client_port = "35742",
      .header = "From: s@inside.example\n", .want_sender = "=",
-     .action = REWRITE_REJECTED},
+     .action = RULING_REJECTED},
     {"the same to one that knows no port",
      .settings = "not_permitted = \"reject\"", .queue_id = "5AL0x",
      .sender = "double-bounce@gw.inside.example",
      .header = "From: s@inside.example\n", .want_sender = "=",
-     .action = REWRITE_REJECTED},
+     .action = RULING_REJECTED},
     {"the same to one that tells nothing",
      .settings = "not_permitted = \"reject\"",
      .sender = "double-bounce@gw.inside.example",
      .header = "From: s@inside.example\n", .want_sender = "=",
-     .action = REWRITE_REJECTED},
+     .action = RULING_REJECTED},
     {"the same by a proxy that hides its port",
      .settings = "not_permitted = \"reject\"", .client_port = "0",
      .sender = "double-bounce@gw.inside.example",
      .header = "From: s@inside.example\n", .want_sender = "=",
-     .action = REWRITE_REJECTED},
+     .action = RULING_REJECTED},
 };
 
 static struct sendas *
@@ -717,8 +717,8 @@ check_row(void **state)
     assert_int_equal(mail_filter(&mail, policy, &plan), 0);
     check_header(&mail, want);
     check_sender(row, mail.sender);
-    assert_string_equal(rewrite_action_text(plan.action),
-                        rewrite_action_text(row->action));
+    assert_string_equal(ruling_action_text(plan.ruling.action),
+                        ruling_action_text(row->action));
     rewrite_plan_clear(&plan);
 
     assert_int_equal(mail_filter(&mail, policy, &plan), 0);

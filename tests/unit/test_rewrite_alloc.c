@@ -125,7 +125,7 @@ decide(const struct row *row, struct rewrite_plan *plan)
 static void
 check_same(const struct rewrite_plan *got, const struct rewrite_plan *want)
 {
-    assert_int_equal(got->action, want->action);
+    assert_int_equal(got->ruling.action, want->ruling.action);
     assert_int_equal(got->edit_count, want->edit_count);
     for (size_t i = 0; i < got->edit_count; i++) {
         const struct rewrite_edit *a = &got->edits[i];

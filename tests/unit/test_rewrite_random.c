@@ -276,7 +276,7 @@ check_permitted(const struct sendas *policy, const struct rewrite_plan *plan,
     struct sendas_match match;
 
     assert_true(sendas_find(policy, address, &match));
-    assert_true(address_equal(match.login, plan->decision.login));
+    assert_true(address_equal(match.login, plan->ruling.decision.login));
 }
 
 static void
@@ -325,7 +325,7 @@ check_outcome(const struct sendas *policy, const struct rewrite_plan *plan,
 
     assert_int_equal(count_fields(mail, "From"), 1);
     assert_true(count_fields(mail, "Sender") <= 1);
-    assert_true(plan->action != REWRITE_REWRITTEN ||
+    assert_true(plan->ruling.action != RULING_REWRITTEN ||
                 count_fields(mail, "X-Original-From") <= 1);
     check_senders(policy, plan, mail, "From");
     check_senders(policy, plan, mail, "Sender");
@@ -348,28 +348,28 @@ check_message(struct sendas *policy)
     make_message(&mail);
     is_null = strcmp(mail.sender, "<>") == 0;
     assert_int_equal(mail_filter(&mail, policy, &plan), 0);
-    switch (plan.action) {
-    case REWRITE_REJECTED:
+    switch (plan.ruling.action) {
+    case RULING_REJECTED:
         assert_int_equal(settings->not_permitted, CONFIG_NOT_PERMITTED_REJECT);
         assert_false(is_null);
         assert_int_equal(plan.edit_count, 0);
         break;
-    case REWRITE_LOOPING:
+    case RULING_LOOPING:
         assert_true(count_fields(&mail, "Received") >
                     (size_t)settings->hop_limit);
         assert_false(is_null);
         assert_int_equal(plan.edit_count, 0);
         break;
-    case REWRITE_KEPT:
-    case REWRITE_REWRITTEN:
+    case RULING_KEPT:
+    case RULING_REWRITTEN:
         check_outcome(policy, &plan, &mail);
         rewrite_plan_clear(&plan);
         assert_int_equal(mail_filter(&mail, policy, &plan), 0);
-        assert_int_equal(plan.action, REWRITE_KEPT);
+        assert_int_equal(plan.ruling.action, RULING_KEPT);
         assert_int_equal(plan.edit_count, 0);
         break;
-    case REWRITE_EXEMPT:
-    case REWRITE_DISCARDED:
+    case RULING_EXEMPT:
+    case RULING_DISCARDED:
         fail_msg("no policy here allows that");
     }
     rewrite_plan_clear(&plan);
