@@ -153,7 +153,28 @@ address_from_path(const char *path, char *out, size_t size)
     }
     if (len >= size)
         return false;
-    memcpy(out, path, len);
+    memmove(out, path, len);
     out[len] = '\0';
     return true;
+}
+
+bool
+address_is_path(const char *path)
+{
+    char address[ADDRESS_MAX + 1];
+    bool is_quoted = false;
+
+    if (!address_from_path(path, address, sizeof(address)))
+        return false;
+    for (const char *p = address; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ' || *p == '\177')
+            return false;
+        if (*p == '"')
+            is_quoted = !is_quoted;
+        else if (*p == '\\' && is_quoted && p[1] >= ' ')
+            p++;
+        else if (!is_quoted && strchr(" <>()", *p) != NULL)
+            return false;
+    }
+    return !is_quoted;
 }

@@ -33,9 +33,17 @@ const char *address_domain(const char *address);
 /*
  * The address of a MAIL or RCPT argument, with or without angle brackets
  * (Postfix gives `<a@b>` for SMTP and `a@b` for local submission). Copies at
- * most `size` - 1 bytes into `out`; the null path gives "". False when it does
- * not fit or when brackets do not match.
+ * most `size` - 1 bytes into `out`, which may be `path`; the null path gives
+ * "". False when it does not fit or when brackets do not match.
  */
 bool address_from_path(const char *path, char *out, size_t size);
+
+/*
+ * Can this be a MAIL or RCPT argument as above? Says no to what is none by
+ * mistake: words with blanks between them, brackets that do not match, control
+ * bytes, more bytes than an address can have. An address that no From: may have
+ * passes, as a sender may well have it: `"a b"@c`, `a@[192.0.2.1]`, `root`.
+ */
+bool address_is_path(const char *path);
 
 #endif

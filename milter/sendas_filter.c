@@ -22,6 +22,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/buf.h"
 #include "common/config.h"
 #include "common/log.h"
@@ -104,7 +105,12 @@ take_option(int option, struct options *out, int *status)
         break;
     case 'f':
         envelope->sender = optarg;
-        break;
+        if (address_is_path(optarg))
+            break;
+        (void)fputs(NAME ": --sender wants an address, with or without angle "
+                         "brackets; empty for a bounce\n",
+                    stderr);
+        return -1;
     case 'l':
         envelope->login = optarg;
         break;
@@ -113,7 +119,12 @@ take_option(int option, struct options *out, int *status)
         break;
     case 'r':
         out->recipients[envelope->recipient_count++] = optarg;
-        break;
+        if (address_is_path(optarg))
+            break;
+        (void)fputs(NAME ": --recipient wants an address, with or without "
+                         "angle brackets\n",
+                    stderr);
+        return -1;
     case 'u':
         envelope->is_smtputf8 = true;
         break;
@@ -270,7 +281,7 @@ refuse(const struct filter *filter)
     int status;
 
     buf_init(&text, SIZE_MAX / 2);
-    if (filter->plan.action == REWRITE_DISCARDED)
+    if (filter->plan.ruling.action == RULING_DISCARDED)
         buf_append_str(&text, "Bounce not passed on (null_sender = discard).");
     else
         rewrite_refusal(&filter->plan, &text);
@@ -310,7 +321,8 @@ write_explanation(const struct filter *filter)
     status = buf_failed(&out) ? fail(EX_OSERR, "out of memory")
                               : write_all(buf_str(&out), out.len);
     buf_clear(&out);
-    return status;
+    /* As without --explain, so that a script need not read the text. */
+    return status == EX_OK && !filter_passes(filter) ? EX_NOPERM : status;
 }
 
 static int

@@ -113,6 +113,9 @@ def test_explains_and_writes_no_message(run):
     ({}, ["-x"], 64, b"usage:"),
     ({}, ["extra"], 64, b"usage:"),
     ({}, ["-a", "printer"], 64, b"IP address"),
+    ({}, ["-f", "<a@b.example"], 64, b"--sender wants an address"),
+    ({}, ["-f", "Scan Room"], 64, b"--sender wants an address"),
+    ({}, ["-r", "a@b.example>\nx"], 64, b"--recipient wants an address"),
 ])
 def test_writes_nothing_when_something_is_wrong(run, conf, options, arguments,
                                                 status, reason):
@@ -122,6 +125,49 @@ def test_writes_nothing_when_something_is_wrong(run, conf, options, arguments,
     assert done.returncode == status
     assert done.stdout == b""
     assert reason in done.stderr
+
+
+@pytest.mark.parametrize("sender", ["", "<>", "?", "root", '"a b"@c.example',
+                                    "<a@[192.0.2.1]>", "mü@c.example"])
+def test_takes_every_sender_that_a_mail_server_may_have(run, sender):
+    done = run(_message(DEVICE.encode()), "--sender", sender)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("options, arguments, status, first", [
+    ({"not_permitted": "reject"}, [], 77, b"message rejected"),
+    ({"hop_limit": 1}, [], 77, b"message in a loop rejected"),
+    ({"null_sender": "discard"}, ["-f", "<>"], 77, b"message discarded"),
+    ({"not_permitted": "audit", "hop_limit": 1}, [], 0,
+     b"message in a loop would be rejected"),
+])
+def test_explains_with_the_status_that_there_would_be(run, conf, options,
+                                                      arguments, status,
+                                                      first):
+    conf.milter(**options)
+    message = b"Received: a\nReceived: b\n" + _message(DEVICE.encode())
+    done = run(message, "--explain", *arguments)
+    assert done.returncode == status
+    assert done.stdout.splitlines()[0] == first
+    assert done.stderr == b""
+    assert run(message, *arguments).returncode == status
+
+
+@pytest.mark.parametrize("message, note", [
+    (b"\xef\xbb\xbf" + _message(DEVICE.encode()),
+     b"note: line 1 is no header field, so the body begins there; it begins "
+     b"with a byte order mark"),
+    (b"Subject: x\nno field\nFrom: scan@printers.local\n\nbody\n",
+     b"note: line 2 is no header field, so the body begins there"),
+    (b"Subject: x\n\nno field\n", None),
+    (b"Subject: x\n", None),
+])
+def test_explains_where_the_header_ends(run, message, note):
+    lines = run(message, "--explain").stdout.splitlines()
+    assert [line for line in lines if line.startswith(b"note:")] == \
+        ([note] if note else [])
+    if note is not None:
+        assert b"From is: missing" in lines
 
 
 def test_says_what_it_is(run):

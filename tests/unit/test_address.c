@@ -70,9 +70,12 @@ check_row(void **state)
 static void
 paths_come_with_brackets_or_without(void **state)
 {
+    char in_place[] = "<a@b.example>";
     char out[32];
 
     (void)state;
+    assert_true(address_from_path(in_place, in_place, sizeof(in_place)));
+    assert_string_equal(in_place, "a@b.example");
     assert_true(address_from_path("<a@b.example>", out, sizeof(out)));
     assert_string_equal(out, "a@b.example");
     assert_true(address_from_path("a@b.example", out, sizeof(out)));
@@ -86,10 +89,54 @@ paths_come_with_brackets_or_without(void **state)
     assert_false(address_from_path("a@b.example", out, 11));
 }
 
+/* What may be said on a command line, and what is a slip. */
+static void
+a_path_is_told_from_a_slip(void **state)
+{
+    static const char *const paths[] = {
+        "",
+        "<>",
+        "?",
+        "root",
+        "a@b.example",
+        "<a@b.example>",
+        "\"a b\"@c.example",
+        "<\"a\\\"<b\"@c.example>",
+        "<@r.example,@s.example:a@b.example>",
+        "a@[192.0.2.1]",
+        "m\xc3\xbc@b.example",
+    };
+    static const char *const slips[] = {
+        "<",
+        "<a@b.example",
+        "a@b.example>",
+        "a@b.example c@d.example",
+        "Printer <a@b.example>",
+        "<<a@b.example>>",
+        "a@b.example (x)",
+        "\"a b@c.example",
+        "a@b.example\n",
+        "a\x7f@b.example",
+        "\"a\001b\"@c.example",
+    };
+    char longest[ADDRESS_MAX + 2];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        assert_true(address_is_path(paths[i]));
+    for (size_t i = 0; i < ARRAY_LEN(slips); i++)
+        assert_false(address_is_path(slips[i]));
+    memset(longest, 'a', sizeof(longest));
+    longest[ADDRESS_MAX + 1] = '\0';
+    assert_false(address_is_path(longest));
+    longest[ADDRESS_MAX] = '\0';
+    assert_true(address_is_path(longest));
+}
+
 int
 main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 2];
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         tests[i] = (struct CMUnitTest){
@@ -99,5 +146,7 @@ main(void)
         };
     tests[ARRAY_LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(
         paths_come_with_brackets_or_without);
+    tests[ARRAY_LEN(rows) + 1] =
+        (struct CMUnitTest)cmocka_unit_test(a_path_is_told_from_a_slip);
     return cmocka_run_group_tests_name("address", tests, NULL, NULL);
 }
