@@ -2,8 +2,8 @@
  * ctl_sendas - the verb `sendas check`: which mailbox sends for an address, and
  * by which rule.
  *
- * By the configuration alone, with the code that tokend and the milter decide
- * with: no daemon is asked.
+ * By the configuration alone, with the ruling that the milter goes by: no
+ * daemon is asked.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -14,6 +14,8 @@
 #include <jansson.h>
 
 #include "common/address.h"
+#include "common/from_field.h"
+#include "common/ruling.h"
 #include "common/sendas.h"
 #include "common/util.h"
 #include "token-daemon/control.h"
@@ -23,24 +25,22 @@
 
 /* A message as the options tell it. */
 struct question {
-    const char *address; /* of From: */
+    const char *from; /* what From: has */
     const char *client;
     const char *sender; /* NULL: the same as From: */
     const char *recipients;
     char *recipient_list; /* owned; what `items` points into */
     const char *items[RECIPIENTS_MAX];
-    struct sendas_message message;
+    char sender_address[ADDRESS_MAX + 1];
+    struct from_field field; /* what was read of `from` */
+    struct ruling_message message;
 };
 
 /* What is to be said of it. */
 struct answer {
-    struct sendas_decision decision;
-    struct sendas_match match; /* of From:, when it may be sent */
-    const char *verdict;
-    const char *rule;
+    struct ruling ruling;
     const char *file; /* of the rule; NULL: none */
     unsigned line;
-    const char *new_sender; /* NULL: it stays */
     bool has_milter;
     bool is_audit;
 };
@@ -68,10 +68,19 @@ read_client(const char *text, struct in6_addr *out)
     return true;
 }
 
+/* An address as the milter is given it, without its brackets. In place. */
+static bool
+read_path(char *path)
+{
+    return address_is_path(path) &&
+           address_from_path(path, path, strlen(path) + 1);
+}
+
 /* Addresses with commas between them. */
 static int
 read_recipients(struct question *question)
 {
+    struct sendas_message *envelope = &question->message.envelope;
     char *rest;
     char *word;
 
@@ -82,129 +91,133 @@ read_recipients(struct question *question)
         return EX_OSERR;
     rest = question->recipient_list;
     while ((word = strsep(&rest, ",")) != NULL) {
-        size_t count = question->message.recipient_count;
-
         if (word[0] == '\0')
             continue;
-        if (count == RECIPIENTS_MAX || strchr(word, '@') == NULL)
+        if (envelope->recipient_count == RECIPIENTS_MAX || !read_path(word) ||
+            strchr(word, '@') == NULL)
             return wrong("recipient",
                          "up to 100 addresses with commas between them");
-        question->items[count] = word;
-        question->message.recipient_count = count + 1;
+        question->items[envelope->recipient_count++] = word;
     }
-    question->message.recipients = question->items;
+    envelope->recipients = question->items;
+    return EX_OK;
+}
+
+/* Where none is given it is the address in From:, if there is one. */
+static int
+read_sender(struct question *question)
+{
+    const char *sender = question->sender;
+
+    if (sender == NULL)
+        sender = question->field.address[0] != '\0' ? question->field.address
+                                                    : RULING_UNKNOWN_SENDER;
+    else if (!address_is_path(sender))
+        return wrong("sender", "an address, or <> for none");
+    if (!address_from_path(sender, question->sender_address,
+                           sizeof(question->sender_address)))
+        return EX_SOFTWARE; /* it is a path, so it is not too long */
+    question->message.envelope.sender = question->sender_address;
     return EX_OK;
 }
 
 static int
 read_message(struct question *question)
 {
-    struct sendas_message *message = &question->message;
+    struct ruling_message *message = &question->message;
+    struct sendas_message *envelope = &message->envelope;
+    int status;
 
-    if (address_is_valid(question->address, strlen(question->address)))
-        message->from = question->address;
-    message->sender = question->sender != NULL ? question->sender
-                      : message->from != NULL  ? message->from
-                                               : question->address;
-    if (strcmp(message->sender, "<>") == 0)
-        message->sender = "";
-    message->has_client = question->client != NULL;
-    if (message->has_client && !read_client(question->client, &message->client))
+    message->from_count = 1;
+    message->from = question->from;
+    message->from_len = strlen(question->from);
+    from_field_parse(message->from, message->from_len, &question->field);
+    envelope->has_client = question->client != NULL;
+    if (envelope->has_client &&
+        !read_client(question->client, &envelope->client))
         return wrong("client", "an IP address");
-    return read_recipients(question);
+    status = read_sender(question);
+    return status == EX_OK ? read_recipients(question) : status;
 }
 
 /* ---- the decision ------------------------------------------------------- */
 
 static const char *
-verdict_name(enum sendas_verdict verdict)
+verdict_name(enum ruling_action action)
 {
-    switch (verdict) {
-    case SENDAS_EXEMPT:
+    switch (action) {
+    case RULING_EXEMPT:
         return "exempt";
-    case SENDAS_KEEP:
+    case RULING_KEPT:
         return "keep";
-    case SENDAS_REWRITE:
+    case RULING_REWRITTEN:
         return "rewrite";
-    case SENDAS_REJECT:
+    case RULING_REJECTED:
+    case RULING_LOOPING:
         return "reject";
+    case RULING_DISCARDED:
+        return "discard";
     }
     return "";
 }
 
-/* Which rule it was, and where it is written. */
+/* Where is the rule written that was followed? */
 static void
-find_rule(const struct config_milter *milter, struct answer *answer)
+find_rule(const struct sendas *policy, struct answer *answer)
 {
-    const struct sendas_decision *decision = &answer->decision;
-
-    answer->file = milter->file;
-    answer->line = decision->rule_line;
-    switch (decision->verdict) {
-    case SENDAS_EXEMPT:
-        answer->rule = "exempt";
-        return;
-    case SENDAS_KEEP:
-        answer->rule = sendas_rule_name(decision->rule);
-        answer->file = answer->match.file;
-        answer->line = answer->match.line;
-        return;
-    case SENDAS_REWRITE:
-        answer->rule = decision->rule_line > 0 ? "route" : "default_mailbox";
-        break;
-    case SENDAS_REJECT:
-        answer->rule = "not_permitted";
-        break;
-    }
-    if (answer->line == 0)
-        answer->line = milter->line;
-    if (!milter->is_present)
-        answer->file = NULL;
-}
-
-/* The envelope's sender has to be one that logs in as the same mailbox. */
-static const char *
-new_sender(const struct sendas *policy, const struct sendas_message *message,
-           const struct sendas_decision *decision)
-{
+    const struct config_milter *milter = &sendas_config(policy)->milter;
+    const struct ruling *ruling = &answer->ruling;
     struct sendas_match match;
 
-    if (decision->login == NULL)
-        return NULL;
-    if (message->sender[0] == '\0')
-        return sendas_config(policy)->milter.null_sender ==
-                       CONFIG_NULL_SENDER_REWRITE
-                   ? decision->login
-                   : NULL;
-    return sendas_find(policy, message->sender, &match) &&
-                   address_equal(match.login, decision->login)
-               ? NULL
-               : decision->login;
+    if (ruling->action == RULING_KEPT &&
+        sendas_find(policy, ruling->from.address, &match)) {
+        answer->file = match.file;
+        answer->line = match.line;
+    } else if (milter->is_present) {
+        bool has_line = ruling->decision.rule_line > 0 &&
+                        ruling->action != RULING_DISCARDED;
+
+        answer->file = milter->file;
+        answer->line = has_line ? ruling->decision.rule_line : milter->line;
+    }
 }
 
-static void
-decide(const struct sendas *policy, const struct sendas_message *message,
-       struct answer *out)
+/* -1 with an error that only a given mailbox could have had. */
+static int
+decide(const struct sendas *policy, const struct ruling_message *message,
+       struct answer *out, struct err *err)
 {
     const struct config_milter *milter = &sendas_config(policy)->milter;
 
     *out = (struct answer){.has_milter = milter->is_present,
                            .is_audit = milter->not_permitted ==
                                        CONFIG_NOT_PERMITTED_AUDIT};
-    sendas_decide(policy, message, &out->decision);
-    if (message->from != NULL)
-        (void)sendas_find(policy, message->from, &out->match); /* or NONE */
-    out->verdict = verdict_name(out->decision.verdict);
-    out->new_sender = new_sender(policy, message, &out->decision);
-    find_rule(milter, out);
+    if (ruling_make(policy, message, &out->ruling, err) < 0)
+        return -1;
+    /* Nobody is there who would throw it away. */
+    if (!out->has_milter && out->ruling.action == RULING_DISCARDED)
+        out->ruling.action = RULING_REJECTED;
+    find_rule(policy, out);
+    return 0;
+}
+
+/* Is the message passed on? */
+static bool
+is_passed(const struct answer *answer)
+{
+    return answer->is_audit || (answer->ruling.action != RULING_REJECTED &&
+                                answer->ruling.action != RULING_DISCARDED);
 }
 
 /* ---- what is printed ---------------------------------------------------- */
 
+/* Of how many mailboxes was this one picked? */
 static size_t
-pool_size(const struct answer *answer)
+pool_size(const struct ruling *ruling)
 {
-    return answer->decision.pool != NULL ? answer->decision.pool->count : 0;
+    return ruling->action == RULING_REWRITTEN && ruling->decision.pool != NULL
+               ? ruling->decision.pool->count
+               : 0;
 }
 
 static void
@@ -217,24 +230,28 @@ add_text(json_t *object, const char *key, const char *text)
 static int
 print_json(const struct question *question, const struct answer *answer)
 {
-    bool is_rewritten = answer->decision.verdict == SENDAS_REWRITE;
+    const struct ruling *ruling = &answer->ruling;
+    const char *address = ruling->from.address;
     json_t *result = json_object();
     json_t *whole = json_pack("{s:i, s:b, s:O?}", "version", CONTROL_VERSION,
                               "ok", 1, "result", result);
     int rc = EX_OSERR;
 
     if (whole != NULL) {
-        add_text(result, "address", question->address);
-        add_text(result, "verdict", answer->verdict);
-        add_text(result, "mailbox", answer->decision.login);
-        add_text(result, "rule", answer->rule);
+        add_text(result, "address", question->from);
+        add_text(result, "from_is", ruling->from_text);
+        add_text(result, "from_address", address[0] != '\0' ? address : NULL);
+        add_text(result, "verdict", verdict_name(ruling->action));
+        add_text(result, "mailbox", ruling->decision.login);
+        add_text(result, "rule", ruling_rule_name(ruling));
         add_text(result, "file", answer->file);
         (void)json_object_set_new(result, "line", json_integer(answer->line));
         (void)json_object_set_new(result, "pool",
-                                  json_integer((json_int_t)pool_size(answer)));
+                                  json_integer((json_int_t)pool_size(ruling)));
         add_text(result, "new_from",
-                 is_rewritten ? answer->decision.login : NULL);
-        add_text(result, "new_sender", answer->new_sender);
+                 ruling->action == RULING_REWRITTEN ? ruling->decision.login
+                                                    : NULL);
+        add_text(result, "new_sender", ruling->new_sender);
         (void)json_object_set_new(result, "audit",
                                   json_boolean(answer->is_audit));
         rc = json_dumpf(whole, stdout, JSON_INDENT(2)) == 0 ? EX_OK : EX_IOERR;
@@ -249,21 +266,25 @@ print_json(const struct question *question, const struct answer *answer)
 static void
 print_verdict(const struct question *question, const struct answer *answer)
 {
-    const char *login = answer->decision.login;
+    const char *login = answer->ruling.decision.login;
+    const char *from = question->from;
 
-    switch (answer->decision.verdict) {
-    case SENDAS_EXEMPT:
-        (void)printf("%s: exempt, not touched at all\n", question->address);
+    switch (answer->ruling.action) {
+    case RULING_EXEMPT:
+        (void)printf("%s: exempt, not touched at all\n", from);
         break;
-    case SENDAS_KEEP:
-        (void)printf("%s: permitted, sent by %s\n", question->address, login);
+    case RULING_KEPT:
+        (void)printf("%s: permitted, sent by %s\n", from, login);
         break;
-    case SENDAS_REWRITE:
-        (void)printf("%s: not permitted, rewritten to %s\n", question->address,
-                     login);
+    case RULING_REWRITTEN:
+        (void)printf("%s: not permitted, rewritten to %s\n", from, login);
         break;
-    case SENDAS_REJECT:
-        (void)printf("%s: not permitted, %s\n", question->address,
+    case RULING_DISCARDED:
+        (void)printf("%s: thrown away, as its envelope has no sender\n", from);
+        break;
+    case RULING_REJECTED:
+    case RULING_LOOPING:
+        (void)printf("%s: not permitted, %s\n", from,
                      answer->has_milter ? "refused"
                                         : "and there is no milter section");
         break;
@@ -286,24 +307,20 @@ reply_to_text(enum config_reply_to reply_to)
 }
 
 static void
-print_changes(const struct config_milter *milter,
-              const struct question *question, const struct answer *answer)
+print_changes(const struct config_milter *milter, const struct ruling *ruling)
 {
-    const char *login = answer->decision.login;
+    const char *login = ruling->decision.login;
 
-    if (login == NULL)
-        return;
-    if (answer->decision.verdict == SENDAS_REWRITE) {
+    if (ruling->action == RULING_REWRITTEN) {
         (void)printf("  From:      becomes %s, its name stays\n", login);
         (void)printf("  Reply-To:  %s\n", reply_to_text(milter->reply_to));
-    } else {
+    } else if (ruling->action == RULING_KEPT) {
         (void)puts("  From:      stays");
+    } else {
+        return;
     }
-    if (question->message.sender[0] == '\0' &&
-        milter->null_sender == CONFIG_NULL_SENDER_DISCARD)
-        (void)puts("  message:   thrown away, as its envelope has no sender");
-    else if (answer->new_sender != NULL)
-        (void)printf("  envelope:  becomes %s\n", answer->new_sender);
+    if (ruling->new_sender != NULL)
+        (void)printf("  envelope:  becomes %s\n", ruling->new_sender);
     else
         (void)puts("  envelope:  stays");
 }
@@ -312,16 +329,19 @@ static void
 print_text(const struct config_milter *milter, const struct question *question,
            const struct answer *answer)
 {
+    const struct ruling *ruling = &answer->ruling;
+
     print_verdict(question, answer);
-    if (question->message.from == NULL)
-        (void)puts("  note:      this is not one plain address, so nobody may "
-                   "send as it");
-    print_changes(milter, question, answer);
-    (void)printf("  rule:      %s", answer->rule);
+    if (!ruling_is_usable(&ruling->from, question->message.is_smtputf8))
+        (void)printf("  note:      From: has %s; only one plain address can be "
+                     "permitted\n",
+                     ruling->from_text);
+    print_changes(milter, ruling);
+    (void)printf("  rule:      %s", ruling_rule_name(ruling));
     if (answer->file != NULL)
         (void)printf(", %s:%u", answer->file, answer->line);
-    if (pool_size(answer) > 1)
-        (void)printf(", by its sender one of a pool of %zu", pool_size(answer));
+    if (pool_size(ruling) > 1)
+        (void)printf(", by its sender one of a pool of %zu", pool_size(ruling));
     (void)putchar('\n');
     if (answer->is_audit)
         (void)puts("  note:      not_permitted is audit: nothing is changed, "
@@ -343,14 +363,15 @@ check(const struct ctl *ctl, const struct question *question)
         config_unref(&config);
         return ctl_fail(&err);
     }
-    decide(policy, &question->message, &answer);
-    if (ctl->is_json)
+    if (decide(policy, &question->message, &answer, &err) < 0)
+        status = ctl_fail(&err);
+    else if (ctl->is_json)
         status = print_json(question, &answer);
     else
         print_text(&config->milter, question, &answer);
     if (fflush(stdout) == EOF || ferror(stdout))
         status = EX_IOERR;
-    else if (status == EX_OK && answer.decision.verdict == SENDAS_REJECT)
+    else if (status == EX_OK && !is_passed(&answer))
         status = EX_NOPERM;
     sendas_unref(&policy);
     config_unref(&config);
@@ -363,10 +384,11 @@ verb_check(struct ctl *ctl, int argc, char **argv)
     struct question question = {0};
     const struct ctl_option options[] = {
         {.name = "client", .text = &question.client},
-        {.name = "daemon", .text = &question.message.daemon},
-        {.name = "login", .text = &question.message.login},
+        {.name = "daemon", .text = &question.message.envelope.daemon},
+        {.name = "login", .text = &question.message.envelope.login},
         {.name = "recipient", .letter = 'r', .text = &question.recipients},
         {.name = "sender", .text = &question.sender},
+        {.name = "smtputf8", .flag = &question.message.is_smtputf8},
     };
     char **words;
     int status =
@@ -374,7 +396,7 @@ verb_check(struct ctl *ctl, int argc, char **argv)
 
     if (status != EX_OK)
         return status;
-    question.address = words[0];
+    question.from = words[0];
     status = read_message(&question);
     if (status == EX_OK)
         status = check(ctl, &question);

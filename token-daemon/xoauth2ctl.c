@@ -51,7 +51,7 @@ static const struct ctl_verb verbs[] = {
      "take over from another host, or from sasl-xoauth2", ctl_verb_import},
     {"sendas",
      "check ADDRESS [--client IP] [--daemon NAME] [--login NAME]\n"
-     "      [--sender ADDRESS] [--recipient ADDRESS,...]\n"
+     "      [--sender ADDRESS] [--recipient ADDRESS,...] [--smtputf8]\n"
      "      | import FILE... [--mailbox MAILBOX] [--output FILE]\n"
      "      [--partial] [--verbose]",
      "who may send as whom, by the configuration and by Exchange's exports; "

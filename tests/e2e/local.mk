@@ -28,6 +28,7 @@ EXTRA_DIST += \
 	%D%/test_rewriting.py \
 	%D%/test_secrets.py \
 	%D%/test_sendas.py \
+	%D%/test_sendas_agree.py \
 	%D%/test_sendmail.py \
 	%D%/test_state.py \
 	%D%/test_world.py \

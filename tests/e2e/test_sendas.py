@@ -217,6 +217,20 @@ def line_of(world, needle):
      "exempt", None, "exempt", "exempt {"),
     (["x@y.example", "--sender", "<>"], "rewrite", RELAY, "default_mailbox",
      None),
+    # All that From: may have, as the milter reads it.
+    (['"Printer" <alerts@contoso.com>'], "keep", RELAY, "send_as",
+     "mailbox \"relay@"),
+    (["alerts@contoso.com (Printer)"], "keep", RELAY, "send_as",
+     "mailbox \"relay@"),
+    (["Printer <alerts@contoso.com>, <x@y.example>", "--client", "10.0.5.9"],
+     "rewrite", "relay2@contoso.com", "route", "route {"),
+    # A bounce goes by the default mailbox, whoever From: names.
+    (["erp@contoso.com", "--sender", "<>", "--client", "10.0.5.9"], "rewrite",
+     RELAY, "default_mailbox", None),
+    (["relay2@contoso.com", "--sender", ""], "rewrite", RELAY,
+     "default_mailbox", None),
+    (["alerts@contoso.com", "--sender", "<>"], "keep", RELAY, "send_as",
+     "mailbox \"relay@"),
 ])
 def test_check_says_which_rule_and_where(checked, arguments, verdict, mailbox,
                                          rule, needle):
@@ -227,6 +241,37 @@ def test_check_says_which_rule_and_where(checked, arguments, verdict, mailbox,
     if needle is not None:
         assert result["line"] == line_of(checked, needle)
     assert result["new_from"] == (mailbox if verdict == "rewrite" else None)
+
+
+@pytest.mark.parametrize("sender, stays", [
+    ("<alerts@contoso.com>", True), ("ALERTS@contoso.com", True),
+    ("<relay2@contoso.com>", False), ("x@y.example", False),
+    ('<"a b"@y.example>', False), ("root", False),
+])
+def test_check_reads_the_sender_as_the_milter_does(checked, sender, stays):
+    result = checked.tokend.ctl_json("sendas", "check", "alerts@contoso.com",
+                                     "--sender", sender)["result"]
+    assert result["new_sender"] == (None if stays else RELAY)
+
+
+def test_check_throws_bounces_away_where_the_milter_does(checked):
+    checked.conf.milter(null_sender="discard")
+    checked.write_conf()
+    shown = checked.tokend.ctl("sendas", "check", "x@y.example", "--sender",
+                               "<>")
+    assert shown.returncode == 77
+    assert shown.stdout.splitlines()[0] == \
+        "x@y.example: thrown away, as its envelope has no sender"
+    # What is exempt is not touched, a bounce or not.
+    shown = checked.tokend.ctl_json("sendas", "check", "x@y.example",
+                                    "--sender", "<>", "--recipient",
+                                    "<a@contoso.local>")
+    assert shown["result"]["verdict"] == "exempt"
+    checked.conf.milter(null_sender="rewrite")
+    checked.write_conf()
+    shown = checked.tokend.ctl_json("sendas", "check", "x@y.example",
+                                    "--sender", "<>")
+    assert shown["result"]["new_sender"] == shown["result"]["mailbox"]
 
 
 def test_check_in_words(checked):
@@ -242,7 +287,8 @@ def test_check_in_words(checked):
                                "--client", "10.0.5.9")
     assert shown.stdout.splitlines()[:3] == [
         "Scanner Floor 2: not permitted, rewritten to relay2@contoso.com",
-        "  note:      this is not one plain address, so nobody may send as it",
+        "  note:      From: has no address with a domain; only one plain "
+        "address can be permitted",
         "  From:      becomes relay2@contoso.com, its name stays"]
     checked.conf.milter(not_permitted="reject")
     checked.write_conf()
@@ -253,7 +299,8 @@ def test_check_in_words(checked):
 
 @pytest.mark.parametrize("arguments", [
     [], ["x@y.z", "more"], ["x@y.z", "--client", "10.0.5"],
-    ["x@y.z", "--recipient", "nobody"],
+    ["x@y.z", "--recipient", "nobody"], ["x@y.z", "--recipient", "<a@b"],
+    ["x@y.z", "--sender", "<a@b"], ["x@y.z", "--sender", "a@b c"],
 ])
 def test_check_refuses_what_it_does_not_understand(checked, arguments):
     assert checked.tokend.ctl("sendas", "check", *arguments).returncode == 64
