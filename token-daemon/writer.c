@@ -71,6 +71,7 @@ struct writer {
     /* Taken out and not on the disk yet: how many, and who waits for them. */
     size_t in_flight;
     struct change_waiters in_flight_waiters;
+    struct change_waiters settling; /* those who wait for all of the queue */
     struct audit_queue audit;
     size_t audit_in_flight;
     struct audit_requests requests;
@@ -126,6 +127,7 @@ destroy(struct writer *writer)
 {
     change_queue_clear(&writer->queue);
     change_waiters_clear(&writer->in_flight_waiters);
+    change_waiters_clear(&writer->settling);
     change_waiters_clear(&writer->finished);
     change_waiters_clear(&writer->delivering);
     audit_queue_clear(&writer->audit);
@@ -143,6 +145,23 @@ destroy(struct writer *writer)
     free(writer->path);
     secret_wipe(&writer->key, sizeof(writer->key));
     free(writer);
+}
+
+/* ---- who waits ---- */
+
+/* Under the mutex: those who wait will be told how it ended, and when. */
+static void
+finish_waiters(struct writer *writer, struct change_waiters *waiters,
+               bool has_failed, int64_t finished_us)
+{
+    struct change_waiter *waiter;
+
+    STAILQ_FOREACH(waiter, waiters, link)
+    {
+        waiter->has_failed = has_failed;
+        waiter->finished_us = finished_us;
+    }
+    change_waiters_move(waiters, &writer->finished);
 }
 
 /* ---- the disk's thread: failures ---- */
@@ -276,6 +295,8 @@ attempt_open(struct writer *writer)
         is_back = note_success(writer, &status);
     else if (!opening->is_open)
         note_failure(writer, &opening->err);
+    if (!opening->is_open)
+        finish_waiters(writer, &writer->settling, true, clock_boot_us());
     writer->status.is_open = opening->is_open;
     if (!is_back) {
         status = writer->status;
@@ -369,23 +390,9 @@ take_batch(struct writer *writer, struct batch *batch)
     {
         change_waiters_move(&change->waiters, &writer->in_flight_waiters);
     }
+    change_waiters_move(&writer->settling, &writer->in_flight_waiters);
     writer->audit_in_flight = writer->audit.count;
     audit_queue_move(&writer->audit, &batch->audit);
-}
-
-/* Under the mutex: those who wait will be told how it ended, and when. */
-static void
-finish_waiters(struct writer *writer, struct change_waiters *waiters,
-               bool has_failed, int64_t finished_us)
-{
-    struct change_waiter *waiter;
-
-    STAILQ_FOREACH(waiter, waiters, link)
-    {
-        waiter->has_failed = has_failed;
-        waiter->finished_us = finished_us;
-    }
-    change_waiters_move(waiters, &writer->finished);
 }
 
 static void
@@ -410,6 +417,7 @@ finish_batch(struct writer *writer, struct batch *batch, const struct err *err)
     } else {
         change_queue_restore(&writer->queue, &batch->changes);
         audit_queue_restore(&writer->audit, &batch->audit);
+        finish_waiters(writer, &writer->settling, true, finished_us);
         note_failure(writer, err);
         status = writer->status;
         status.queued = writer->queue.count;
@@ -733,6 +741,7 @@ writer_new(struct event_base *base, const struct writer_settings *settings,
     STAILQ_INIT(&writer->answers);
     STAILQ_INIT(&writer->answering);
     STAILQ_INIT(&writer->in_flight_waiters);
+    STAILQ_INIT(&writer->settling);
     STAILQ_INIT(&writer->finished);
     STAILQ_INIT(&writer->delivering);
     writer->path = strdup(settings->path);
@@ -837,26 +846,41 @@ check_record(const struct store_record *record, struct err *err)
     return 0;
 }
 
+/* NULL when out of memory. */
+static struct change_waiter *
+new_waiter(writer_done_fn *done, void *arg, struct err *err)
+{
+    struct change_waiter *waiter = calloc(1, sizeof(*waiter));
+
+    if (waiter == NULL) {
+        err_set(err, ERR_SYSTEM, "out of memory");
+        return NULL;
+    }
+    waiter->done = done;
+    waiter->arg = arg;
+    return waiter;
+}
+
 static int
 enqueue(struct writer *writer, const struct store_record *record,
         writer_done_fn *done, void *arg, struct err *err)
 {
     struct change_waiter *waiter = NULL;
     bool is_failing = false;
+    size_t max = 0;
     int rc;
 
     if (check_record(record, err) < 0)
         return -1;
-    if (done != NULL) {
-        waiter = calloc(1, sizeof(*waiter));
-        if (waiter == NULL)
-            return err_set(err, ERR_SYSTEM, "out of memory");
-        waiter->done = done;
-        waiter->arg = arg;
-    }
+    if (done != NULL && (waiter = new_waiter(done, arg, err)) == NULL)
+        return -1;
     lock(writer);
-    rc = change_queue_put(&writer->queue, record, waiter,
-                          writer->queue_max - writer->in_flight, err);
+    /* A removal that was forgotten would bring back what was removed. */
+    if (record->value == NULL)
+        max = SIZE_MAX;
+    else if (writer->in_flight < writer->queue_max)
+        max = writer->queue_max - writer->in_flight;
+    rc = change_queue_put(&writer->queue, record, waiter, max, err);
     is_failing = rc == 0 && writer->status.failures > 0;
     if (rc == 0 && writer->status.behind_since == 0)
         writer->status.behind_since = clock_boot_ms();
@@ -895,6 +919,30 @@ writer_delete(struct writer *writer, const char *kind, const char *name,
     return enqueue(writer, &record, done, arg, err);
 }
 
+int
+writer_settle(struct writer *writer, writer_done_fn *done, void *arg,
+              struct err *err)
+{
+    struct change_waiter *waiter = new_waiter(done, arg, err);
+    struct change_waiters now = STAILQ_HEAD_INITIALIZER(now);
+    struct change_waiters *waiters = &now;
+    bool is_behind, is_failing;
+
+    if (waiter == NULL)
+        return -1;
+    lock(writer);
+    is_behind = count_queued(writer) > 0;
+    is_failing = is_behind && writer->status.failures > 0;
+    if (is_behind && !is_failing)
+        waiters = writer->queue.count > 0 ? &writer->settling
+                                          : &writer->in_flight_waiters;
+    STAILQ_INSERT_TAIL(waiters, waiter, link);
+    finish_waiters(writer, &now, is_failing, clock_boot_us());
+    unlock(writer);
+    signal_fd(writer->notice_fd);
+    return 0;
+}
+
 void
 writer_forget(struct writer *writer, const void *arg)
 {
@@ -908,6 +956,7 @@ writer_forget(struct writer *writer, const void *arg)
         change_waiters_forget(&change->waiters, arg);
     }
     change_waiters_forget(&writer->in_flight_waiters, arg);
+    change_waiters_forget(&writer->settling, arg);
     change_waiters_forget(&writer->finished, arg);
     audit_requests_forget(&writer->requests, arg);
     if (writer->reading != NULL && writer->reading->arg == arg)

@@ -103,10 +103,18 @@ int writer_put(struct writer *writer, const struct store_record *record,
                writer_done_fn *done, void *arg, struct err *err)
     __attribute__((warn_unused_result));
 
-/* The same for the removal of a record, there or not. */
+/* The same for the removal of a record, there or not; a queue that is full has
+ * room for it. */
 int writer_delete(struct writer *writer, const char *kind, const char *name,
                   writer_done_fn *done, void *arg, struct err *err)
     __attribute__((warn_unused_result));
+
+/*
+ * Hear when all that was put or deleted before this call is on the disk, or
+ * that it is not yet (see writer_done_fn). Errors: ERR_SYSTEM.
+ */
+int writer_settle(struct writer *writer, writer_done_fn *done, void *arg,
+                  struct err *err) __attribute__((warn_unused_result));
 
 /* Call no `done` with this arg any more. What is queued stays queued. */
 void writer_forget(struct writer *writer, const void *arg);

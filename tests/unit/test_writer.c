@@ -301,9 +301,24 @@ assert_file(const char *path, const char *want)
     store_close(&store);
 }
 
+/* Hear when all that was put is there. */
+static void
+settle(struct fixture *fixture, struct waiter *waiter)
+{
+    struct err err = {ERR_NONE, ""};
+    int rc;
+
+    waiter->fixture = fixture;
+    fixture->is_inside = true;
+    rc = writer_settle(fixture->writer, on_done, waiter, &err);
+    fixture->is_inside = false;
+    assert_int_equal(rc, 0);
+}
+
 static struct waiter a = {NULL, "a"};
 static struct waiter b = {NULL, "b"};
 static struct waiter c = {NULL, "c"};
+static struct waiter all = {NULL, "all"};
 
 /* Damage a closed file. Not by way of our own disk, which maps no memory. */
 static void
@@ -437,6 +452,61 @@ the_loop_goes_on_while_the_disk_hangs(void **state)
     assert_int_equal(fixture.failed_count, 0);
     assert_true(stop(&fixture, FREE_MS));
     assert_file(path, "a=1 b=2 ");
+}
+
+static void
+who_waits_for_all_is_told_when_all_is_there(void **state)
+{
+    const char *path = scratch_path("settle.db");
+    struct fixture fixture;
+
+    (void)state;
+    start(&fixture, path, NEVER_MS);
+    settle(&fixture, &all); /* nothing is missing */
+    wait_for_done(&fixture, 1);
+    faulty_vfs_hold_syncs();
+    put(&fixture, &a, "1");
+    faulty_vfs_wait_for_held();
+    settle(&fixture, &all); /* what is in flight */
+    put(&fixture, &b, "2");
+    settle(&fixture, &all); /* what is queued, too */
+    settle(&fixture, &c);
+    writer_forget(fixture.writer, &c);
+    faulty_vfs_release();
+    wait_for_done(&fixture, 5);
+    assert_string_equal(fixture.done, "all a all b all ");
+    assert_int_equal(fixture.failed_count, 0);
+    assert_true(stop(&fixture, FREE_MS));
+    assert_file(path, "a=1 b=2 ");
+}
+
+static void
+who_waits_for_all_is_told_that_the_disk_fails(void **state)
+{
+    const char *path = scratch_path("unsettled.db");
+    struct fixture fixture;
+
+    (void)state;
+    start(&fixture, path, NEVER_MS);
+    faulty_vfs_hold_syncs();
+    put(&fixture, &a, "1");
+    faulty_vfs_wait_for_held();
+    put(&fixture, &b, "2");
+    settle(&fixture, &all); /* is for the attempt after this one */
+    faulty_vfs_set(FAULTY_VFS_WRITE);
+    faulty_vfs_release();
+    while (fixture.failed_count == 0)
+        turn(&fixture);
+    assert_non_null(strstr(fixture.done, "all! "));
+    put(&fixture, &a, NULL);
+    settle(&fixture, &all); /* is told at once */
+    while (fixture.failed_count < 3)
+        turn(&fixture);
+    faulty_vfs_set(FAULTY_VFS_NONE);
+    writer_retry_now(fixture.writer);
+    wait_for_calm(&fixture);
+    assert_true(stop(&fixture, FREE_MS));
+    assert_file(path, "b=2 ");
 }
 
 static void
@@ -875,8 +945,9 @@ a_full_queue_refuses_new_names(void **state)
                      -1);
     assert_int_equal(err.code, ERR_SYSTEM);
     put(&fixture, &b, "2");
+    put(&fixture, &c, NULL); /* or it would come back */
     faulty_vfs_release();
-    wait_for_done(&fixture, 3);
+    wait_for_done(&fixture, 4);
     assert_int_equal(writer_put(fixture.writer, &record, NULL, NULL, &err), 0);
     assert_true(stop(&fixture, FREE_MS));
     assert_file(path, "a=1 b=2 d=x ");
@@ -1018,6 +1089,8 @@ main(void)
         cmocka_unit_test(the_queue_is_flushed_at_the_end),
         cmocka_unit_test(a_thousand_puts_are_few_commits),
         cmocka_unit_test(the_loop_goes_on_while_the_disk_hangs),
+        cmocka_unit_test(who_waits_for_all_is_told_when_all_is_there),
+        cmocka_unit_test(who_waits_for_all_is_told_that_the_disk_fails),
         cmocka_unit_test(every_put_is_told_of_while_each_sync_takes_long),
         cmocka_unit_test(a_disk_that_hangs_does_not_hold_up_the_end),
         cmocka_unit_test(it_is_tried_again_by_itself_and_seldom_said),
