@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/util.h"
 #include "token-daemon/fingerprint.h"
+#include "token-daemon/grant.h"
 #include "token-daemon/hardening.h"
 #include "token-daemon/provider.h"
 
@@ -114,6 +115,10 @@ keeper_record_store(struct keeper *keeper, refresher_saved_fn *done)
 void
 keeper_save(struct keeper *keeper)
 {
+    /* What is stored may be all there is of a login. */
+    if (keeper->refresh.text == NULL &&
+        grant_needs_login(keeper->credential->grant))
+        return;
     /* What fails is said by the one who writes, and is tried again there. */
     (void)keeper_record_store(keeper, NULL);
 }

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "token-daemon/change_queue.h"
 #include "token-daemon/seal.h"
 #include "token-daemon/secret_source.h"
 
@@ -34,13 +35,16 @@ struct state {
     struct state_kind kinds[STATE_KINDS_MAX];
     size_t kind_count;
     struct secret_source *source; /* the key is being read */
-    struct writer *writer;        /* NULL until the key is known */
+    struct writer *writer;        /* NULL until the key is known, */
+    struct change_queue *early;   /* and tokens changed before; or NULL */
     struct event *timer;         /* the end of state_wait(), or the key again */
+    int64_t retry_ms;            /* 0: as the writer and KEY_RETRY_MS say */
     LIST_HEAD(, saving) savings; /* whose `done` is to come */
     state_record_fn *tell;       /* during state_export() */
     void *tell_arg;
     bool is_waiting;
-    bool is_told; /* the first attempt has ended */
+    bool is_told;  /* the first attempt has ended */
+    bool is_known; /* what is stored has been read */
 };
 
 static void
@@ -87,6 +91,8 @@ on_opened(const struct writer_opening *opening, void *arg)
 {
     struct state *state = arg;
 
+    state->is_known =
+        state->is_known || opening->err == NULL || opening->count > 0;
     for (size_t i = 0; i < opening->count; i++)
         restore(state, &opening->records[i]);
     if (opening->err == NULL && opening->is_new && state->is_told)
@@ -97,6 +103,48 @@ on_opened(const struct writer_opening *opening, void *arg)
     end_wait(state);
 }
 
+static void
+free_early(struct state *state)
+{
+    if (state->early == NULL)
+        return;
+    change_queue_clear(state->early);
+    free(state->early);
+    state->early = NULL;
+}
+
+/* What changed without a writer is newer than what it will read. */
+static void
+hand_over_early(struct state *state)
+{
+    struct err err = {ERR_NONE, ""};
+    const struct change *change;
+    int rc;
+
+    if (state->early == NULL)
+        return;
+    TAILQ_FOREACH(change, &state->early->changes, link)
+    {
+        const struct store_record record = {
+            .kind = change->kind,
+            .name = change->name,
+            .value = change->value,
+            .len = change->len,
+            .updated = change->updated,
+        };
+
+        rc = change->value != NULL
+                 ? writer_put(state->writer, &record, NULL, NULL, &err)
+                 : writer_delete(state->writer, change->kind, change->name,
+                                 NULL, NULL, &err);
+        if (rc < 0)
+            log_error("what changed without a state can not be stored",
+                      F_STR("kind", change->kind), F_STR("name", change->name),
+                      F_STR("error", err.text));
+    }
+    free_early(state);
+}
+
 /* Start the writer; `key` NULL: the key file beside the state. */
 static int
 start_writer(struct state *state, const struct seal_key *key, struct err *err)
@@ -105,17 +153,22 @@ start_writer(struct state *state, const struct seal_key *key, struct err *err)
                                &(struct writer_settings){
                                    .path = state->config->tokend.state,
                                    .key = key,
+                                   .retry_ms = state->retry_ms,
                                    .opened = on_opened,
                                    .arg = state,
                                },
                                err);
-    return state->writer != NULL ? 0 : -1;
+    if (state->writer == NULL)
+        return -1;
+    hand_over_early(state);
+    return 0;
 }
 
 static void
 retry_key(struct state *state, const struct err *err)
 {
-    static const struct timeval delay = {KEY_RETRY_MS / 1000, 0};
+    int64_t ms = state->retry_ms > 0 ? state->retry_ms : KEY_RETRY_MS;
+    const struct timeval delay = {ms / 1000, ms % 1000 * 1000};
 
     log_error("the key of the state can not be had; tokens are held in memory "
               "only",
@@ -182,6 +235,7 @@ state_new(const struct state_settings *settings, struct err *err)
     state->base = settings->base;
     state->refresher = settings->refresher;
     state->config = config_ref(settings->config);
+    state->retry_ms = settings->retry_ms;
     state->kind_count = settings->kind_count;
     memcpy(state->kinds, settings->kinds, sizeof(state->kinds));
     state->timer = evtimer_new(state->base, on_timer, state);
@@ -226,6 +280,11 @@ state_free(struct state **state)
     secret_source_cancel(&s->source);
     (void)writer_free(&s->writer,
                       WRITER_STOP_MS); /* it has said what is lost */
+    if (s->early != NULL && s->early->count > 0)
+        log_error("what changed without a state is lost at the end",
+                  F_STR("file", s->config->tokend.state),
+                  F_INT("records", s->early->count));
+    free_early(s);
     while ((saving = LIST_FIRST(&s->savings)) != NULL)
         saving_free(saving);
     if (s->timer != NULL)
@@ -279,8 +338,11 @@ state_put(struct state *state, const char *kind, const char *name,
         .updated = clock_wall(),
     };
 
-    if (state != NULL && state->tell != NULL)
+    if (state != NULL && state->tell != NULL) {
         state->tell(&record, state->tell_arg);
+        if (done == NULL)
+            return -1; /* what is stored may not have been read yet */
+    }
     if (state == NULL || state->writer == NULL)
         return -1;
     if (done != NULL && (saving = saving_new(state, done, done_arg)) == NULL)
@@ -295,6 +357,31 @@ state_put(struct state *state, const char *kind, const char *name,
     return -1;
 }
 
+/* There is no writer yet: keep it for that. NULL is a removal. */
+static void
+put_early(struct state *state, const char *name, const struct buf *value)
+{
+    struct err err = {ERR_SYSTEM, "out of memory"};
+    const struct store_record record = {
+        .kind = KIND,
+        .name = name,
+        .value = value != NULL ? buf_str(value) : NULL,
+        .len = value != NULL ? value->len : 0,
+        .updated = clock_wall(),
+    };
+
+    if (state->early == NULL) {
+        state->early = malloc(sizeof(*state->early));
+        if (state->early != NULL)
+            change_queue_init(state->early);
+    }
+    if (state->early == NULL ||
+        change_queue_put(state->early, &record, NULL,
+                         value != NULL ? WRITER_QUEUE_MAX : SIZE_MAX, &err) < 0)
+        log_error("what changed without a state can not be kept for it",
+                  F_STR("name", name), F_STR("error", err.text));
+}
+
 int
 state_save(struct state *state, const char *name,
            const struct token_record *record, refresher_saved_fn *done,
@@ -304,12 +391,14 @@ state_save(struct state *state, const char *name,
     struct buf value;
     int rc = -1;
 
-    if (state == NULL || (state->writer == NULL && state->tell == NULL))
+    if (state == NULL)
         return -1;
     buf_init(&value, TOKEN_RECORD_MAX);
     if (token_record_encode(record, &value, &err) < 0)
         log_error("a token can not be stored", F_STR("name", name),
                   F_STR("error", err.text));
+    else if (state->writer == NULL && state->tell == NULL)
+        put_early(state, name, &value);
     else
         rc = state_put(state, KIND, name, &value, done, done_arg);
     buf_clear(&value);
@@ -348,7 +437,27 @@ state_delete(struct state *state, const char *kind, const char *name)
 void
 state_unstore(struct state *state, const char *name)
 {
-    state_delete(state, KIND, name);
+    if (state != NULL && state->writer == NULL)
+        put_early(state, name, NULL);
+    else
+        state_delete(state, KIND, name);
+}
+
+int
+state_settle(struct state *state, refresher_saved_fn *done, void *done_arg)
+{
+    struct err err = {ERR_NONE, ""};
+    struct saving *saving;
+
+    if (state == NULL || state->writer == NULL)
+        return -1;
+    saving = saving_new(state, done, done_arg);
+    if (saving == NULL)
+        return -1;
+    if (writer_settle(state->writer, on_written, saving, &err) == 0)
+        return 0;
+    saving_free(saving);
+    return -1;
 }
 
 /* Everybody puts all that is held. */
@@ -356,7 +465,7 @@ static void
 put_all(struct state *state)
 {
     refresher_save_all(state->refresher);
-    for (size_t i = 0; i < state->kind_count; i++)
+    for (size_t i = 0; state->is_known && i < state->kind_count; i++)
         if (state->kinds[i].opened != NULL)
             state->kinds[i].opened(state->kinds[i].arg, true);
 }
@@ -376,7 +485,7 @@ int
 state_import(struct state *state, const struct store_record *records,
              size_t count, struct err *err)
 {
-    if (state == NULL || state->writer == NULL)
+    if (state == NULL || state->writer == NULL || !state->is_known)
         return err_set(err, ERR_RETRY,
                        "the state can't be used at present; see the log");
     for (size_t i = 0; i < count; i++) {
@@ -404,6 +513,13 @@ state_read_audit(struct state *state, size_t count, writer_audit_fn *done,
         return err_set(err, ERR_RETRY,
                        "the state can't be used at present; see the log");
     return writer_read_audit(state->writer, count, done, done_arg, err);
+}
+
+void
+state_forget_audit(struct state *state, const void *done_arg)
+{
+    if (state != NULL && state->writer != NULL)
+        writer_forget(state->writer, done_arg);
 }
 
 bool

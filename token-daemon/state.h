@@ -46,6 +46,7 @@ struct state_settings {
     struct config *config;       /* of the start; a reference is held */
     struct state_kind kinds[STATE_KINDS_MAX]; /* copied */
     size_t kind_count;
+    int64_t retry_ms; /* for the key, and for the disk; 0: the usual */
 };
 
 /* Begin to open the state. Owned; NULL with ERR_SYSTEM. */
@@ -62,7 +63,11 @@ void state_wait(struct state *state);
 /* Write what is queued, for a bounded time, and free. Takes NULL. */
 void state_free(struct state **state);
 
-/* What refresher_env wants; `state` may be NULL: nothing is stored. */
+/*
+ * What refresher_env wants; `state` may be NULL: nothing is stored. What is
+ * saved or removed while the key that seals can't be had is done when it can;
+ * state_save() then is -1 all the same.
+ */
 int state_save(struct state *state, const char *name,
                const struct token_record *record, refresher_saved_fn *done,
                void *done_arg) __attribute__((warn_unused_result));
@@ -81,17 +86,24 @@ int state_put(struct state *state, const char *kind, const char *name,
 void state_delete(struct state *state, const char *kind, const char *name);
 
 /*
+ * Hear when all that was saved, put or removed before is on the disk, or that
+ * it is not yet, and is tried again. state_unsave() ends it. -1: it is not, and
+ * `done` is not called.
+ */
+int state_settle(struct state *state, refresher_saved_fn *done, void *done_arg)
+    __attribute__((warn_unused_result));
+
+/*
  * Tell every record that is held in memory, of all kinds; each is borrowed
- * during the call, and plain. They are put once more on the way, which does no
- * harm.
+ * during the call, and plain. Nothing is stored by that.
  */
 typedef void state_record_fn(const struct store_record *record, void *arg);
 void state_export(struct state *state, state_record_fn *tell, void *arg);
 
 /*
  * Take records from another host as if they had been stored here: what is held
- * in memory already is kept, and all is stored. Errors: ERR_RETRY (there is no
- * state to put them into); nothing was taken then.
+ * in memory already is kept, and all is stored. Errors: ERR_RETRY (what is
+ * stored is not known yet, so it could be lost); nothing was taken then.
  */
 int state_import(struct state *state, const struct store_record *records,
                  size_t count, struct err *err)
@@ -104,6 +116,9 @@ void state_audit(struct state *state, const struct store_audit *entry);
 int state_read_audit(struct state *state, size_t count, writer_audit_fn *done,
                      void *done_arg, struct err *err)
     __attribute__((warn_unused_result));
+
+/* Whoever asked with this arg hears nothing any more. */
+void state_forget_audit(struct state *state, const void *done_arg);
 
 /* How the disk does. False: there is no writer yet. */
 bool state_status(struct state *state, struct writer_status *out);

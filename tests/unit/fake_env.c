@@ -3,6 +3,7 @@
  */
 #include "tests/unit/fake_env.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -422,8 +423,10 @@ fake_env_script(struct fake_env *env, int64_t delay_ms, fake_env_script_fn *fn)
 
 /* ---- The log ------------------------------------------------------------ */
 
-/* log_write() goes here (the linker's --wrap) while there is a fake world. */
+/* log_write() goes here (the linker's --wrap) while there is a fake world; also
+ * from the thread that writes the state. */
 static struct fake_env *the_one;
+static pthread_mutex_t log_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's. */
 void __real_log_write(enum log_level level, const char *message,
@@ -446,8 +449,10 @@ __wrap_log_write(enum log_level level, const char *message,
     buf_append_char(&line, '\n');
     if (the_one->forbidden != NULL)
         assert_null(strstr(buf_str(&line), the_one->forbidden));
+    (void)pthread_mutex_lock(&log_mutex);
     if (log_is_on(level) && !the_one->is_log_dropped)
         buf_append(&the_one->log, line.data, line.len);
+    (void)pthread_mutex_unlock(&log_mutex);
     assert_false(buf_failed(&the_one->log));
     buf_clear(&line);
 }
@@ -456,11 +461,12 @@ __wrap_log_write(enum log_level level, const char *message,
 size_t
 fake_env_logged(struct fake_env *env, const char *text)
 {
-    char *log = strdup(buf_str(&env->log));
-    char *next = log;
-    char *line;
+    char *log, *next, *line;
     size_t count = 0;
 
+    (void)pthread_mutex_lock(&log_mutex);
+    next = log = strdup(buf_str(&env->log));
+    (void)pthread_mutex_unlock(&log_mutex);
     assert_non_null(log);
     while ((line = strsep(&next, "\n")) != NULL)
         if (line[0] != '\0' && strstr(line, text) != NULL)

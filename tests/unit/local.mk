@@ -281,6 +281,7 @@ STATE_TESTS = \
 	%D%/test_change_queue \
 	%D%/test_seal \
 	%D%/test_seal_key_file \
+	%D%/test_state \
 	%D%/test_store \
 	%D%/test_store_damage \
 	%D%/test_store_kill \
@@ -293,6 +294,10 @@ STATE_FILES = %D%/state_files.c %D%/state_files.h $(SCRATCH)
 %C%_test_seal_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_seal_key_file_SOURCES = %D%/test_seal_key_file.c $(SCRATCH)
 %C%_test_seal_key_file_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_state_SOURCES = %D%/test_state.c $(FAKE_ENV) $(SCRATCH)
+%C%_test_state_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_state_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_state_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_store_SOURCES = %D%/test_store.c $(STATE_FILES)
 %C%_test_store_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS) $(SQLITE_CFLAGS)
 %C%_test_store_LDADD = $(TOKEND_TEST_LIBS) $(SQLITE_LIBS)
