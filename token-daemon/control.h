@@ -71,6 +71,15 @@ struct control_env {
                                    const struct err *err, void *done_arg),
                       void *done_arg, struct err *err);
     void (*forget_audit)(void *arg, const void *done_arg);
+    /*
+     * See state_settle(); unsettle() stops calls with this `done_arg`. And
+     * timers as refresher_env has them.
+     */
+    int (*settle)(void *arg, refresher_saved_fn *done, void *done_arg);
+    void (*unsettle)(void *arg, const void *done_arg);
+    void *(*timer_new)(void *arg, void (*fire)(void *fire_arg), void *fire_arg);
+    void (*timer_set)(void *timer, int64_t delay_ms);
+    void (*timer_free)(void *timer);
     /* How people sign in: login_flow's functions, or what stands in. */
     struct {
         struct config *(*config)(void *arg); /* in force; borrowed */

@@ -92,9 +92,10 @@ end(struct control_exchange *exchange)
 }
 
 void
-control_answer(struct control_exchange *exchange, json_t *result)
+control_answer_as(struct control_exchange *exchange, json_t *result,
+                  const char *outcome)
 {
-    audit(exchange, result != NULL ? "done" : "out of memory");
+    audit(exchange, result != NULL ? outcome : "out of memory");
     (void)send_json(exchange,
                     result != NULL
                         ? json_pack("{s:i, s:b, s:o}", "version",
@@ -102,6 +103,12 @@ control_answer(struct control_exchange *exchange, json_t *result)
                         : NULL,
                     true);
     end(exchange);
+}
+
+void
+control_answer(struct control_exchange *exchange, json_t *result)
+{
+    control_answer_as(exchange, result, "done");
 }
 
 void
@@ -220,7 +227,9 @@ control_forget(struct control_exchange **exchange)
 {
     if (*exchange == NULL)
         return;
-    audit(*exchange, "given up");
+    audit(*exchange, (*exchange)->ops->outcome != NULL
+                         ? (*exchange)->ops->outcome
+                         : "given up");
     (*exchange)->ops->cancel((*exchange)->wait);
     end(*exchange);
     *exchange = NULL;

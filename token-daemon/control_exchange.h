@@ -30,6 +30,8 @@ struct control_wait_ops {
     /* A further line, a JSON object; borrowed. NULL: none is taken, and what
      * comes waits until the answer. */
     void (*line)(void *wait, const struct json_t *root);
+    /* For the audit trail when the asker is gone; NULL: it was given up. */
+    const char *outcome;
 };
 
 struct control_exchange {
@@ -56,6 +58,18 @@ struct json_t *control_optional_string(const char *text);
 
 /* End it well. Steals `result`; NULL is out of memory, which hangs up. */
 void control_answer(struct control_exchange *exchange, struct json_t *result);
+
+/* The same, with what the audit trail says of it. */
+void control_answer_as(struct control_exchange *exchange, struct json_t *result,
+                       const char *outcome);
+
+/*
+ * End it well when what was changed is on the disk, or when it is known that it
+ * is not yet, or after some seconds: adds "durable" to `result`, which is
+ * stolen; NULL is out of memory.
+ */
+void control_answer_durable(struct control_exchange *exchange,
+                            struct json_t *result);
 
 /* End it badly, with a stable word and a text without secrets. */
 void control_refuse(struct control_exchange *exchange, const char *code,

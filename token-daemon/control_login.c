@@ -249,7 +249,7 @@ conclude(struct login *login, struct login_flow_event *event)
     if (login->exchange == NULL)
         return;
     result = describe_success(login, event);
-    control_answer(login->exchange, result);
+    control_answer_durable(login->exchange, result);
 }
 
 /* ---- What is told meanwhile --------------------------------------------- */

@@ -174,5 +174,5 @@ control_verb_logout(struct control_exchange *exchange)
         return;
     }
     log_info("signed out by an operator", F_STR("mailbox", match.login));
-    control_answer(exchange, json_object());
+    control_answer_durable(exchange, json_object());
 }

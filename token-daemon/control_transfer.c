@@ -197,7 +197,8 @@ finish_import(struct import_wait *wait, json_int_t count, const char *sealed)
     } else {
         log_info("what another host held was imported by an operator",
                  F_INT("records", wait->records->count));
-        control_answer(wait->exchange, json_pack("{s:I}", "count", count));
+        control_answer_durable(wait->exchange,
+                               json_pack("{s:I}", "count", count));
         import_free(wait);
     }
     buf_clear(&plain);
@@ -245,7 +246,8 @@ on_import_line(void *arg, const json_t *root)
 void
 control_verb_import(struct control_exchange *exchange)
 {
-    static const struct control_wait_ops ops = {cancel_import, on_import_line};
+    static const struct control_wait_ops ops = {.cancel = cancel_import,
+                                                .line = on_import_line};
     struct import_wait *wait = calloc(1, sizeof(*wait));
     struct seal *seal = take_key(exchange);
 

@@ -232,6 +232,19 @@ print_error(const json_t *answer)
     return EX_TEMPFAIL;
 }
 
+void
+ctl_warn_unsaved(const json_t *result)
+{
+    if (!json_is_false(json_object_get(result, "durable")) ||
+        json_is_true(json_object_get(result, "dry_run")))
+        return;
+    (void)fputs(CTL_PROGRAM
+                ": it is held in memory only so far, as the state can't be "
+                "written; that is tried again, see the log; do not stop "
+                "xoauth2-tokend before that, as this would be undone\n",
+                stderr);
+}
+
 int
 ctl_finish(const struct ctl *ctl, const json_t *answer, ctl_print_fn *print,
            void *arg)
@@ -243,6 +256,8 @@ ctl_finish(const struct ctl *ctl, const json_t *answer, ctl_print_fn *print,
         status = print_error(answer);
     else if (!ctl->is_json)
         status = print(ctl, result, arg);
+    if (status == EX_OK && !ctl->is_json)
+        ctl_warn_unsaved(result);
     if (ctl->is_json) {
         (void)json_dumpf(answer, stdout,
                          ctl->is_lines ? JSON_COMPACT : JSON_INDENT(2));

@@ -83,6 +83,10 @@ int ctl_run(const struct ctl *ctl, struct json_t *request, ctl_print_fn *print,
 int ctl_finish(const struct ctl *ctl, const struct json_t *answer,
                ctl_print_fn *print, void *arg);
 
+/* When the result says that what was done is not on the disk yet: say so, to
+ * standard error. ctl_finish() does. */
+void ctl_warn_unsaved(const struct json_t *result);
+
 /* Say what went wrong here, and the exit status for it. */
 int ctl_fail(const struct err *err);
 

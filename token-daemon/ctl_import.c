@@ -330,19 +330,23 @@ take_over(const struct import *import, const struct item *item, json_t *report,
           size_t *unknown, struct err *err)
 {
     json_t *answer = hand_over(import, item, err);
+    const json_t *result = json_object_get(answer, "result");
     bool is_ok = json_is_true(json_object_get(answer, "ok"));
     bool is_unknown = strcmp(code_of(answer), "unknown-mailbox") == 0;
     int status = is_ok || is_unknown ? EX_OK : EX_TEMPFAIL;
 
     if (answer == NULL)
         return ctl_fail(err);
-    (void)json_array_append_new(report, json_pack("{s:s, s:b, s:s}", "mailbox",
-                                                  item->mailbox, "ok", is_ok,
-                                                  "code", code_of(answer)));
+    (void)json_array_append_new(
+        report, json_pack("{s:s, s:b, s:s, s:b}", "mailbox", item->mailbox,
+                          "ok", is_ok, "code", code_of(answer), "durable",
+                          json_is_true(json_object_get(result, "durable"))));
     if (is_unknown)
         (*unknown)++;
-    if (is_ok && !import->ctl->is_json)
+    if (is_ok && !import->ctl->is_json) {
         (void)printf("%s: signed in, and has a token\n", item->mailbox);
+        ctl_warn_unsaved(result);
+    }
     if (!is_ok)
         (void)fprintf(stderr, CTL_PROGRAM ": %s: %s\n", item->mailbox,
                       code_of(answer));

@@ -174,11 +174,6 @@ print_result(const struct ctl *ctl, const json_t *result, void *arg)
         (void)puts(")");
     }
     print_keys(result);
-    if (!wish->is_dry_run && !json_is_true(json_object_get(result, "durable")))
-        (void)fputs(CTL_PROGRAM
-                    ": it is held in memory only so far, as the state can't be "
-                    "written; that is tried again, see the log\n",
-                    stderr);
     return EX_OK;
 }
 

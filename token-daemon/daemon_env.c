@@ -260,6 +260,22 @@ env_read_audit(void *arg, size_t count,
     return state_read_audit(daemon->state, count, done, done_arg, err);
 }
 
+static void
+env_forget_audit(void *arg, const void *done_arg)
+{
+    const struct daemon *daemon = arg;
+
+    state_forget_audit(daemon->state, done_arg);
+}
+
+static int
+env_settle(void *arg, refresher_saved_fn *done, void *done_arg)
+{
+    const struct daemon *daemon = arg;
+
+    return state_settle(daemon->state, done, done_arg);
+}
+
 static struct config *
 env_config(void *arg)
 {
@@ -346,7 +362,12 @@ daemon_env_control(struct daemon *daemon)
         .audit = env_audit,
         .sent_away = env_sent_away,
         .read_audit = env_read_audit,
-        .forget_audit = env_unsave,
+        .forget_audit = env_forget_audit,
+        .settle = env_settle,
+        .unsettle = env_unsave,
+        .timer_new = env_timer_new,
+        .timer_set = env_timer_set,
+        .timer_free = env_timer_free,
         .login = {.config = env_config,
                   .start = env_login,
                   .answer = login_flow_answer,

@@ -78,6 +78,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 %C%_libtokend_la_SOURCES += \
 	%D%/control.c %D%/control.h \
 	%D%/control_audit.c \
+	%D%/control_durable.c \
 	%D%/control_exchange.c %D%/control_exchange.h \
 	%D%/control_login.c \
 	%D%/control_renewal.c %D%/control_renewal.h \

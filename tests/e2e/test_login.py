@@ -1,6 +1,7 @@
 """A person signs in by `xoauth2ctl login`: with a browser, with an address that
 they paste, with a device's code; and what happens when something is wrong."""
 
+import errno
 import json
 import os
 import pty
@@ -17,6 +18,7 @@ import pytest
 
 from world.build import CTL
 from world.fault import error, server_error
+from world.faulty_disk import FaultyDisk
 from world.leaks import find_leaks
 from world.relay import CREDENTIAL, MAILBOX, TENANT
 from world.wait import wait_until
@@ -101,8 +103,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 @pytest.fixture
 def people(world):
     """A factory of worlds in which a person has to sign in."""
-    def make(grant="authorization_code", start=True, postfix=False, **options):
-        made = world(start=False, postfix=postfix, verbose=3)
+    def make(grant="authorization_code", start=True, postfix=False,
+             environment=None, **options):
+        made = world(start=False, postfix=postfix, verbose=3,
+                     environment=environment)
         made.application.is_public = True
         made.conf.credential(CREDENTIAL, **{
             "grant": grant, "client_secret": None,
@@ -503,3 +507,108 @@ def test_a_reload_meanwhile_that_changes_the_application(people):
     assert exit_status == os.EX_CONFIG
     assert "sign in again" in answer["error"]["text"]
     assert not made.tokend.ask("token", KEY).is_ok
+
+
+@pytest.fixture
+def disk(build, tmp_path):
+    made = FaultyDisk(build, str(tmp_path / "disk"))
+    yield made
+    made.close()
+
+
+def _sign_in(made, how):
+    """By each way: (what it answers, what it says on standard error)."""
+    if how == "refresh-token":
+        made.endpoint.refresh_tokens.add("0.brought~from~elsewhere")
+        path = made.write_secret("refresh", "0.brought~from~elsewhere")
+        result = made.tokend.ctl("--json", "login", MAILBOX,
+                                 "--refresh-token-file", path)
+        return json.loads(result.stdout), result.stderr
+    login = Login(made, MAILBOX, *(["--device"] if how == "device" else []))
+    login.event("begin")
+    prompt = login.event("prompt")
+    if how == "device":
+        made.endpoint.sign_in.approve(prompt["user_code"])
+    else:
+        login.browse(prompt["url"])
+    return login.answer()[0], login.errors
+
+
+@pytest.mark.parametrize("how", ["browser", "device", "refresh-token"])
+def test_a_disk_that_takes_no_sign_in(people, disk, how):
+    """It is used, and said to be in memory only; then it is written."""
+    made = people(environment=disk.environment)
+    disk.fail(errno.ENOSPC)
+    answer, _ = _sign_in(made, how)
+    assert answer["ok"] and answer["result"]["durable"] is False
+    assert made.tokend.ask("token", KEY).is_ok
+    disk.work()
+    if how != "refresh-token":
+        return  # one is enough
+    made.tokend.log.wait_for("the state is written again", timeout=20)
+    made.tokend.kill()
+    made.tokend.start()
+    assert made.tokend.ask("token", KEY).is_ok
+    made.tokend.ctl_json("refresh", MAILBOX)
+    _assert_nothing_leaked(made)
+
+
+def _sign_out_in_memory(made):
+    result = made.tokend.ctl("logout", MAILBOX)
+    assert result.returncode == 0 and "signed out" in result.stdout
+    assert "in memory only" in result.stderr
+    assert made.tokend.log.lines("held in memory only", "logout", MAILBOX)
+    assert made.tokend.ask("token", KEY).reason == "needs-login"
+
+
+def test_a_disk_that_takes_no_sign_out(people, disk):
+    """Whoever signs out is told that a restart would undo it; and once it is
+    written it does not."""
+    made = people(environment=disk.environment)
+    answer, _ = _sign_in(made, "refresh-token")
+    assert answer["result"]["durable"] is True
+    disk.fail(errno.EROFS)
+    _sign_out_in_memory(made)
+    made.tokend.kill()
+    disk.work()
+    made.tokend.start()
+    assert made.tokend.ask("token", KEY).is_ok  # as was said
+    disk.fail(errno.EROFS)
+    _sign_out_in_memory(made)
+    disk.work()
+    made.tokend.log.wait_for("the state is written again", timeout=20)
+    made.tokend.kill()
+    made.tokend.start()
+    assert made.tokend.ask("token", KEY).reason == "needs-login"
+
+
+def test_a_disk_that_hangs_at_a_sign_out(people, disk):
+    """Nobody waits for it for longer than some seconds."""
+    made = people(environment=disk.environment)
+    assert _sign_in(made, "refresh-token")[0]["result"]["durable"] is True
+    disk.be_slow(7)
+    _sign_out_in_memory(made)
+    disk.work()
+
+
+def test_a_disk_that_takes_no_import(people, disk, tmp_path):
+    """What another host or program held is used, and said to be in memory
+    only."""
+    made = people(environment=disk.environment)
+    _sign_in(made, "refresh-token")
+    phrase = made.write_secret("passphrase", "planted correct horse")
+    moved = str(tmp_path / "moved")
+    made.tokend.ctl("export", moved, "--passphrase-file", phrase)
+    token = made.write_secret("token-file", json.dumps(
+        {"client_id": "the-client", "token_endpoint":
+         "https://login.microsoftonline.com/contoso.com/oauth2/v2.0/token",
+         "access_token": "", "expiry": "1", "user": MAILBOX,
+         "refresh_token": "0.another~from~elsewhere"}))
+    made.endpoint.refresh_tokens.add("0.another~from~elsewhere")
+    disk.fail(errno.ENOSPC)
+    for words in (["import", moved, "--passphrase-file", phrase],
+                  ["import", "sasl-xoauth2", token]):
+        result = made.tokend.ctl(*words)
+        assert result.returncode == 0, result.stderr
+        assert "in memory only" in result.stderr, words
+    disk.work()

@@ -121,6 +121,15 @@ no_audit(void *arg, size_t rows,
     return err_set(err, ERR_RETRY, "no state");
 }
 
+static int
+settle(void *arg, refresher_saved_fn *done, void *done_arg)
+{
+    (void)arg;
+    (void)done;
+    (void)done_arg;
+    return -1;
+}
+
 static void
 export_records(void *arg,
                void (*tell)(const struct store_record *record, void *tell_arg),
@@ -193,6 +202,10 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
         .wall = no_time,
         .audit = audit,
         .read_audit = no_audit,
+        .settle = settle,
+        .timer_new = timer_new,
+        .timer_set = timer_set,
+        .timer_free = free,
         .export_records = export_records,
     });
     check(control != NULL);

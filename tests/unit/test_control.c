@@ -228,6 +228,26 @@ forget_audit(void *arg, const void *done_arg)
     world->audit.done = NULL;
 }
 
+/* ---- The disk takes nothing ---- */
+
+static int
+settle(void *arg, refresher_saved_fn *done, void *done_arg)
+{
+    (void)arg;
+    (void)done;
+    (void)done_arg;
+    return -1;
+}
+
+static void *
+timer_new(void *arg, void (*fire)(void *fire_arg), void *fire_arg)
+{
+    const struct world *world = arg;
+    const struct refresher_env *env = fake_env_refresher(world->env);
+
+    return env->timer_new(env->arg, fire, fire_arg);
+}
+
 /* ---- What moves to another host ---- */
 
 static void
@@ -300,6 +320,10 @@ set_up(void **state)
         .sent_away = sent_away,
         .read_audit = read_audit,
         .forget_audit = forget_audit,
+        .settle = settle,
+        .timer_new = timer_new,
+        .timer_set = fake_env_refresher(world->env)->timer_set,
+        .timer_free = fake_env_refresher(world->env)->timer_free,
         .export_records = export_records,
         .import_records = import_records,
         .arg = world,
@@ -918,6 +942,7 @@ what_was_exported_is_imported_whole(void **state)
     control_feed(exchange, last, strlen(last));
     assert_int_equal(in.ends, 1);
     assert_int_equal(world->imported, 2);
+    assert_non_null(strstr(in.texts[0], "\"durable\":false"));
     free(last);
     clear_lines(&out);
     clear_lines(&in);

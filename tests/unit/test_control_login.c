@@ -103,6 +103,9 @@ struct world {
     bool is_refused;      /* no flow can be started */
     const char *answered; /* what an answer must be; NULL: none is right */
     char audit[256];
+    bool has_disk; /* false: nothing is ever durable */
+    refresher_saved_fn *settled;
+    void *settled_arg;
 };
 
 static const struct sendas *
@@ -135,6 +138,48 @@ audit(void *arg, const struct store_audit *entry)
 
     (void)snprintf(world->audit, sizeof(world->audit), "%s|%s", entry->what,
                    entry->detail);
+}
+
+static int
+settle(void *arg, refresher_saved_fn *done, void *done_arg)
+{
+    struct world *world = arg;
+
+    assert_null(world->settled);
+    if (!world->has_disk)
+        return -1;
+    world->settled = done;
+    world->settled_arg = done_arg;
+    return 0;
+}
+
+static void
+unsettle(void *arg, const void *done_arg)
+{
+    struct world *world = arg;
+
+    assert_ptr_equal(world->settled_arg, done_arg);
+    world->settled = NULL;
+}
+
+/* The disk has taken all, or does not. */
+static void
+end_settling(struct world *world, bool is_durable)
+{
+    refresher_saved_fn *done = world->settled;
+
+    assert_non_null(done);
+    world->settled = NULL;
+    done(is_durable, 1, world->settled_arg);
+}
+
+static void *
+timer_new(void *arg, void (*fire)(void *fire_arg), void *fire_arg)
+{
+    const struct world *world = arg;
+    const struct refresher_env *env = fake_env_refresher(world->env);
+
+    return env->timer_new(env->arg, fire, fire_arg);
 }
 
 static struct login_flow *
@@ -233,6 +278,11 @@ set_up(void **state)
         .policy = policy_of,
         .wall = wall_of,
         .audit = audit,
+        .settle = settle,
+        .unsettle = unsettle,
+        .timer_new = timer_new,
+        .timer_set = fake_env_refresher(world->env)->timer_set,
+        .timer_free = fake_env_refresher(world->env)->timer_free,
         .login = {.config = config_of,
                   .start = start,
                   .answer = answer,
@@ -407,6 +457,7 @@ a_browser_signs_in(void **state)
     const struct refresher_key key = {"person", RELAY};
     const json_t *result;
 
+    world->has_disk = true;
     assert_event(asker, "begin");
     assert_string_equal(text_of(last(asker), "method"), "code");
     assert_int_equal(world->starts, 0); /* the port is not known yet */
@@ -424,12 +475,15 @@ a_browser_signs_in(void **state)
     feed(asker, "{\"redirect\":\"/?code=right\"}");
     assert_event(asker, "rejected"); /* nothing more yet */
     succeed(world, LOGIN_FLOW_ACCOUNT_SAME, RELAY);
+    assert_event(asker, "rejected"); /* not before it is on the disk */
+    end_settling(world, true);
     assert_null(asker->exchange);
     result = json_object_get(last(asker), "result");
     assert_string_equal(text_of(result, "mailbox"), RELAY);
     assert_string_equal(text_of(result, "account"), RELAY);
     assert_string_equal(text_of(result, "account_match"), "same");
     assert_string_equal(text_of(result, "scope"), "mail.send");
+    assert_true(json_is_true(json_object_get(result, "durable")));
     assert_string_equal(refresher_peek(world->refresher, &key)->text,
                         "access~text");
     assert_string_equal(world->audit, "login|" RELAY ": done");
@@ -671,6 +725,87 @@ what_a_refresh_token_gave_is_kept_without_its_asker(void **state)
     assert_int_equal(world->cancels, 1);
 }
 
+/* ---- What is not on the disk --------------------------------------------- */
+
+#define UNSAVED "done, in memory only so far"
+#define LOGOUT  "{\"version\":1,\"verb\":\"logout\",\"mailbox\":\"" RELAY "\"}"
+
+static void
+assert_unsaved(struct world *world, const struct asker *asker, const char *verb)
+{
+    const json_t *result = json_object_get(last(asker), "result");
+    char row[256];
+
+    assert_null(asker->exchange);
+    assert_true(json_is_false(json_object_get(result, "durable")));
+    (void)snprintf(row, sizeof(row), "%s|" RELAY ": " UNSAVED, verb);
+    assert_string_equal(world->audit, row);
+    assert_int_equal(
+        fake_env_logged(world->env, "change is held in memory only"), 1);
+}
+
+/* One row is how the disk does after a change; a verb each. */
+static void
+what_is_in_memory_only_is_said(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *verb;
+        bool has_disk;
+        bool hangs;
+    } changes[] = {
+        {BRING(""), "login", false, false}, {BRING(""), "login", true, false},
+        {BRING(""), "login", true, true},   {LOGOUT, "logout", false, false},
+        {LOGOUT, "logout", true, false},    {LOGOUT, "logout", true, true},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        struct world *world;
+        struct asker *asker;
+
+        (void)tear_down(state);
+        *state = NULL;
+        (void)set_up(state);
+        world = *state;
+        world->has_disk = changes[i].has_disk;
+        asker = ask(world, 0, changes[i].line);
+        if (world->flow != NULL)
+            succeed(world, LOGIN_FLOW_ACCOUNT_SAME, RELAY);
+        if (changes[i].has_disk && !changes[i].hangs)
+            end_settling(world, false);
+        if (changes[i].hangs) {
+            fake_env_advance(world->env, 4999);
+            assert_int_equal(asker->count, 0);
+            fake_env_advance(world->env, 1);
+            assert_null(world->settled);
+        }
+        assert_unsaved(world, asker, changes[i].verb);
+    }
+}
+
+static void
+who_does_not_wait_for_the_disk_has_done_it_all_the_same(void **state)
+{
+    struct world *world = *state;
+    const struct refresher_key key = {"person", RELAY};
+    struct asker *asker = ask(world, 0, BRING(""));
+
+    world->has_disk = true;
+    succeed(world, LOGIN_FLOW_ACCOUNT_SAME, RELAY);
+    asker = ask(world, 1, LOGIN(DEVICE, ""));
+    assert_event(asker, "begin");
+    asker = ask(world, 2, LOGIN(RELAY, "")); /* the first is over */
+    assert_event(asker, "begin");
+    asker = &world->askers[0];
+    control_forget(&asker->exchange);
+    assert_null(world->settled);
+    assert_string_equal(world->audit, "login|" RELAY ": " UNSAVED);
+    assert_string_equal(refresher_peek(world->refresher, &key)->text,
+                        "access~text");
+    fake_env_advance(world->env, 10000);
+    assert_int_equal(asker->count, 0);
+}
+
 static void
 a_reload_that_changes_something_else_does_no_harm(void **state)
 {
@@ -718,6 +853,11 @@ main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(
             a_reload_that_changes_something_else_does_no_harm, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(what_is_in_memory_only_is_said, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            who_does_not_wait_for_the_disk_has_done_it_all_the_same, set_up,
             tear_down),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];
