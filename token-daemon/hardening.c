@@ -125,6 +125,9 @@ hardening_lock(const void *data, size_t len)
 
     if (data == NULL || len == 0)
         return;
+    /* Root can have a core all the same, gcore(1) does; it heeds this. */
+    (void)madvise((void *)((uintptr_t)data - offset), len + offset,
+                  MADV_DONTDUMP);
     if (mlock((const char *)data - offset, len + offset) == 0)
         return;
     if (!atomic_flag_test_and_set(&is_warned))

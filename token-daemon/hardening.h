@@ -23,9 +23,10 @@
 int hardening_apply(struct err *err) __attribute__((warn_unused_result));
 
 /*
- * Keep the pages of a secret out of swap. They stay locked when the secret is
- * freed: another one may live on the same page, and memory of the process is
- * used again. Warns once when the limit (RLIMIT_MEMLOCK) does not allow it.
+ * Keep the pages of a secret out of swap, and out of a core that somebody takes
+ * who may (madvise(2), MADV_DONTDUMP). They stay so when the secret is freed:
+ * another one may live on the same page, and memory of the process is used
+ * again. Warns once when the limit (RLIMIT_MEMLOCK) does not allow it.
  */
 void hardening_lock(const void *data, size_t len);
 

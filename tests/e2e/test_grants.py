@@ -15,6 +15,7 @@ from world.ca import ClientCertificate, rsa_key
 from world.google import ServiceAccount
 from world.leaks import find_leaks
 from world.machine_identity import ARC_VERSION, VM_VERSION, MachineIdentity
+from world.memory import read_memory
 from world.proxy import Proxy
 from world.relay import CREDENTIAL, MAILBOX
 from world.soft_token import PIN, URI, SoftToken
@@ -330,22 +331,6 @@ def test_a_key_in_a_token_signs_and_never_leaves_it(world):
     made.tokend.log.wait_for("what is new in a file of secrets does not work")
 
 
-def _memory(pid):
-    """What a process has in memory, as far as it can be read."""
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, \
-            open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-        for line in maps:
-            span, rights, *_ = line.split()
-            if not rights.startswith("r") or "[v" in line:
-                continue
-            start, end = (int(text, 16) for text in span.split("-"))
-            try:
-                memory.seek(start)
-                yield memory.read(end - start)
-            except (OSError, ValueError):
-                continue
-
-
 def test_the_numbers_of_a_tokens_key_are_not_in_the_daemon(world):
     made = world(start=False, postfix=False)
     certificate = ClientCertificate(made.path("clients"))
@@ -365,7 +350,7 @@ def test_the_numbers_of_a_tokens_key_are_not_in_the_daemon(world):
             size = (number.bit_length() + 7) // 8
             wanted[number.to_bytes(size, order)] = False
     found = dict.fromkeys(wanted, False)
-    for piece in _memory(made.tokend.process.pid):
+    for piece, _ in read_memory(made.tokend.process.pid):
         for text in wanted:
             found[text] |= text in piece
     assert list(found.values()) == list(wanted.values())

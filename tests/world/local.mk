@@ -24,6 +24,7 @@ EXTRA_DIST += \
 	%D%/listener.py \
 	%D%/log_file.py \
 	%D%/machine_identity.py \
+	%D%/memory.py \
 	%D%/milter.py \
 	%D%/milter_soak.py \
 	%D%/notify.py \
