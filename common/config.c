@@ -81,6 +81,7 @@ WORD_CHECK(rotate)
 WORD_CHECK(null_sender)
 WORD_CHECK(name_template_for)
 WORD_CHECK(dkim)
+WORD_CHECK(verb)
 TEXT_CHECK(tenant)
 TEXT_CHECK(client_id)
 TEXT_CHECK(issuer)
@@ -863,6 +864,73 @@ end_access(cfg_t *cfg, cfg_opt_t *opt)
     return cfg_free_value(opt);
 }
 
+static cfg_opt_t operator_options[] = {
+    CONFIG_LOADER_ROW,
+    CFG_STR_LIST_CB("verbs", NULL, CFGF_NONE, check_verb),
+    CFG_END(),
+};
+
+static bool
+is_same_peer(const struct config_operator *a, const struct config_operator *b)
+{
+    return a->who.peers[0].is_group == b->who.peers[0].is_group &&
+           strcmp(a->who.peers[0].name, b->who.peers[0].name) == 0;
+}
+
+static int
+check_operator(cfg_t *section, const struct config_tokend *tokend)
+{
+    const struct config_operator *last =
+        &tokend->operators[tokend->operator_count - 1];
+
+    if (last->verbs == 0)
+        return config_section_fail(section,
+                                   "verbs is empty; write verbs = "
+                                   "{\"status\", \"audit\"} or what else this "
+                                   "operator may do");
+    for (const struct config_operator *other = tokend->operators; other < last;
+         other++)
+        if (is_same_peer(other, last))
+            return config_section_fail(section,
+                                       "operator is there twice for one name; "
+                                       "put both into one");
+    return 0;
+}
+
+static int
+end_operator(cfg_t *cfg, cfg_opt_t *opt)
+{
+    struct config_loader *loader = config_loader_of(cfg);
+    struct config_tokend *tokend = &loader->config->tokend;
+    cfg_t *section = config_section_last(opt);
+    struct config_operator *operator= config_section_grow(
+        tokend->operators, tokend->operator_count, sizeof(*operator));
+    struct err reason = {ERR_NONE, ""};
+
+    if (operator== NULL)
+        return config_section_fail_memory(loader);
+    tokend->operators = operator;
+    operator+= tokend->operator_count++;
+    if (config_value_account(section->title, &reason) < 0)
+        return config_section_fail(section,
+                                   "its title must be a user's name or "
+                                   "\"group:NAME\"");
+    if (config_section_peer(section, section->title, &operator->who) < 0)
+        return -1;
+    for (unsigned i = 0; i < cfg_size(section, "verbs"); i++) {
+        int verb = 0;
+
+        /* Each was checked when it was read. */
+        (void)config_value_word(config_words_verb,
+                                cfg_getnstr(section, "verbs", i), &verb,
+                                &reason);
+        operator->verbs |= CONFIG_VERB_BIT(verb);
+    }
+    if (check_operator(section, tokend) < 0)
+        return -1;
+    return cfg_free_value(opt);
+}
+
 static cfg_opt_t tokend_options[] = {
     CONFIG_LOADER_ROW,
     CFG_STR_LIST_CB("socket", default_sockets, CFGF_NONE, check_socket_path),
@@ -877,6 +945,11 @@ static cfg_opt_t tokend_options[] = {
     CFG_STR_LIST_CB("control_allow", default_control_allow, CFGF_NONE,
                     check_account),
     CFG_STR_LIST_CB("control_read", NULL, CFGF_NONE, check_account),
+    {.name = "operator",
+     .type = CFGT_SEC,
+     .flags = CFGF_MULTI | CFGF_TITLE,
+     .subopts = operator_options,
+     .validcb = end_operator},
     CFG_INT_CB("refetch_interval", 60, CFGF_NONE, check_refetch_interval),
     CFG_STR_CB("login_password", "", CFGF_NONE, check_login_password),
     CFG_STR_CB("state", "/var/lib/xoauth2/state.db", CFGF_NONE, check_path),

@@ -261,6 +261,30 @@ struct config_socket_access {
     struct config_access allow;
 };
 
+/* What an operator may ask for; see control.h. */
+enum config_verb {
+    CONFIG_VERB_STATUS,
+    CONFIG_VERB_TOKEN,
+    CONFIG_VERB_REFRESH,
+    CONFIG_VERB_INVALIDATE,
+    CONFIG_VERB_LOGIN,
+    CONFIG_VERB_LOGOUT,
+    CONFIG_VERB_ROTATE,
+    CONFIG_VERB_AUDIT,
+    CONFIG_VERB_EXPORT,
+    CONFIG_VERB_IMPORT,
+    CONFIG_VERB_RELOAD,
+    CONFIG_VERB_COUNT, /* none of them */
+};
+#define CONFIG_VERB_BIT(verb) (UINT32_C(1) << (verb))
+#define CONFIG_VERBS_ALL      (CONFIG_VERB_BIT(CONFIG_VERB_COUNT) - 1)
+
+/* Who may use some verbs of the control socket. */
+struct config_operator {
+    struct config_access who; /* one user or group */
+    uint32_t verbs;           /* CONFIG_VERB_BIT()s; never none */
+};
+
 struct config_tokend {
     const char *file; /* borrowed from config->files; NULL: not written */
     unsigned line;
@@ -272,7 +296,9 @@ struct config_tokend {
     size_t socket_access_count;
     struct config_access control_allow; /* who may use the control socket */
     struct config_access control_read;  /* who may only look there */
-    int refetch_interval;               /* s */
+    struct config_operator *operators;  /* who may use some verbs of it */
+    size_t operator_count;
+    int refetch_interval; /* s */
     char *login_password; /* what `login` gives after the colon; may be "" */
     char *state;          /* path of the file with what outlives a restart */
     struct config_ref seal_key; /* NONE: a key file beside the state */

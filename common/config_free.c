@@ -97,6 +97,9 @@ clear_tokend(struct config_tokend *tokend)
     free(tokend->socket_accesses);
     clear_access(&tokend->control_allow);
     clear_access(&tokend->control_read);
+    for (size_t i = 0; i < tokend->operator_count; i++)
+        clear_access(&tokend->operators[i].who);
+    free(tokend->operators);
     free(tokend->login_password);
     free(tokend->state);
     config_reference_clear(&tokend->seal_key);

@@ -272,9 +272,13 @@ look_up_peers(struct linker *linker)
             0)
             return -1;
     if (look_up_access(linker, "allow", &tokend->allow) < 0 ||
-        look_up_access(linker, "control_allow", &tokend->control_allow) < 0)
+        look_up_access(linker, "control_allow", &tokend->control_allow) < 0 ||
+        look_up_access(linker, "control_read", &tokend->control_read) < 0)
         return -1;
-    return look_up_access(linker, "control_read", &tokend->control_read);
+    for (size_t i = 0; i < tokend->operator_count; i++)
+        if (look_up_access(linker, "operator", &tokend->operators[i].who) < 0)
+            return -1;
+    return 0;
 }
 
 static int

@@ -343,6 +343,25 @@ print_milter(struct buf *out, const struct config_milter *milter)
 }
 
 static void
+print_operator(struct buf *out, const struct config_operator *operator)
+{
+    const struct config_peer *peer = &operator->who.peers[0];
+    const char *before = "        verbs = {";
+
+    buf_append_str(out, "    operator ");
+    print_quoted(out, peer->is_group ? "group:" : "", peer->name);
+    buf_append_str(out, " {\n");
+    for (int i = 0; i < CONFIG_VERB_COUNT; i++) {
+        if ((operator->verbs & CONFIG_VERB_BIT(i)) == 0)
+            continue;
+        buf_append_str(out, before);
+        print_quoted(out, "", config_value_word_name(config_words_verb, i));
+        before = ", ";
+    }
+    buf_append_str(out, "}\n    }\n");
+}
+
+static void
 print_tokend(struct buf *out, const struct config_tokend *tokend)
 {
     begin_section(out, "tokend", NULL);
@@ -357,6 +376,8 @@ print_tokend(struct buf *out, const struct config_tokend *tokend)
     }
     print_access(out, "control_allow", &tokend->control_allow);
     print_access(out, "control_read", &tokend->control_read);
+    for (size_t i = 0; i < tokend->operator_count; i++)
+        print_operator(out, &tokend->operators[i]);
     print_number(out, "refetch_interval", tokend->refetch_interval);
     print_text(out, "login_password", tokend->login_password);
     print_text(out, "state", tokend->state);

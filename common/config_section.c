@@ -234,26 +234,32 @@ config_section_ref(cfg_t *section, const char *name, struct config_ref *out)
 }
 
 int
+config_section_peer(const cfg_t *section, const char *text,
+                    struct config_access *out)
+{
+    struct config_peer *peers =
+        config_section_grow(out->peers, out->count, sizeof(*peers));
+    struct config_peer *peer;
+
+    if (peers == NULL)
+        return config_section_fail_memory(config_loader_of(section));
+    out->peers = peers;
+    peer = &peers[out->count++];
+    peer->is_group = strncmp(text, "group:", 6) == 0;
+    peer->name = strdup(peer->is_group ? text + 6 : text);
+    if (peer->name == NULL)
+        return config_section_fail_memory(config_loader_of(section));
+    return 0;
+}
+
+int
 config_section_access(cfg_t *section, const char *name,
                       struct config_access *out)
 {
-    unsigned count = cfg_size(section, name);
-
-    if (count == 0)
-        return 0;
-    out->peers = calloc(count, sizeof(*out->peers));
-    if (out->peers == NULL)
-        return config_section_fail_memory(config_loader_of(section));
-    out->count = count;
-    for (unsigned i = 0; i < count; i++) {
-        struct config_peer *peer = &out->peers[i];
-        const char *text = cfg_getnstr(section, name, i);
-
-        peer->is_group = strncmp(text, "group:", 6) == 0;
-        peer->name = strdup(peer->is_group ? text + 6 : text);
-        if (peer->name == NULL)
-            return config_section_fail_memory(config_loader_of(section));
-    }
+    for (unsigned i = 0; i < cfg_size(section, name); i++)
+        if (config_section_peer(section, cfg_getnstr(section, name, i), out) <
+            0)
+            return -1;
     return 0;
 }
 

@@ -90,6 +90,9 @@ int config_section_copy_ref(struct config_loader *loader, const char *text,
                             struct config_ref *out);
 int config_section_ref(struct cfg_t *section, const char *name,
                        struct config_ref *out);
+/* One account, a user's name or `group:NAME`, appended; not looked up yet. */
+int config_section_peer(const struct cfg_t *section, const char *text,
+                        struct config_access *out);
 /* The accounts of a list; not looked up yet. */
 int config_section_access(struct cfg_t *section, const char *name,
                           struct config_access *out);

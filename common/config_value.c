@@ -92,6 +92,16 @@ const struct config_word config_words_dkim[] = {
     {NULL, 0},
 };
 
+/* In the order of the enum. */
+const struct config_word config_words_verb[] = {
+    {"status", CONFIG_VERB_STATUS},   {"token", CONFIG_VERB_TOKEN},
+    {"refresh", CONFIG_VERB_REFRESH}, {"invalidate", CONFIG_VERB_INVALIDATE},
+    {"login", CONFIG_VERB_LOGIN},     {"logout", CONFIG_VERB_LOGOUT},
+    {"rotate", CONFIG_VERB_ROTATE},   {"audit", CONFIG_VERB_AUDIT},
+    {"export", CONFIG_VERB_EXPORT},   {"import", CONFIG_VERB_IMPORT},
+    {"reload", CONFIG_VERB_RELOAD},   {NULL, 0},
+};
+
 /* ---- words and numbers ---- */
 
 int

@@ -30,6 +30,7 @@ extern const struct config_word config_words_reply_to[];
 extern const struct config_word config_words_null_sender[];
 extern const struct config_word config_words_name_template_for[];
 extern const struct config_word config_words_dkim[];
+extern const struct config_word config_words_verb[];
 
 /* The number of `text`; the error lists the words. */
 int config_value_word(const struct config_word *words, const char *text,

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "common/buf.h"
+#include "common/config_value.h"
 #include "common/log.h"
 #include "common/util.h"
 #include "token-daemon/control_exchange.h"
@@ -32,23 +33,24 @@ verb_reload(struct control_exchange *exchange)
         control_answer(exchange, json_object());
 }
 
+/* By enum config_verb; config_words_verb has their names. */
 static const struct verb {
-    const char *name;
     void (*run)(struct control_exchange *exchange);
     bool is_harmless; /* changes nothing, shows no secret */
 } verbs[] = {
-    {"status", control_verb_status, true},
-    {"token", control_verb_token, false},
-    {"refresh", control_verb_refresh, false},
-    {"invalidate", control_verb_invalidate, false},
-    {"login", control_verb_login, false},
-    {"logout", control_verb_logout, false},
-    {"rotate", control_verb_rotate, false},
-    {"audit", control_verb_audit, true},
-    {"export", control_verb_export, false},
-    {"import", control_verb_import, false},
-    {"reload", verb_reload, false},
+    [CONFIG_VERB_STATUS] = {control_verb_status, true},
+    [CONFIG_VERB_TOKEN] = {control_verb_token, false},
+    [CONFIG_VERB_REFRESH] = {control_verb_refresh, false},
+    [CONFIG_VERB_INVALIDATE] = {control_verb_invalidate, false},
+    [CONFIG_VERB_LOGIN] = {control_verb_login, false},
+    [CONFIG_VERB_LOGOUT] = {control_verb_logout, false},
+    [CONFIG_VERB_ROTATE] = {control_verb_rotate, false},
+    [CONFIG_VERB_AUDIT] = {control_verb_audit, true},
+    [CONFIG_VERB_EXPORT] = {control_verb_export, false},
+    [CONFIG_VERB_IMPORT] = {control_verb_import, false},
+    [CONFIG_VERB_RELOAD] = {verb_reload, false},
 };
+_Static_assert(ARRAY_LEN(verbs) == CONFIG_VERB_COUNT, "a row for each verb");
 
 static void
 refuse_verb(struct control_exchange *exchange)
@@ -57,9 +59,9 @@ refuse_verb(struct control_exchange *exchange)
 
     buf_init(&text, 256);
     buf_append_str(&text, "the verbs are ");
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+    for (int i = 0; i < CONFIG_VERB_COUNT; i++) {
         buf_append_str(&text, i > 0 ? ", " : "");
-        buf_append_str(&text, verbs[i].name);
+        buf_append_str(&text, config_value_word_name(config_words_verb, i));
     }
     control_refuse(exchange, "unknown-verb", buf_str(&text));
     buf_clear(&text);
@@ -86,33 +88,54 @@ note_sent_away(const struct control_env *env,
     return env->sent_away == NULL || env->sent_away(env->arg, refusal);
 }
 
-/* The verb is none of this user's. */
+/* The verb is none of this user's: say what would make it so. */
 static void
-refuse_peer(struct control_exchange *exchange)
+refuse_peer(struct control_exchange *exchange, bool is_harmless)
 {
     const struct sent_away_refusal refusal = {.uid = exchange->peer.uid,
                                               .what = exchange->verb,
                                               .subject = exchange->subject,
                                               .reason = "not-allowed"};
+    struct buf text;
 
     exchange->is_audited = false; /* in the trail by this: */
     if (note_sent_away(exchange->env, &refusal))
-        log_warning("control refused: this user may only look",
+        log_warning("control refused: this verb is none of this user's; name "
+                    "the user in control_allow, or add an operator section, if "
+                    "that is right",
                     F_INT("uid", exchange->peer.uid),
                     F_INT("pid", exchange->peer.pid),
                     F_STR("verb", exchange->verb));
-    control_refuse(exchange, "not-allowed",
-                   "you may look, but only root and those whom "
-                   "control_allow names may do this");
+    buf_init(&text, ERR_TEXT_MAX);
+    buf_append_str(&text, "you may not use ");
+    buf_append_str(&text, exchange->verb);
+    buf_append_str(&text, "; in the tokend section of relay.conf, name your "
+                          "user or group in control_allow, ");
+    buf_append_str(&text, is_harmless ? "in control_read, " : "");
+    buf_append_str(&text, "or in an operator section with verbs = {\"");
+    buf_append_str(&text, exchange->verb);
+    buf_append_str(&text, "\"}");
+    control_refuse(exchange, "not-allowed", buf_str(&text));
+    buf_clear(&text);
+}
+
+/* The verb of this name; CONFIG_VERB_COUNT: there is none. */
+static int
+find_verb(const char *name)
+{
+    int found = CONFIG_VERB_COUNT;
+    struct err unknown = {ERR_NONE, ""};
+
+    if (name != NULL)
+        (void)config_value_word(config_words_verb, name, &found, &unknown);
+    return found;
 }
 
 static void
 dispatch(struct control_exchange *exchange)
 {
-    const char *name =
-        json_string_value(json_object_get(exchange->root, "verb"));
     const json_t *version = json_object_get(exchange->root, "version");
-    const struct verb *verb = NULL;
+    int number;
 
     if (!json_is_integer(version) ||
         json_integer_value(version) != CONTROL_VERSION) {
@@ -121,20 +144,19 @@ dispatch(struct control_exchange *exchange)
                        "came with it");
         return;
     }
-    for (size_t i = 0; name != NULL && i < ARRAY_LEN(verbs); i++)
-        if (strcmp(name, verbs[i].name) == 0)
-            verb = &verbs[i];
-    if (verb == NULL) {
+    number =
+        find_verb(json_string_value(json_object_get(exchange->root, "verb")));
+    if (number == CONFIG_VERB_COUNT) {
         refuse_verb(exchange);
         return;
     }
-    exchange->verb = verb->name;
-    exchange->is_audited = !verb->is_harmless;
+    exchange->verb = config_value_word_name(config_words_verb, number);
+    exchange->is_audited = !verbs[number].is_harmless;
     note_subject(exchange);
-    if (exchange->peer.may_change || verb->is_harmless)
-        verb->run(exchange);
+    if ((exchange->peer.verbs & CONFIG_VERB_BIT(number)) != 0)
+        verbs[number].run(exchange);
     else
-        refuse_peer(exchange);
+        refuse_peer(exchange, verbs[number].is_harmless);
 }
 
 struct control_exchange *

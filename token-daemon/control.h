@@ -29,6 +29,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/config.h"
 #include "common/err.h"
 #include "common/sendas.h"
 #include "token-daemon/keyring.h"
@@ -104,7 +105,7 @@ struct control_env {
 struct control_peer {
     uid_t uid;
     pid_t pid;
-    bool may_change; /* false: only what changes nothing and shows no secret */
+    uint32_t verbs; /* CONFIG_VERB_BIT()s of what that one may ask for now */
 };
 
 /* Owned; NULL when out of memory. */

@@ -15,6 +15,7 @@
 #include <event2/listener.h>
 
 #include "common/log.h"
+#include "token-daemon/control_access.h"
 #include "token-daemon/peer_identity.h"
 
 #define CLIENTS_MAX     64
@@ -27,7 +28,7 @@ struct client {
     struct control_server *server;
     struct bufferevent *bev;
     struct control_exchange *pending;
-    struct control_peer peer;
+    struct peer_identity identity;
     bool is_answering; /* inside answer_lines() */
     bool is_paused;    /* nothing is read until it can be answered */
     bool has_ended;    /* the client sends no more */
@@ -87,6 +88,52 @@ is_ready(const struct client *client)
                OUTPUT_MAX;
 }
 
+/* Who it is, and what that one may do by the rules that are in force now. */
+static struct control_peer
+peer_of(const struct client *client)
+{
+    static const struct config_tokend nothing = {0};
+    const struct config *config = client->server->config;
+
+    return (struct control_peer){
+        .uid = client->identity.uid,
+        .pid = client->identity.pid,
+        .verbs =
+            control_access_verbs(config != NULL ? &config->tokend : &nothing,
+                                 &client->identity, geteuid()),
+    };
+}
+
+/* One who may do nothing at all: one last answer, then it closes. */
+static void
+turn_away(struct client *client, const struct control_peer *peer)
+{
+    if (control_note_stranger(client->server->control, peer))
+        log_warning("control refused; name the user or a group of it in "
+                    "control_allow, control_read or an operator section if "
+                    "that is right",
+                    F_INT("uid", peer->uid), F_INT("pid", peer->pid));
+    write_line(
+        client,
+        "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"not-allowed\","
+        "\"text\":\"only root and whom control_allow, control_read or an "
+        "operator section of relay.conf names may use the control socket\"}}");
+    client->is_closing = true;
+}
+
+/* A request, by the rules of this moment. */
+static void
+ask(struct client *client, const char *line, size_t len)
+{
+    const struct control_peer peer = peer_of(client);
+
+    if (peer.verbs == 0)
+        turn_away(client, &peer);
+    else
+        client->pending = control_ask(client->server->control, &peer, line, len,
+                                      on_reply, client);
+}
+
 /* Take the first line of the input. False when there is none. */
 static bool
 answer_next(struct client *client)
@@ -103,8 +150,7 @@ answer_next(struct client *client)
     if (client->pending != NULL)
         control_feed(client->pending, line, len);
     else
-        client->pending = control_ask(client->server->control, &client->peer,
-                                      line, len, on_reply, client);
+        ask(client, line, len);
     explicit_bzero(line, len); /* it may be a secret */
     free(line);
     return true;
@@ -203,20 +249,6 @@ client_new(struct control_server *server, int fd)
     return client;
 }
 
-/* May this one use it, or at least look? */
-static bool
-may(const struct control_server *server, const struct peer_identity *identity,
-    bool looks_only)
-{
-    static const struct config_access nobody = {NULL, 0};
-    const struct config_access *access = &nobody;
-
-    if (server->config != NULL)
-        access = looks_only ? &server->config->tokend.control_read
-                            : &server->config->tokend.control_allow;
-    return peer_identity_is_allowed(identity, geteuid(), access);
-}
-
 /* The first that came, of those who wait for nothing; else of all. */
 static struct client *
 find_oldest(struct control_server *server)
@@ -237,6 +269,7 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
 {
     struct control_server *server = arg;
     struct peer_identity identity;
+    struct control_peer peer;
     struct client *client;
 
     (void)listener;
@@ -259,23 +292,11 @@ on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
         client_free(client);
         return;
     }
-    client->peer = (struct control_peer){
-        .uid = identity.uid,
-        .pid = identity.pid,
-        .may_change = may(server, &identity, false),
-    };
-    if (client->peer.may_change || may(server, &identity, true))
+    client->identity = identity;
+    peer = peer_of(client);
+    if (peer.verbs != 0)
         return;
-    if (control_note_stranger(server->control, &client->peer))
-        log_warning("control refused; name the user or a group of it in "
-                    "control_allow or control_read if that is right",
-                    F_INT("uid", identity.uid), F_INT("pid", identity.pid));
-    write_line(
-        client,
-        "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"not-allowed\","
-        "\"text\":\"only root and whom control_allow and control_read of "
-        "relay.conf name may use the control socket\"}}");
-    client->is_closing = true;
+    turn_away(client, &peer);
     (void)bufferevent_disable(client->bev, EV_READ);
 }
 
@@ -305,18 +326,27 @@ control_server_allow(struct control_server *server, struct config *config)
     config_unref(&old);
 }
 
+/* Is it of users whom the socket's own group does not let in? */
+static bool
+is_wider(const struct config_access *access)
+{
+    for (size_t i = 0; i < access->count; i++)
+        if (!access->peers[i].is_group ||
+            strcmp(access->peers[i].name, CONTROL_SERVER_GROUP) != 0)
+            return true;
+    return false;
+}
+
 mode_t
 control_server_mode(const struct config *config)
 {
-    const struct config_access *allow = &config->tokend.control_allow;
+    const struct config_tokend *tokend = &config->tokend;
+    bool is_open =
+        tokend->control_read.count > 0 || is_wider(&tokend->control_allow);
 
-    if (config->tokend.control_read.count > 0)
-        return CONTROL_SERVER_OPEN;
-    for (size_t i = 0; i < allow->count; i++)
-        if (!allow->peers[i].is_group ||
-            strcmp(allow->peers[i].name, CONTROL_SERVER_GROUP) != 0)
-            return CONTROL_SERVER_OPEN;
-    return CONTROL_SERVER_MODE;
+    for (size_t i = 0; i < tokend->operator_count; i++)
+        is_open = is_open || is_wider(&tokend->operators[i].who);
+    return is_open ? CONTROL_SERVER_OPEN : CONTROL_SERVER_MODE;
 }
 
 void

@@ -1,9 +1,9 @@
 /*
  * control_server - the control socket: who may connect, lines in, lines out.
  *
- * Root, the daemon's own user and whom `control_allow` names may ask anything,
- * and whom `control_read` names what changes nothing and shows no secret;
- * everybody else gets one clear answer and a closed connection.
+ * What somebody may ask is looked up for each request (see control_access.h),
+ * so a reload counts for connections that are open, too. Who may ask nothing
+ * gets one clear answer and a closed connection.
  */
 #ifndef TOKEN_DAEMON_CONTROL_SERVER_H
 #define TOKEN_DAEMON_CONTROL_SERVER_H

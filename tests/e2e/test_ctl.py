@@ -66,6 +66,39 @@ def test_who_may_only_look_gets_no_token(world):
                             ("daemon", "control", "not-allowed")]
 
 
+def test_an_operator_may_use_the_verbs_that_are_listed(world):
+    made = world(start=False, postfix=False, inherits=False)
+    made.conf.operator("group:nogroup", "status", "audit")
+    made.start()
+    assert os.stat(made.tokend.control).st_mode & 0o777 == 0o666
+
+    def as_nobody(*words):
+        return subprocess.run(
+            [made.build.path(CTL), "-c", made.tokend.config_file, *words],
+            user="nobody", group="nogroup", extra_groups=[], text=True,
+            capture_output=True, timeout=30, check=False)
+
+    assert as_nobody("status").returncode == 0
+    for words in (["token", "relay@contoso.com"], ["reload"]):
+        refused = as_nobody(*words)
+        assert refused.returncode == 77, refused
+        assert refused.stdout == ""
+        assert f'operator section with verbs = {{"{words[0]}"}}' in refused.stderr
+    with raw(made.tokend.control, user="nobody") as control:
+        lines = control.makefile()
+
+        def ask(verb):
+            request = {"version": 1, "verb": verb}
+            control.sendall(json.dumps(request).encode() + b"\n")
+            return json.loads(lines.readline())["ok"]
+
+        assert [ask("status"), ask("reload")] == [True, False]
+        made.conf.operator("group:nogroup", "reload")
+        made.conf.write(made.tokend.config_file)
+        assert made.tokend.ctl("reload").returncode == 0
+        assert [ask("status"), ask("reload")] == [False, True]
+
+
 def test_a_mailbox_is_for_those_whom_it_names(world):
     made = world(start=False, postfix=False)
     made.conf.tokend(allow=["postfix", "nobody", "daemon"])

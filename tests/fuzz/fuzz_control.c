@@ -236,7 +236,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     unsigned count = 0;
-    struct control_peer peer = {.may_change = true};
+    struct control_peer peer = {.verbs = CONFIG_VERBS_ALL};
     struct control_exchange *pending =
         control_ask(control, &peer, (const char *)data, size, on_reply, &count);
 

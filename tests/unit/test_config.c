@@ -597,6 +597,8 @@ static struct row rows[] = {
      .text = TOKEND("socket = \"/a\" control = \"/b\" allow = {\"root\", "
                     "\"group:root\"}\n access \"/a\" { allow = {\"root\"} } "
                     "control_allow = {} control_read = {\"group:root\"} "
+                    "operator \"group:root\" { verbs = {\"audit\", "
+                    "\"token\"} } operator \"root\" { verbs = {\"status\"} } "
                     "refetch_interval = 1 "
                     "login_password = \"unix:run/x\" state = \"/s/d\" "
                     "seal_key = \"credential:seal\" "
@@ -611,6 +613,12 @@ static struct row rows[] = {
              "    }\n"
              "    control_allow = {}\n"
              "    control_read = {\"group:root\"}\n"
+             "    operator \"group:root\" {\n"
+             "        verbs = {\"token\", \"audit\"}\n"
+             "    }\n"
+             "    operator \"root\" {\n"
+             "        verbs = {\"status\"}\n"
+             "    }\n"
              "    refetch_interval = 1\n"
              "    login_password = \"unix:run/x\"\n"
              "    state = \"/s/d\"\n"
@@ -630,6 +638,35 @@ static struct row rows[] = {
      .text = TOKEND("access { }"),
      .line = 4,
      .want = "access"},
+    {.name = "an operator of a verb that there is not",
+     .text = TOKEND("operator \"root\" {\n verbs = {\"status\", \"all\"} }"),
+     .line = 5,
+     .want =
+         "verbs must be \"status\", \"token\", \"refresh\", \"invalidate\", "
+         "\"login\", \"logout\", \"rotate\", \"audit\", \"export\", "
+         "\"import\" or \"reload\""},
+    {.name = "an operator who may do nothing",
+     .text = TOKEND("operator \"root\" { }"),
+     .line = 4,
+     .want = "verbs is empty; write verbs = {\"status\", "},
+    {.name = "an operator of no name",
+     .text = TOKEND("operator { verbs = {\"status\"} }"),
+     .line = 4,
+     .want = "operator"},
+    {.name = "an operator who is no account",
+     .text = TOKEND("operator \"a b\" { verbs = {\"status\"} }"),
+     .line = 4,
+     .want = "its title must be a user's name or \"group:NAME\""},
+    {.name = "an operator twice",
+     .text = TOKEND("operator \"root\" { verbs = {\"status\"} }\n"
+                    "operator \"root\" { verbs = {\"audit\"} }"),
+     .line = 5,
+     .want = "operator is there twice for one name"},
+    {.name = "an operator who is a user, and a group of that name",
+     .text = TOKEND("operator \"root\" { verbs = {\"status\"} }\n"
+                    "operator \"group:root\" { verbs = {\"audit\"} }"),
+     .want = "    operator \"root\" {\n        verbs = {\"status\"}\n    }\n"
+             "    operator \"group:root\" {\n        verbs = {\"audit\"}\n"},
     {.name = "a mailbox of some users only",
      .text = BASE "mailbox \"x@y.example\" { credential = \"c\" allow = "
                   "{\"root\", \"group:root\"} }",

@@ -17,6 +17,7 @@
 #include "common/util.h"
 #include "tests/unit/fake_env.h"
 #include "token-daemon/control.h"
+#include "token-daemon/control_access.h"
 
 #define RELAY   "relay@contoso.example"
 #define APP     "alarm@apps.contoso.example"
@@ -300,7 +301,7 @@ set_up(void **state)
 
     assert_non_null(world);
     world->row = *state;
-    world->peer.may_change = true;
+    world->peer.verbs = CONFIG_VERBS_ALL;
     world->env = fake_env_new();
     fake_env_forbid(world->env, TOKEN);
     world->refresher = refresher_new(fake_env_refresher(world->env));
@@ -780,7 +781,8 @@ who_may_only_look_changes_nothing_and_gets_no_token(void **state)
     struct world *world = *state;
 
     get_first(world);
-    world->peer = (struct control_peer){.uid = 4242, .pid = 7};
+    world->peer = (struct control_peer){
+        .uid = 4242, .pid = 7, .verbs = CONTROL_ACCESS_READ};
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         ask_text(world, refused[i]);
         assert_error(world, "not-allowed");

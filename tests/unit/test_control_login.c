@@ -336,7 +336,7 @@ on_reply(const char *line, bool is_last, void *arg)
 static struct asker *
 ask(struct world *world, size_t number, const char *line)
 {
-    const struct control_peer peer = {.may_change = true};
+    const struct control_peer peer = {.verbs = CONFIG_VERBS_ALL};
     struct asker *asker = &world->askers[number];
 
     asker->exchange =
@@ -632,7 +632,7 @@ static void
 what_fails_at_the_start_is_answered(void **state)
 {
     struct world *world = *state;
-    const struct control_peer peer = {.may_change = true};
+    const struct control_peer peer = {.verbs = CONFIG_VERBS_ALL};
     static const char line[] = LOGIN(RELAY, "");
     struct asker *asker = &world->askers[0];
 

@@ -23,6 +23,7 @@
 #include "tests/unit/fake_env.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/wire_client.h"
+#include "token-daemon/control_access.h"
 #include "token-daemon/control_server.h"
 
 #define RELAY       "relay@contoso.example"
@@ -509,11 +510,11 @@ who_may_not_control_is_told_so_and_cut_off(void **state)
     wire_client_free(&client);
 }
 
-static struct wire_client *
-connect_as_nobody(struct world *world, const char *tokend)
+/* What is in force from now on. */
+static void
+allow(struct world *world, const char *tokend)
 {
     struct config *config;
-    struct wire_client *client;
     char text[1024];
 
     (void)snprintf(text, sizeof(text),
@@ -525,6 +526,14 @@ connect_as_nobody(struct world *world, const char *tokend)
     config = fake_env_config(text);
     control_server_allow(world->server, config);
     config_unref(&config);
+}
+
+static struct wire_client *
+connect_as_nobody(struct world *world, const char *tokend)
+{
+    struct wire_client *client;
+
+    allow(world, tokend);
     assert_int_equal(chmod(scratch_directory(), 0711), 0);
     assert_int_equal(chmod(scratch_path("control"), 0666), 0);
     assert_int_equal(seteuid(NOBODY), 0);
@@ -567,6 +576,114 @@ who_is_named_may_do_all(void **state)
     wire_client_free(&client);
 }
 
+/* One row: what relay.conf says of nobody, and which verbs that gives. */
+static void
+an_operator_may_what_is_listed(void **state)
+{
+    static const struct {
+        const char *tokend;
+        uint32_t want;
+    } cases[] = {
+        {"operator \"nobody\" { verbs = {\"reload\"} }",
+         CONFIG_VERB_BIT(CONFIG_VERB_RELOAD)},
+        {"operator \"nobody\" { verbs = {\"token\", \"export\"} }",
+         CONFIG_VERB_BIT(CONFIG_VERB_TOKEN) |
+             CONFIG_VERB_BIT(CONFIG_VERB_EXPORT)},
+        {"operator \"group:root\" { verbs = {\"reload\"} } "
+         "operator \"nobody\" { verbs = {\"rotate\", \"audit\"} }",
+         CONFIG_VERB_BIT(CONFIG_VERB_ROTATE) |
+             CONFIG_VERB_BIT(CONFIG_VERB_AUDIT)},
+        {"control_read = {\"nobody\"} "
+         "operator \"nobody\" { verbs = {\"login\"} }",
+         CONTROL_ACCESS_READ | CONFIG_VERB_BIT(CONFIG_VERB_LOGIN)},
+        {"control_allow = {\"nobody\"} "
+         "operator \"nobody\" { verbs = {\"login\"} }",
+         CONFIG_VERBS_ALL},
+        {"operator \"no-such-user\" { verbs = {\"reload\"} }", 0},
+        {"", 0},
+    };
+    const struct peer_identity nobody = {
+        .pid = 7, .uid = NOBODY, .gid = NOBODY};
+    const struct peer_identity root = {.pid = 7};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[1024];
+        struct config *config;
+
+        (void)snprintf(text, sizeof(text),
+                       CREDENTIAL("first") "mailbox \"" RELAY
+                                           "\" { credential = \"first\" }\n"
+                                           "tokend { %s }\n",
+                       cases[i].tokend);
+        config = fake_env_config(text);
+        assert_int_equal(control_access_verbs(&config->tokend, &nobody, 1),
+                         cases[i].want);
+        assert_int_equal(control_access_verbs(&config->tokend, &nobody, NOBODY),
+                         CONFIG_VERBS_ALL);
+        assert_int_equal(control_access_verbs(&config->tokend, &root, 1),
+                         CONFIG_VERBS_ALL);
+        assert_int_equal(control_server_mode(config),
+                         cases[i].tokend[0] != '\0' ? CONTROL_SERVER_OPEN
+                                                    : CONTROL_SERVER_MODE);
+        config_unref(&config);
+    }
+}
+
+static void
+who_is_refused_learns_which_option_to_change(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client;
+
+    if (geteuid() != 0)
+        skip();
+    client = connect_as_nobody(world,
+                               "operator \"nobody\" { verbs = {\"reload\"} }");
+    send_text(client, RELOAD);
+    assert_string_equal(wire_client_got(client), RELOADED);
+    send_text(client, STATUS GET_TOKEN);
+    assert_non_null(strstr(
+        wire_client_got(client),
+        "you may not use status; in the tokend section of relay.conf, name "
+        "your user or group in control_allow, in control_read, or in an "
+        "operator section with verbs = {\\\"status\\\"}"));
+    assert_non_null(strstr(
+        wire_client_got(client),
+        "you may not use token; in the tokend section of relay.conf, name "
+        "your user or group in control_allow, or in an operator section with "
+        "verbs = {\\\"token\\\"}"));
+    assert_int_equal(world->refusals, 2);
+    assert_false(wire_client_is_closed(client));
+    wire_client_free(&client);
+}
+
+static void
+a_reload_counts_for_open_connections(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client;
+
+    if (geteuid() != 0)
+        skip();
+    client = connect_as_nobody(world, "control_allow = {\"nobody\"}");
+    send_text(client, RELOAD);
+    assert_string_equal(wire_client_got(client), RELOADED);
+    allow(world, "control_read = {\"nobody\"}");
+    send_text(client, RELOAD);
+    assert_non_null(strstr(wire_client_got(client), "you may not use reload"));
+    allow(world, "operator \"nobody\" { verbs = {\"reload\"} }");
+    send_text(client, RELOAD);
+    assert_int_equal(count_lines(client), 3);
+    assert_false(wire_client_is_closed(client));
+    allow(world, "");
+    send_text(client, RELOAD RELOAD);
+    assert_int_equal(count_lines(client), 4);
+    assert_true(wire_client_is_closed(client));
+    assert_string_equal(world->audited, "65534 control - not-allowed");
+    wire_client_free(&client);
+}
+
 static void
 when_the_server_ends_who_waits_is_cut_off(void **state)
 {
@@ -602,6 +719,9 @@ main(void)
         WORLD_TEST(who_may_not_control_is_told_so_and_cut_off),
         WORLD_TEST(who_may_only_look_looks_only),
         WORLD_TEST(who_is_named_may_do_all),
+        WORLD_TEST(an_operator_may_what_is_listed),
+        WORLD_TEST(who_is_refused_learns_which_option_to_change),
+        WORLD_TEST(a_reload_counts_for_open_connections),
         WORLD_TEST(when_the_server_ends_who_waits_is_cut_off),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];

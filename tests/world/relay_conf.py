@@ -21,6 +21,7 @@ class RelayConf:
         self.mailboxes = {}
         self.relays = {}
         self.tokend_options = {}
+        self.operators = {}
         self.milter_options = {}
         self.exempts = []
         self.routes = []
@@ -37,6 +38,9 @@ class RelayConf:
 
     def tokend(self, **options):
         self.tokend_options.update(options)
+
+    def operator(self, name, *verbs):
+        self.operators[name] = {"verbs": verbs}
 
     def milter(self, **options):
         self.milter_options.update(options)
@@ -59,7 +63,9 @@ class RelayConf:
             inner = [_section("exempt", options) for options in self.exempts]
             inner += [_section("route", options) for options in self.routes]
             parts.append(_section("milter", self.milter_options, inner))
-        parts.append(_section("tokend", self.tokend_options))
+        inner = [_section(f"operator {quote(name)}", options)
+                 for name, options in self.operators.items()]
+        parts.append(_section("tokend", self.tokend_options, inner))
         return "\n".join(parts) + self.extra
 
     def write(self, path):
