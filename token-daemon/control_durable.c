@@ -80,11 +80,18 @@ cancel(void *arg)
     wait_free(wait);
 }
 
+static const char *
+outcome(const void *arg)
+{
+    (void)arg;
+    return "done, in memory only so far";
+}
+
 void
 control_answer_durable(struct control_exchange *exchange, json_t *result)
 {
-    static const struct control_wait_ops ops = {
-        .cancel = cancel, .outcome = "done, in memory only so far"};
+    static const struct control_wait_ops ops = {.cancel = cancel,
+                                                .outcome = outcome};
     const struct control_env *env = exchange->env;
     struct durable_wait *wait;
 

@@ -225,12 +225,16 @@ control_feed(struct control_exchange *exchange, const char *line, size_t len)
 void
 control_forget(struct control_exchange **exchange)
 {
+    const struct control_wait_ops *ops;
+
     if (*exchange == NULL)
         return;
-    audit(*exchange, (*exchange)->ops->outcome != NULL
-                         ? (*exchange)->ops->outcome
-                         : "given up");
-    (*exchange)->ops->cancel((*exchange)->wait);
+    ops = (*exchange)->ops;
+    if (ops->outcome != NULL)
+        audit(*exchange, ops->outcome((*exchange)->wait));
+    else
+        audit(*exchange, "given up");
+    ops->cancel((*exchange)->wait);
     end(*exchange);
     *exchange = NULL;
 }

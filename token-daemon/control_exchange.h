@@ -30,8 +30,9 @@ struct control_wait_ops {
     /* A further line, a JSON object; borrowed. NULL: none is taken, and what
      * comes waits until the answer. */
     void (*line)(void *wait, const struct json_t *root);
-    /* For the audit trail when the asker is gone; NULL: it was given up. */
-    const char *outcome;
+    /* What the audit trail says when the asker is gone, asked before cancel:
+     * what has become of the wish. NULL: "given up". */
+    const char *(*outcome)(const void *wait);
 };
 
 struct control_exchange {

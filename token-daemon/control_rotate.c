@@ -138,11 +138,30 @@ on_forgotten(bool is_durable, int64_t durable_us, void *arg)
     answer(arg, NULL, is_durable);
 }
 
+/* Has the new key been put first, or the old one put back? */
+static bool
+is_in_force(const struct rotate_wait *wait)
+{
+    return wait->job == NULL || rotation_is_promoted(wait->job);
+}
+
+static const char *
+outcome(const void *arg)
+{
+    return is_in_force(arg) ? "done, who asked is gone"
+                            : "given up, who asked is gone: nothing has "
+                              "changed";
+}
+
 static void
 cancel(void *arg)
 {
     struct rotate_wait *wait = arg;
 
+    if (!is_in_force(wait))
+        log_warning("secret not rotated: who asked for it is gone, and nothing "
+                    "has changed",
+                    F_STR("credential", wait->credential));
     if (wait->job == NULL)
         rotation_unstore(wait->exchange->env->rotation, wait);
     rotation_cancel(&wait->job);
@@ -259,7 +278,8 @@ make_key(const struct control_exchange *exchange, const char *credential,
 
 /* ---- The verb ------------------------------------------------------------ */
 
-static const struct control_wait_ops wait_ops = {.cancel = cancel};
+static const struct control_wait_ops wait_ops = {.cancel = cancel,
+                                                 .outcome = outcome};
 
 static struct rotate_wait *
 new_wait(struct control_exchange *exchange, const char *credential)

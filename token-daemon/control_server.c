@@ -3,6 +3,8 @@
  */
 #include "token-daemon/control_server.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,8 @@ struct client {
     struct control_server *server;
     struct bufferevent *bev;
     struct control_exchange *pending;
+    struct event *watch; /* whether it is still there; NULL: never waited */
+    int watch_fd;        /* a duplicate: reading may be off meanwhile */
     struct peer_identity identity;
     bool is_answering; /* inside answer_lines() */
     bool is_paused;    /* nothing is read until it can be answered */
@@ -50,6 +54,10 @@ client_free(struct client *client)
     control_forget(&client->pending);
     TAILQ_REMOVE(&client->server->clients, client, link);
     client->server->client_count--;
+    if (client->watch != NULL) {
+        event_free(client->watch);
+        (void)close(client->watch_fd);
+    }
     bufferevent_free(client->bev);
     free(client);
 }
@@ -185,6 +193,49 @@ set_patience(struct client *client)
         client->bev, client->pending != NULL ? NULL : &idle, &write_timeout);
 }
 
+/*
+ * Something changed at the connection. Who has closed it whole is gone, and
+ * nobody is left to go on for; who sends no more (a half-close) may wait.
+ */
+static void
+on_change(evutil_socket_t fd, short what, void *arg)
+{
+    struct client *client = arg;
+    struct pollfd poll_fd = {.fd = fd};
+
+    (void)what;
+    if (client->pending != NULL && poll(&poll_fd, 1, 0) > 0 &&
+        (poll_fd.revents & (POLLHUP | POLLERR)) != 0)
+        client_free(client);
+}
+
+/*
+ * From now on learn at once when the client goes. Nothing is read from who
+ * waits, so the end of its input would not tell; each change does (EV_ET), and
+ * a descriptor of its own keeps that apart from the bufferevent's reading.
+ */
+static void
+start_watch(struct client *client)
+{
+    int fd = fcntl(bufferevent_getfd(client->bev), F_DUPFD_CLOEXEC, 0);
+
+    if (fd >= 0)
+        client->watch =
+            event_new(client->server->base, fd, EV_READ | EV_ET | EV_PERSIST,
+                      on_change, client);
+    if (client->watch != NULL && event_add(client->watch, NULL) == 0) {
+        client->watch_fd = fd;
+        return;
+    }
+    log_warning("whoever waits at the control socket is not watched, out of "
+                "descriptors or memory: if they go their request goes on");
+    if (client->watch != NULL)
+        event_free(client->watch);
+    client->watch = NULL;
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 /* May free the client. */
 static void
 answer_lines(struct client *client)
@@ -197,6 +248,8 @@ answer_lines(struct client *client)
     client->is_answering = false;
     pause_reading(client);
     set_patience(client);
+    if (client->pending != NULL && client->watch == NULL)
+        start_watch(client);
     if ((client->is_closing ||
          (client->has_ended && client->pending == NULL)) &&
         evbuffer_get_length(output) == 0)

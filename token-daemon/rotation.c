@@ -34,7 +34,7 @@ struct rotation_job {
     unsigned tries;      /* token requests so far */
     unsigned refusals;   /* in a row, of any kind */
     int64_t deadline_ms; /* CLOCK_BOOTTIME */
-    rotation_fn *tell;
+    rotation_fn *tell;   /* NULL: nobody listens any more */
     void *arg;
 
     /* At most one of these three is pending: a try, its timer, the disk. */
@@ -87,7 +87,8 @@ end(struct rotation_job *job, struct rotation_news *news)
     news->key = key;
     news->tries = job->tries;
     free_job(job->rotation, job);
-    tell(news, arg);
+    if (tell != NULL)
+        tell(news, arg);
     key_unref(&key);
 }
 
@@ -498,12 +499,21 @@ rotation_start(struct rotation *rotation, const struct rotation_order *order,
     return job;
 }
 
+bool
+rotation_is_promoted(const struct rotation_job *job)
+{
+    return job->is_storing;
+}
+
 void
 rotation_cancel(struct rotation_job **job)
 {
     if (*job == NULL)
         return;
-    free_job((*job)->rotation, *job);
+    if ((*job)->is_storing)
+        (*job)->tell = NULL; /* it ends as it would, for the log's sake */
+    else
+        free_job((*job)->rotation, *job);
     *job = NULL;
 }
 

@@ -144,9 +144,12 @@ rotation_start(struct rotation *rotation, const struct rotation_order *order,
                rotation_fn *tell, void *arg, struct err *err)
     __attribute__((warn_unused_result));
 
+/* Is the new key in force already? Then all that is left is the disk. */
+bool rotation_is_promoted(const struct rotation_job *job);
+
 /*
- * Stop without a further call; set *job to NULL. Takes NULL. A key that is
- * first already stays so, and is stored.
+ * Stop without a further call; set *job to NULL. Takes NULL. Nothing has
+ * changed then, but a key that is in force already stays so, and is stored.
  */
 void rotation_cancel(struct rotation_job **job);
 

@@ -2,6 +2,7 @@
 a bad new one changes nothing; a crash in between loses neither."""
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -193,6 +194,29 @@ def test_a_bad_secret_is_refused_and_nothing_has_changed(world):
     assert "rotate" in trail and "contoso, secret " in trail
     assert ": secret-refused" in trail
     assert made.leaks() == []
+
+
+def test_an_interrupted_rotation_changes_nothing(world):
+    """Ctrl-C while the new secret is probed; it becomes good right after."""
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    before = _keys(made)
+    secret, path = _new_secret(made)
+    with subprocess.Popen(
+            [made.build.path(CTL), "-c", made.tokend.config_file, "rotate",
+             NAME, "--secret-file", path, "--wait", "600"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True) as rotation:
+        assert "not yet" in rotation.stderr.readline()
+        rotation.send_signal(signal.SIGINT)
+        assert rotation.wait(timeout=10) != 0
+    wait_until(lambda: "given up, who asked is gone: nothing has changed"
+               in made.tokend.ctl("audit").stdout, what="the audit row")
+    made.application.secrets.append(secret)
+    assert _refresh(made).returncode == 0
+    assert [key["source"] for key in _keys(made)] == \
+        [key["source"] for key in before]
+    assert len(made.tokend.log.lines("secret not rotated")) == 1
 
 
 def test_what_is_no_secret_is_refused_at_once(world):

@@ -390,6 +390,24 @@ who_half_closed_and_waits_is_answered(void **state)
 }
 
 static void
+who_half_closed_and_then_goes_is_noticed(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *client = connect_to(world);
+
+    send_text(client, GET_TOKEN);
+    wire_client_end(client);
+    wire_client_work(world->base);
+    assert_int_equal(world->audits, 0);
+    wire_client_free(&client);
+    wire_client_work(world->base);
+    assert_int_equal(world->audits, 1);
+    assert_string_equal(world->audited, "root token " RELAY ": given up");
+    give(world, TOKEN);
+    assert_int_equal(world->audits, 1);
+}
+
+static void
 who_goes_away_while_it_waits_disturbs_nobody(void **state)
 {
     struct world *world = *state;
@@ -398,8 +416,12 @@ who_goes_away_while_it_waits_disturbs_nobody(void **state)
 
     send_text(client, GET_TOKEN);
     send_text(other, GET_TOKEN);
+    assert_int_equal(world->audits, 0);
     wire_client_free(&client);
     wire_client_work(world->base);
+    /* That is noticed at once, although nothing is read from who waits. */
+    assert_int_equal(world->audits, 1);
+    assert_string_equal(world->audited, "root token " RELAY ": given up");
     give(world, TOKEN);
     wire_client_settle(other);
     assert_int_equal(count_lines(other), 1);
@@ -712,6 +734,7 @@ main(void)
         WORLD_TEST(a_reload_behind_a_token_may_take_its_credential_away),
         WORLD_TEST(who_is_told_that_its_credential_went_may_reload),
         WORLD_TEST(who_half_closed_and_waits_is_answered),
+        WORLD_TEST(who_half_closed_and_then_goes_is_noticed),
         WORLD_TEST(who_goes_away_while_it_waits_disturbs_nobody),
         WORLD_TEST(who_waits_may_have_sent_more_than_fits),
         WORLD_TEST(who_does_not_read_is_answered_no_more_until_it_does),

@@ -371,9 +371,12 @@ who_goes_away_stops_the_probe_and_nothing_has_changed(void **state)
     (void)state;
     rotate(&(struct rotation_order){.wait_s = 60});
     assert_int_equal(fake_env_open(env), 1);
+    assert_false(rotation_is_promoted(job));
     rotation_cancel(&job);
     assert_null(job);
     assert_int_equal(fake_env_open(env), 0);
+    fake_env_advance(env, 120 * SECOND);
+    assert_int_equal(fake_env_starts(env), 2);
     assert_keys(1, false);
     assert_int_equal(got.count, 0);
 }
@@ -384,9 +387,15 @@ who_goes_away_while_it_is_stored_leaves_it_first(void **state)
     (void)state;
     rotate(&(struct rotation_order){.wait_s = 60});
     fake_env_answer(env, &works_again);
+    assert_true(rotation_is_promoted(job));
     rotation_cancel(&job);
-    assert_null(saved.done);
+    assert_null(job);
     assert_keys(2, true);
+    /* It ends as if somebody listened. */
+    assert_int_equal(fake_env_logged(env, "secret rotated"), 0);
+    finish_saving(true);
+    assert_int_equal(fake_env_logged(env, "secret rotated"), 1);
+    assert_int_equal(got.count, 0);
 }
 
 static void
