@@ -65,9 +65,11 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 	%D%/ruling.c %D%/ruling.h \
 	%D%/sendas.c %D%/sendas.h \
 	%D%/sendas_decide.c \
+	%D%/sendas_denials.c %D%/sendas_denials.h \
 	%D%/sendas_file.c %D%/sendas_file.h \
 	%D%/sendas_import.c %D%/sendas_import.h \
 	%D%/sendas_pool.c %D%/sendas_pool.h \
+	%D%/sendas_row.c %D%/sendas_row.h \
 	%D%/sendas_table.c %D%/sendas_table.h \
 	%D%/textfile.c %D%/textfile.h
 

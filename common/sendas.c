@@ -43,6 +43,22 @@ struct sendas {
     uint64_t shadowed_count;  /* entries that are also a mailbox's title */
 };
 
+/* Is the mailbox denied the address in its send_as_file? */
+static bool
+is_denied(const struct sendas *sendas, const struct source *source,
+          const char *address)
+{
+    const struct sendas_denials *denials = source->taken.denials;
+
+    /* The file of a mailbox comes behind its send_as. */
+    if (denials == NULL &&
+        source + 1 < sendas->sources + sendas->source_count &&
+        source[1].mailbox == source->mailbox)
+        denials = source[1].taken.denials;
+    return denials != NULL &&
+           sendas_denials_have(denials, address, strlen(address));
+}
+
 /* ---- building ---- */
 
 /* As the maps have it: see above. */
@@ -80,6 +96,20 @@ warn_if_shadowed(struct sendas *sendas, const char *entry,
     log_warning("send_as entry has no effect as a mailbox has this name",
                 F_STR("entry", entry), F_STR("mailbox", mailbox->title),
                 F_INT("count", sendas->shadowed_count));
+}
+
+/* An entry of send_as. */
+static bool
+is_denied_entry(const struct sendas *sendas, const struct source *source,
+                const char *entry)
+{
+    if (!is_denied(sendas, source, entry))
+        return false;
+    log_warning("send_as entry has no effect as send_as_file denies it",
+                F_STR("entry", entry),
+                F_STR("file", source->mailbox->send_as_file),
+                F_STR("mailbox", source->mailbox->title));
+    return true;
 }
 
 /* An entry that has been counted. */
@@ -198,7 +228,8 @@ add_entries(struct sendas *sendas, const struct source *source, struct err *err)
 
     if (source->file == mailbox->file)
         for (size_t i = 0; i < mailbox->send_as_count; i++)
-            if (add_entry(sendas, mailbox->send_as[i], mailbox->line, source,
+            if (!is_denied_entry(sendas, source, mailbox->send_as[i]) &&
+                add_entry(sendas, mailbox->send_as[i], mailbox->line, source,
                           err) < 0)
                 return -1;
     for (size_t i = 0; i < taken->count; i++)
@@ -233,6 +264,8 @@ fill(struct sendas *sendas, struct err *err)
             return -1;
         free(taken->entries); /* its texts stay */
         taken->entries = NULL;
+        if (taken->denials != NULL && sendas_denials_count(taken->denials) == 0)
+            sendas_denials_free(&taken->denials);
     }
     return 0;
 }
@@ -312,13 +345,15 @@ found_title(const struct sendas *sendas, const char *key, enum sendas_rule rule,
     return true;
 }
 
+/* The key is the address or the end of it. */
 static bool
-found_entry(const struct sendas *sendas, const char *key, enum sendas_rule rule,
-            struct sendas_match *out)
+found_entry(const struct sendas *sendas, const char *address, const char *key,
+            enum sendas_rule rule, struct sendas_match *out)
 {
     const struct entry *entry = strmap_get(sendas->entries, key, strlen(key));
 
-    if (entry == NULL)
+    if (entry == NULL ||
+        is_denied(sendas, &sendas->sources[entry->source], address))
         return false;
     *out =
         (struct sendas_match){.rule = rule,
@@ -330,16 +365,18 @@ found_entry(const struct sendas *sendas, const char *key, enum sendas_rule rule,
 
 /* Each domain above that of the address has a turn, the nearest first. */
 static bool
-find_above(const struct sendas *sendas, const char *domain, bool has_entries,
+find_above(const struct sendas *sendas, const char *address, bool has_entries,
            struct sendas_match *out)
 {
+    const char *domain = strrchr(address, '@');
+
     if (!sendas->has_subdomains)
         return false;
     for (const char *dot = strchr(domain, '.'); dot != NULL;
          dot = strchr(dot + 1, '.'))
         if (found_title(sendas, dot, SENDAS_RULE_MAILBOX_SUBDOMAIN, out) ||
             (has_entries &&
-             found_entry(sendas, dot, SENDAS_RULE_SUBDOMAIN, out)))
+             found_entry(sendas, address, dot, SENDAS_RULE_SUBDOMAIN, out)))
             return true;
     return false;
 }
@@ -363,10 +400,10 @@ sendas_find(const struct sendas *sendas, const char *address,
         return false;
     domain = strrchr(address, '@');
     return (found_title(sendas, address, SENDAS_RULE_MAILBOX, out) ||
-            found_entry(sendas, address, SENDAS_RULE_EXACT, out) ||
+            found_entry(sendas, address, address, SENDAS_RULE_EXACT, out) ||
             found_title(sendas, domain, SENDAS_RULE_MAILBOX_DOMAIN, out) ||
-            found_entry(sendas, domain, SENDAS_RULE_DOMAIN, out) ||
-            find_above(sendas, domain, true, out)) &&
+            found_entry(sendas, address, domain, SENDAS_RULE_DOMAIN, out) ||
+            find_above(sendas, address, true, out)) &&
            set_login(address, out);
 }
 
@@ -382,7 +419,7 @@ sendas_find_login(const struct sendas *sendas, const char *address,
     domain = strrchr(address, '@');
     return (found_title(sendas, address, SENDAS_RULE_MAILBOX, out) ||
             found_title(sendas, domain, SENDAS_RULE_MAILBOX_DOMAIN, out) ||
-            find_above(sendas, domain, false, out)) &&
+            find_above(sendas, address, false, out)) &&
            set_login(address, out);
 }
 

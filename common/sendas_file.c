@@ -1,10 +1,8 @@
 /*
  * sendas_file - what a send_as_file says a mailbox may send as.
  *
- * The only right that Get-RecipientPermission knows is SendAs. Windows
- * PowerShell prints the list of rights as the name of a type, which therefore
- * means SendAs; where it does so with a list of addresses, these are lost, and
- * the file is refused.
+ * A list of addresses that PowerShell printed as the name of its type is lost,
+ * and the file is refused.
  */
 #include "common/sendas_file.h"
 
@@ -15,7 +13,7 @@
 #include "common/address.h"
 #include "common/config_value.h"
 #include "common/proxy_addresses.h"
-#include "common/strmap.h"
+#include "common/sendas_row.h"
 #include "common/utf16.h"
 
 /* UTF-16 takes two bytes where UTF-8 takes three at most. */
@@ -25,9 +23,8 @@ struct reader {
     const struct sendas_file_options *options;
     struct sendas_table table;
     struct sendas_file *out;
-    struct strmap *denied; /* identities; NULL: none is */
-    char **denied_names;   /* owned; the keys of that map */
-    size_t denied_count;
+    const struct sendas_denials *denials;
+    bool is_denial; /* of the row: nothing of it is taken */
     struct err *err;
 };
 
@@ -73,12 +70,68 @@ fail_row(struct reader *reader, const char *text)
                    sendas_table_line(&reader->table), text);
 }
 
+/* Whom a row is for. */
+static const char *
+trustee_of(const struct sendas_table *table)
+{
+    const char *trustee = sendas_table_field(table, SENDAS_TABLE_TRUSTEE);
+
+    return trustee[0] != '\0' ? trustee
+                              : sendas_table_field(table, SENDAS_TABLE_MAILBOX);
+}
+
+static void
+skip_line(struct reader *reader, unsigned line, enum sendas_file_reason reason,
+          const char *what)
+{
+    const struct sendas_file_options *options = reader->options;
+    struct sendas_file_note note = {
+        .file = options->name,
+        .line = line,
+        .reason = reason,
+        .what = what,
+        .trustee = "",
+    };
+
+    /* Of a recipient that is denied it only counts whether it is known. */
+    if (reader->is_denial && reason != SENDAS_FILE_NO_ADDRESS &&
+        reason != SENDAS_FILE_AMBIGUOUS)
+        return;
+    reader->out->skipped[reason]++;
+    reader->out->skipped_count++;
+    if (reader->table.kind != SENDAS_TABLE_NONE)
+        note.trustee = trustee_of(&reader->table);
+    if (options->note != NULL)
+        options->note(&note, options->arg);
+}
+
+/* The same for this row. */
+static void
+skip(struct reader *reader, enum sendas_file_reason reason, const char *what)
+{
+    skip_line(reader, sendas_table_line(&reader->table), reason, what);
+}
+
+/* The same for `len` bytes; out of memory just shows less. */
+static void
+skip_part(struct reader *reader, enum sendas_file_reason reason,
+          const char *what, size_t len)
+{
+    char *copy = strndup(what, len);
+
+    skip(reader, reason, copy != NULL ? copy : "");
+    free(copy);
+}
+
+/* Take an entry; text[len] need not be its end. */
 static int
 take(struct reader *reader, unsigned line, const char *text, size_t len)
 {
     struct sendas_file *out = reader->out;
     struct sendas_file_entry *entry;
 
+    if (reader->is_denial)
+        return 0;
     /* It is full whenever it holds a power of two. */
     if ((out->count & (out->count - 1)) == 0) {
         struct sendas_file_entry *bigger =
@@ -99,37 +152,6 @@ take(struct reader *reader, unsigned line, const char *text, size_t len)
     return 0;
 }
 
-static void
-skip(struct reader *reader, enum sendas_file_reason reason, const char *what)
-{
-    const struct sendas_file_options *options = reader->options;
-    struct sendas_file_note note = {
-        .file = options->name,
-        .line = sendas_table_line(&reader->table),
-        .reason = reason,
-        .what = what,
-        .trustee = sendas_table_field(&reader->table, SENDAS_TABLE_TRUSTEE),
-    };
-
-    reader->out->skipped[reason]++;
-    reader->out->skipped_count++;
-    if (note.trustee[0] == '\0')
-        note.trustee = sendas_table_field(&reader->table, SENDAS_TABLE_MAILBOX);
-    if (options->note != NULL)
-        options->note(&note, options->arg);
-}
-
-/* The same for `len` bytes; out of memory just shows less. */
-static void
-skip_part(struct reader *reader, enum sendas_file_reason reason,
-          const char *what, size_t len)
-{
-    char *copy = strndup(what, len);
-
-    skip(reader, reason, copy != NULL ? copy : "");
-    free(copy);
-}
-
 /* ---- an entry on each line ---- */
 
 /* Cut off a comment, which begins a line or follows a blank, and blanks. */
@@ -148,6 +170,18 @@ entry_len(const char *line, size_t len)
     return len;
 }
 
+/* An entry of a list or table that somebody else than Exchange wrote. */
+static int
+take_entry(struct reader *reader, unsigned line, const char *entry)
+{
+    size_t len = strlen(entry);
+
+    if (!sendas_denials_have(reader->denials, entry, len))
+        return take(reader, line, entry, len);
+    skip_line(reader, line, SENDAS_FILE_DENIED, entry);
+    return 0;
+}
+
 /* One line, without its blanks and its comment. */
 static int
 read_line(struct reader *reader, unsigned number, const char *line, size_t len)
@@ -164,7 +198,7 @@ read_line(struct reader *reader, unsigned number, const char *line, size_t len)
         return err_set(reader->err, ERR_CONFIG,
                        "%s:%u: a line %s; comments begin with #",
                        reader->options->name, number, reason.text);
-    return take(reader, number, entry, len);
+    return take_entry(reader, number, entry);
 }
 
 static int
@@ -274,25 +308,12 @@ take_addresses(struct reader *reader)
     return 0;
 }
 
-/* Is it the mailbox that is asked about, by whatever name? */
+/* Is it the mailbox that is asked about? */
 static bool
 is_mailbox(const struct reader *reader, const char *name)
 {
-    const struct sendas_file_options *options = reader->options;
-    const char *addresses = NULL;
-    const char *own = NULL;
-
-    if (options->mailbox == NULL)
-        return false;
-    if (address_equal(name, options->mailbox))
-        return true;
-    /* Two names of one recipient give the same text. */
-    return options->recipients != NULL &&
-           recipients_find(options->recipients, name, &addresses) ==
-               RECIPIENTS_FOUND &&
-           recipients_find(options->recipients, options->mailbox, &own) ==
-               RECIPIENTS_FOUND &&
-           addresses == own;
+    return sendas_row_is_mailbox(name, reader->options->mailbox,
+                                 reader->options->recipients);
 }
 
 /* Whose permission a row is: does it count? Tells when it does not. */
@@ -315,66 +336,41 @@ is_ours(struct reader *reader)
     return false;
 }
 
-static bool
-is_denial(const struct sendas_table *table)
+/*
+ * Which addresses it takes away has to be known as well as which ones another
+ * gives: else the wrong ones might be left.
+ */
+static int
+read_denial(struct reader *reader)
 {
-    return strcasecmp(sendas_table_field(table, SENDAS_TABLE_CONTROL),
-                      "Deny") == 0;
-}
+    int rc;
 
-/* What a denial and what it denies have in common. */
-static const char *
-key_of(const struct sendas_table *table)
-{
-    const char *key = sendas_table_field(table, SENDAS_TABLE_IDENTITY);
-
-    if (key[0] == '\0')
-        key = sendas_table_field(table, SENDAS_TABLE_PRIMARY);
-    return key[0] != '\0'
-               ? key
-               : sendas_table_field(table, SENDAS_TABLE_EMAIL_ADDRESSES);
-}
-
-/* Is it one of the words, whatever stands between them? */
-static bool
-has_word(const char *text, const char *word)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
-                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-
-    while (*(text += strcspn(text, letters)) != '\0') {
-        size_t len = strspn(text, letters);
-
-        if (len == strlen(word) && strncasecmp(text, word, len) == 0)
-            return true;
-        text += len;
-    }
-    return false;
+    skip(reader, SENDAS_FILE_DENIED, sendas_row_key(&reader->table));
+    reader->is_denial = true;
+    rc = take_addresses(reader);
+    reader->is_denial = false;
+    return rc;
 }
 
 static int
 read_permission(struct reader *reader)
 {
     const struct sendas_table *table = &reader->table;
-    const char *rights = sendas_table_field(table, SENDAS_TABLE_RIGHTS);
     const char *control = sendas_table_field(table, SENDAS_TABLE_CONTROL);
-    const char *key = key_of(table);
 
     if (!is_ours(reader))
         return 0;
-    if (rights[0] != '\0' && !has_word(rights, "SendAs") &&
-        strcasestr(rights, "System.") == NULL &&
-        strcasestr(rights, "Microsoft.") == NULL) {
-        skip(reader, SENDAS_FILE_OTHER_RIGHT, key);
+    if (!sendas_row_is_send_as(table)) {
+        skip(reader, SENDAS_FILE_OTHER_RIGHT, sendas_row_key(table));
         return 0;
     }
-    if (control[0] != '\0' && strcasecmp(control, "Allow") != 0 &&
-        !is_denial(table))
+    if (sendas_row_is_denial(table))
+        return read_denial(reader);
+    if (control[0] != '\0' && strcasecmp(control, "Allow") != 0)
         return fail_row(reader, "AccessControlType is neither Allow nor Deny");
-    if (is_denial(table) ||
-        (reader->denied != NULL &&
-         strmap_get(reader->denied, key, strlen(key)) != NULL)) {
-        skip(reader, SENDAS_FILE_DENIED, key);
+    if (sendas_denials_have_row(reader->denials, table,
+                                reader->options->recipients)) {
+        skip(reader, SENDAS_FILE_DENIED, sendas_row_key(table));
         return 0;
     }
     return take_addresses(reader);
@@ -397,7 +393,7 @@ read_entry(struct reader *reader)
         skip(reader, SENDAS_FILE_OTHER_TRUSTEE, entry);
         return 0;
     }
-    return take(reader, sendas_table_line(table), entry, strlen(entry));
+    return take_entry(reader, sendas_table_line(table), entry);
 }
 
 static int
@@ -418,9 +414,8 @@ read_row(struct reader *reader)
 
 /* ---- a table ---- */
 
-/* Call `read` with every row. */
 static int
-each_row(struct reader *reader, int (*read)(struct reader *reader))
+read_rows(struct reader *reader)
 {
     for (;;) {
         switch (sendas_table_next(&reader->table, reader->err)) {
@@ -431,56 +426,35 @@ each_row(struct reader *reader, int (*read)(struct reader *reader))
         case CSV_RECORD:
             break;
         }
-        if (read(reader) < 0)
+        if (read_row(reader) < 0)
             return -1;
     }
 }
 
-static int
-note_denial(struct reader *reader)
-{
-    const struct sendas_table *table = &reader->table;
-    char **bigger;
-    char *key;
-
-    if (!is_denial(table) ||
-        !is_mailbox(reader, sendas_table_field(table, SENDAS_TABLE_TRUSTEE)))
-        return 0;
-    bigger = reallocarray(reader->denied_names, reader->denied_count + 1,
-                          sizeof(*bigger));
-    if (bigger == NULL)
-        return fail_memory(reader);
-    reader->denied_names = bigger;
-    key = strdup(key_of(table));
-    if (key == NULL)
-        return fail_memory(reader);
-    bigger[reader->denied_count++] = key;
-    if (strmap_add(reader->denied, key, key) == STRMAP_NO_MEMORY)
-        return fail_memory(reader);
-    return 0;
-}
-
 /* A denial wins wherever it stands, so they are looked for first. */
 static int
-find_denials(struct reader *reader, const char *text)
+find_denials(struct reader *reader, struct sendas_file *out, const char *text)
 {
-    if (reader->table.kind != SENDAS_TABLE_PERMISSIONS ||
-        strcasestr(text, "deny") == NULL)
-        return 0;
-    reader->denied = strmap_new();
-    if (reader->denied == NULL)
+    const struct sendas_file_options *options = reader->options;
+
+    out->denials = sendas_denials_new();
+    if (out->denials == NULL)
         return fail_memory(reader);
-    if (each_row(reader, note_denial) < 0)
-        return -1;
-    sendas_table_rewind(&reader->table);
-    return 0;
+    reader->denials = out->denials;
+    if (strcasestr(text, "deny") == NULL)
+        return 0; /* large tables need not be read twice */
+    return sendas_denials_add(out->denials, &reader->table, options->mailbox,
+                              options->recipients, reader->err);
 }
 
 int
 sendas_file_parse(const struct sendas_file_options *options, const char *text,
                   struct sendas_file *out, struct err *err)
 {
-    struct reader reader = {.options = options, .out = out, .err = err};
+    struct reader reader = {.options = options,
+                            .denials = options->denials,
+                            .out = out,
+                            .err = err};
     int rc = -1;
 
     *out = (struct sendas_file){.kind = SENDAS_TABLE_NONE};
@@ -488,15 +462,13 @@ sendas_file_parse(const struct sendas_file_options *options, const char *text,
     if (sendas_table_open(&reader.table, options->name, text, err) < 0)
         return -1;
     out->kind = reader.table.kind;
-    if (out->kind == SENDAS_TABLE_NONE)
+    if (reader.denials == NULL && find_denials(&reader, out, text) < 0)
+        rc = -1;
+    else if (out->kind == SENDAS_TABLE_NONE)
         rc = read_lines(&reader, text);
-    else if (find_denials(&reader, text) == 0)
-        rc = each_row(&reader, read_row);
+    else
+        rc = read_rows(&reader);
     sendas_table_clear(&reader.table);
-    strmap_free(&reader.denied);
-    for (size_t i = 0; i < reader.denied_count; i++)
-        free(reader.denied_names[i]);
-    free(reader.denied_names);
     return rc;
 }
 
@@ -504,6 +476,7 @@ void
 sendas_file_clear(struct sendas_file *file)
 {
     buf_clear(&file->texts);
+    sendas_denials_free(&file->denials);
     free(file->entries);
     *file = (struct sendas_file){.kind = SENDAS_TABLE_NONE};
 }

@@ -23,6 +23,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/recipients.h"
+#include "common/sendas_denials.h"
 #include "common/sendas_table.h"
 #include "common/textfile.h"
 
@@ -32,7 +33,7 @@
 enum sendas_file_reason {
     SENDAS_FILE_OTHER_TRUSTEE, /* it is somebody else who may */
     SENDAS_FILE_SELF,          /* a mailbox may always send as itself */
-    SENDAS_FILE_DENIED,        /* a row denies it */
+    SENDAS_FILE_DENIED,        /* a row denies it, perhaps another one */
     SENDAS_FILE_OTHER_RIGHT,   /* another right than SendAs */
     SENDAS_FILE_NO_SMTP,       /* an address of another kind: X500:, SIP: */
     SENDAS_FILE_UNUSABLE,      /* an SMTP address that no From: can have */
@@ -61,6 +62,8 @@ struct sendas_file_options {
     const char *mailbox; /* whose permissions count; NULL: nobody's */
     /* Who is meant where an identity is no address; NULL: that is an error. */
     const struct recipients *recipients;
+    /* Denials of all files of the mailbox; NULL: those of the text itself. */
+    const struct sendas_denials *denials;
     sendas_file_note_fn note; /* or NULL */
     void *arg;
 };
@@ -76,6 +79,7 @@ struct sendas_file {
     struct buf texts;
     struct sendas_file_entry *entries;
     size_t count;
+    struct sendas_denials *denials; /* of the text itself; or NULL */
     size_t skipped[SENDAS_FILE_REASONS];
     size_t skipped_count; /* of all of them */
 };

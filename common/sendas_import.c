@@ -9,12 +9,14 @@
 #include <strings.h>
 
 #include "common/recipients.h"
+#include "common/sendas_denials.h"
 
 struct importer {
     struct sendas_import_file *files;
     size_t file_count;
     const char *mailbox;
     struct recipients *recipients; /* NULL: no names are explained */
+    struct sendas_denials *denials;
     sendas_file_note_fn note;
     void *arg;
     struct sendas_import *out;
@@ -111,6 +113,28 @@ read_directories(struct importer *importer, struct err *err)
     return 0;
 }
 
+/* A denial in one file wins over a permission in another. */
+static int
+find_denials(struct importer *importer, struct err *err)
+{
+    int rc = 0;
+
+    importer->denials = sendas_denials_new();
+    if (importer->denials == NULL)
+        return err_set(err, ERR_SYSTEM, "out of memory");
+    for (size_t i = 0; rc == 0 && i < importer->file_count; i++) {
+        const struct sendas_import_file *file = &importer->files[i];
+        struct sendas_table table;
+
+        if (sendas_table_open(&table, file->name, file->text, err) < 0)
+            return -1;
+        rc = sendas_denials_add(importer->denials, &table, importer->mailbox,
+                                importer->recipients, err);
+        sendas_table_clear(&table);
+    }
+    return rc;
+}
+
 static int
 take_entries(struct importer *importer, const struct sendas_file *parsed)
 {
@@ -135,6 +159,7 @@ read_file(struct importer *importer, struct sendas_import_file *file,
         .name = file->name,
         .mailbox = importer->mailbox,
         .recipients = importer->recipients,
+        .denials = importer->denials,
         .note = on_note,
         .arg = importer,
     };
@@ -157,7 +182,8 @@ read_files(struct importer *importer, struct err *err)
     bool has_permissions;
 
     if (find_kinds(importer, &has_permissions, err) < 0 ||
-        (has_permissions && read_directories(importer, err) < 0))
+        (has_permissions && read_directories(importer, err) < 0) ||
+        find_denials(importer, err) < 0)
         return -1;
     for (size_t i = 0; i < importer->file_count; i++)
         if (!importer->files[i].is_directory &&
@@ -193,6 +219,7 @@ sendas_import_run(struct sendas_import_file *files, size_t file_count,
         files[i].is_directory = false;
     rc = read_files(&importer, err);
     recipients_free(&importer.recipients);
+    sendas_denials_free(&importer.denials);
     if (out->count > 0)
         qsort(out->entries, out->count, sizeof(*out->entries), compare);
     if (out->trustee_count > 0)

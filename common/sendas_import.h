@@ -4,7 +4,8 @@
  *
  * Pure; nothing is read or written here. Where there is a table of permissions,
  * tables of recipients only say which addresses the names in it have; else all
- * their addresses count.
+ * their addresses count. What is denied in one file no other permits, lists
+ * included.
  */
 #ifndef COMMON_SENDAS_IMPORT_H
 #define COMMON_SENDAS_IMPORT_H

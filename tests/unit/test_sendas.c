@@ -741,6 +741,41 @@ a_list_is_used_by_its_lines(void **state)
     sendas_unref(&sendas);
 }
 
+/* Whatever else the mailbox has: only its own name is beyond the file. */
+static void
+a_denial_in_the_file_wins(void **state)
+{
+    struct sendas *sendas;
+    struct sendas_match match;
+    char text[2048];
+
+    (void)state;
+    scratch_write_text("list.txt",
+                       "Identity,Trustee,AccessControlType\n"
+                       "boss@b.c,a@b.c,Deny\nexact@e.f,a@b.c,Deny\n"
+                       "far@x.far.g,a@b.c,Deny\nlast@b.c,a@b.c,Allow\n");
+    (void)snprintf(text, sizeof(text),
+                   "%smailbox \"a@b.c\" { credential = \"c\" send_as = "
+                   "{\"@b.c\", \"exact@e.f\", \"@.far.g\"} "
+                   "send_as_file = \"%s\" }\n"
+                   "mailbox \"z@b.c\" { credential = \"c\" send_as = "
+                   "{\"exact@e.f\", \"@x.far.g\"} }\n",
+                   CREDENTIAL, scratch_path("list.txt"));
+    sendas = load(text);
+    assert_false(sendas_find(sendas, "Boss@b.c", &match));
+    assert_true(sendas_find(sendas, "other@b.c", &match));
+    assert_true(sendas_find(sendas, "last@b.c", &match));
+    assert_true(sendas_find(sendas, "a@b.c", &match));
+    /* It is no denial of another mailbox. */
+    assert_true(sendas_find(sendas, "exact@e.f", &match));
+    assert_string_equal(match.login, "z@b.c");
+    assert_true(sendas_find(sendas, "far@x.far.g", &match));
+    assert_string_equal(match.login, "z@b.c");
+    assert_true(sendas_find(sendas, "far@y.far.g", &match));
+    assert_string_equal(match.login, "a@b.c");
+    sendas_unref(&sendas);
+}
+
 /* 100,000 entries, half of them in the file itself. */
 static void
 a_hundred_thousand_entries_fit_into_their_budget(void **state)
@@ -808,6 +843,7 @@ main(void)
         cmocka_unit_test(the_most_exact_rule_wins),
         cmocka_unit_test(entries_cover_an_address_or_a_domain),
         cmocka_unit_test(a_list_is_used_by_its_lines),
+        cmocka_unit_test(a_denial_in_the_file_wins),
         cmocka_unit_test(a_hundred_thousand_entries_fit_into_their_budget),
         cmocka_unit_test(a_reference_keeps_it_alive),
     };

@@ -30,6 +30,17 @@ struct row {
 #define PERMISSIONS "Identity,Trustee,AccessControlType,AccessRights\n"
 
 static struct row rows[] = {
+    {.name = "a denial of a name that is no address",
+     .text = PERMISSIONS "boss," MAILBOX ",Deny,SendAs\n",
+     .want = "",
+     .skipped = "2/boss: permission that is denied;",
+     .error = "2: Identity is no address"},
+    {.name = "a denial whose addresses are lost",
+     .text = "EmailAddresses,Trustee,AccessControlType\n"
+             "System.Object[]," MAILBOX ",Deny\n",
+     .want = "",
+     .skipped = "2/System.Object[]: permission that is denied;",
+     .error = "2: the name of a type stands where addresses should be"},
     {.name = "nothing", .text = "", .want = ""},
     {.name = "comments only", .text = "# a\n\n  # b", .want = ""},
     {.name = "a list",

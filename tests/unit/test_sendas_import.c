@@ -23,6 +23,9 @@
     "desk1,Desk,SMTP:desk1@contoso.com\n"             \
     "desk2,Desk,SMTP:desk2@contoso.com\n"
 
+#define DENIED "Identity,Trustee,AccessControlType\n"
+#define NOT    "permission that is denied;"
+
 struct row {
     const char *name;
     const char *files[FILES_MAX];
@@ -66,6 +69,66 @@ static struct row rows[] = {
      .want = "x@y.z ",
      .trustees = MAILBOX " x@y.z ",
      .notes = "mailbox that may send as itself;"},
+    {.name = "a denial in another file wins",
+     .files = {"Identity,Trustee\na@b.c," MAILBOX "\nd@e.f," MAILBOX "\n",
+               DENIED "A@B.C," MAILBOX ",Deny\n"},
+     .mailbox = MAILBOX,
+     .want = "d@e.f ",
+     .notes = NOT "" NOT},
+    {.name = "before as well as behind",
+     .files = {DENIED "a@b.c," MAILBOX ",Deny\n",
+               "Identity,Trustee\na@b.c," MAILBOX "\nd@e.f," MAILBOX "\n"},
+     .mailbox = MAILBOX,
+     .want = "d@e.f ",
+     .notes = NOT "" NOT},
+    {.name = "a denial by name, a permission by address",
+     .files = {DENIED "Sales," MAILBOX ",Deny\nx@y.z," MAILBOX ",Allow\n",
+               "Identity,Trustee\ns@c.d," MAILBOX "\n", PEOPLE},
+     .mailbox = MAILBOX,
+     .want = "x@y.z ",
+     .notes = NOT "" NOT},
+    {.name = "a denial by one address, a permission by another",
+     .files = {DENIED "s@c.d," MAILBOX ",Deny\nx@y.z," MAILBOX ",Allow\n",
+               "Identity,Trustee\nsales@contoso.com,relay\n", PEOPLE},
+     .mailbox = MAILBOX,
+     .want = "x@y.z ",
+     .notes = NOT "" NOT},
+    {.name = "a denial of one address in the row of another",
+     .files = {DENIED "s@c.d," MAILBOX ",Deny\n",
+               "Identity,EmailAddresses,Trustee\n"
+               "sales,SMTP:sales@contoso.com smtp:s@c.d," MAILBOX "\n"
+               "desk,SMTP:desk@contoso.com," MAILBOX "\n"},
+     .mailbox = MAILBOX,
+     .want = "desk@contoso.com ",
+     .notes = NOT "" NOT},
+    {.name = "a denial under another name of the mailbox",
+     .files = {DENIED "s@c.d,Relay Mailbox,Deny\n",
+               "Identity,Trustee\nSales,relay\nx@y.z,relay\n", PEOPLE},
+     .mailbox = MAILBOX,
+     .want = "x@y.z ",
+     .notes = NOT "" NOT},
+    {.name = "a denial wins over a list",
+     .files = {DENIED "Sales," MAILBOX ",Deny\n",
+               "# a list\ns@c.d\nx@y.z\nsales@contoso.com\n", PEOPLE},
+     .mailbox = MAILBOX,
+     .want = "x@y.z ",
+     .notes = NOT "" NOT "" NOT},
+    {.name = "a denial of somebody else's, and of another right",
+     .files = {DENIED "a@b.c,x@y.z,Deny\n",
+               "Identity,Trustee,AccessControlType,AccessRights\n"
+               "a@b.c," MAILBOX ",Deny,FullAccess\n"
+               "a@b.c," MAILBOX ",Allow,SendAs\n"},
+     .mailbox = MAILBOX,
+     .want = "a@b.c ",
+     .notes = "permission of somebody else;other right than SendAs;"},
+    {.name = "a denial of nobody knows whom",
+     .files = {DENIED "Lobby," MAILBOX ",Deny\nDesk," MAILBOX
+                      ",Deny\nx@y.z," MAILBOX ",Allow\n",
+               PEOPLE},
+     .mailbox = MAILBOX,
+     .want = "x@y.z ",
+     .notes = NOT "recipient whose address is not known;" NOT
+                  "name that several recipients have;"},
     {.name = "a file that is not understood",
      .files = {"a@b.c\n", "Office\nx\n"},
      .error = "file1:1: this is neither an address"},
