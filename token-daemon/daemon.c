@@ -134,6 +134,12 @@ reload(void *arg, struct err *err)
     struct daemon_loaded loaded = {0};
     int rc;
 
+    /* Who waited for what has gone is told, and may want this at once. */
+    if (daemon->is_reloading)
+        return err_set(err, ERR_RETRY,
+                       "the configuration is being read just now; reload again "
+                       "if it has changed since");
+    daemon->is_reloading = true;
     service_reloading();
     rc = load(daemon->config_path, &loaded, err);
     if (rc == 0 && !is_same_at_start(&daemon->in_force.config->tokend,
@@ -150,6 +156,7 @@ reload(void *arg, struct err *err)
         log_error("configuration not reloaded, the old one stays in force",
                   F_STR("error", err->text));
     service_ready();
+    daemon->is_reloading = false;
     return rc;
 }
 

@@ -5,6 +5,7 @@
 #ifndef TOKEN_DAEMON_DAEMON_PARTS_H
 #define TOKEN_DAEMON_DAEMON_PARTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/buf.h"
@@ -51,6 +52,7 @@ struct daemon {
     struct acquire_context acquire;
     struct observer *observer;
     struct daemon_loaded in_force;
+    bool is_reloading;
     struct keyring *keyring;
     struct refresher *refresher;
     struct rotation *rotation;

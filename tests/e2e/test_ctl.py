@@ -10,6 +10,7 @@ import termios
 
 import pytest
 
+from world import fault
 from world.build import CTL
 from world.leaks import find_leaks
 from world.socketmap import raw
@@ -350,3 +351,32 @@ def test_bash_completes_verbs_options_and_mailboxes(world):
     assert "--watch" in _complete(made, "status", "--")
     assert _complete(made, "import", "/etc/host")[0].startswith("/etc/host")
     assert _complete(made, "-c", config, "au") == ["audit"]
+
+
+def _rename_credential(conf, old, new):
+    conf.credentials[new] = conf.credentials.pop(old)
+    for options in conf.mailboxes.values():
+        options["credential"] = new
+
+
+def test_a_reload_within_a_reload_changes_nothing(world):
+    """Who waits for a token is told when a reload takes its credential, and
+    asks for another reload in the same breath."""
+    made = world(start=False, postfix=False)
+    made.endpoint.fail(fault.slow(3))
+    made.start()
+    with raw(made.tokend.control) as control:
+        for fields in ({"verb": "token", "mailbox": "relay@contoso.com"},
+                       {"verb": "reload"}):
+            control.sendall(json.dumps({"version": 1, **fields}).encode() +
+                            b"\n")
+        made.endpoint.wait_for_requests(1)
+        _rename_credential(made.conf, "contoso", "fabrikam")
+        made.conf.write(made.conf_file)
+        assert made.tokend.ctl("reload").returncode == 0
+        answers = control.makefile()
+        first, second = (json.loads(answers.readline()) for _ in range(2))
+    assert first["error"]["code"] == "unknown-mailbox"
+    assert "just now" in second["error"]["text"]
+    assert made.tokend.ctl("reload").returncode == 0
+    assert made.tokend.ask("token", KEY, timeout=20).is_ok
