@@ -91,19 +91,34 @@ keeper_new(struct keeper_shared *shared,
     return keeper;
 }
 
+/* Nothing comes back to it any more. Twice is fine. */
+static void
+disarm(struct keeper *keeper)
+{
+    const struct refresher_env *env = &keeper->shared->env;
+
+    env->cancel(&keeper->acquire);
+    keeper_probe_drop(keeper);
+    if (env->unsave != NULL)
+        env->unsave(env->arg, keeper);
+    keeper_waiters_drop(keeper);
+    planner_set(keeper->shared->planner, &keeper->entry, TOKEN_NEVER);
+}
+
 void
 keeper_free(struct keeper **keeper)
 {
     struct keeper *k = *keeper;
 
+    *keeper = NULL;
     if (k == NULL)
         return;
-    k->shared->env.cancel(&k->acquire);
-    keeper_probe_drop(k);
-    if (k->shared->env.unsave != NULL)
-        k->shared->env.unsave(k->shared->env.arg, k);
-    keeper_waiters_drop(k);
-    planner_set(k->shared->planner, &k->entry, TOKEN_NEVER);
+    disarm(k);
+    if (k->holds > 0) {
+        k->is_gone = true; /* keeper_release() comes back here */
+        k->is_leaving = false;
+        return;
+    }
     k->shared->keeper_count--;
     oauth_token_clear(&k->held);
     token_clear(&k->token);
@@ -113,7 +128,14 @@ keeper_free(struct keeper **keeper)
         free(k->user);
     free(k->name);
     free(k);
-    *keeper = NULL;
+}
+
+void
+keeper_release(struct keeper *keeper)
+{
+    keeper->holds--;
+    if (keeper->holds == 0 && keeper->is_gone && !keeper->is_leaving)
+        keeper_free(&keeper);
 }
 
 bool
@@ -142,6 +164,7 @@ keeper_retire(struct keeper **keeper, bool may_leave)
     struct keeper *k = *keeper;
 
     *keeper = NULL;
+    keeper_hold(k);
     k->is_gone = true;
     k->is_leaving = may_leave;
     if (may_leave) {
@@ -154,8 +177,7 @@ keeper_retire(struct keeper **keeper, bool may_leave)
     if (k->shared->env.unsave != NULL)
         k->shared->env.unsave(k->shared->env.arg, k);
     keeper_waiters_refuse(k);
-    if (!k->is_answering && !may_leave)
-        keeper_free(&k);
+    keeper_release(k);
 }
 
 const char *
@@ -256,10 +278,7 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
                       grant_needs_login(credential->grant) &&
                       is_same_application(keeper->credential, credential);
 
-    if (may_finish)
-        keeper_probe_disown(keeper, ERR_RETRY, text);
-    else
-        keeper_probe_fail(keeper, ERR_RETRY, text);
+    keeper_probe_doom(keeper, may_finish, ERR_RETRY, text);
     if (keeper->acquire != NULL &&
         !is_same_request(keeper->credential, credential)) {
         if (may_finish)

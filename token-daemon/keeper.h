@@ -75,9 +75,15 @@ const char *keeper_name(const struct keeper *keeper);
 const char *keeper_credential(const struct keeper *keeper);
 const struct token *keeper_token(const struct keeper *keeper);
 
-/* Go on with new settings of the credential. */
+/* Go on with new settings of the credential. Tells nobody: see below. */
 void keeper_adopt(struct keeper *keeper,
                   const struct config_credential *credential);
+
+/*
+ * Tell who tried a key what keeper_adopt() did to that. True: somebody was
+ * told, and may have done anything, so that the keeper may be gone.
+ */
+bool keeper_probe_tell(struct keeper *keeper);
 
 /*
  * Plan the next fetch, after the policy or the settings have changed. A first

@@ -157,7 +157,19 @@ use(struct keeper *keeper, const struct oauth_token *issued)
              F_INT("attempt", failures + 1));
 }
 
-/* Use what waited to be durable. */
+/* Something has changed: go on, and answer. The keeper may be gone then. */
+static void
+go_on(struct keeper *keeper)
+{
+    keeper_fetch_plan(keeper);
+    keeper_hold(keeper);
+    keeper_probe_begin(keeper);
+    if (!keeper->is_gone)
+        keeper_waiters_answer(keeper);
+    keeper_release(keeper);
+}
+
+/* What waited to be durable is in force from now on. */
 static void
 use_held(struct keeper *keeper)
 {
@@ -166,9 +178,6 @@ use_held(struct keeper *keeper)
     keeper->held = (struct oauth_token){0};
     use(keeper, &issued);
     oauth_token_clear(&issued);
-    keeper_fetch_plan(keeper);
-    keeper_probe_begin(keeper);
-    keeper_waiters_answer(keeper);
 }
 
 /*
@@ -218,12 +227,14 @@ on_saved(bool is_durable, int64_t durable_us, void *arg)
         return; /* a newer one is on its way */
     if (is_durable && keeper->answered_us > 0)
         note_window(keeper, durable_us);
-    if (keeper->held.access != NULL)
+    if (keeper->held.access != NULL) {
         use_held(keeper);
-    else if (keeper->is_asking_later)
+        go_on(keeper);
+    } else if (keeper->is_asking_later) {
         ask(keeper);
-    else
+    } else {
         keeper_probe_begin(keeper);
+    }
 }
 
 /* Store a new refresh token. 0: on_saved() will be called. */
@@ -382,9 +393,7 @@ on_acquired(struct acquire_result *result, void *arg)
         keeper_save(keeper);
     }
     keeper_fetch_tell(keeper, result, took_ms);
-    keeper_fetch_plan(keeper);
-    keeper_probe_begin(keeper);
-    keeper_waiters_answer(keeper);
+    go_on(keeper);
 }
 
 /* Send the request; in state FETCHING. */
@@ -445,12 +454,14 @@ keeper_fire(struct timetable_entry *entry)
         (struct keeper *)(void *)((char *)entry -
                                   offsetof(struct keeper, entry));
 
-    if (keeper->held.access != NULL)
+    if (keeper->held.access != NULL) {
         use_held(keeper); /* the old token expires first */
-    else if (keeper->is_asking_later)
+        go_on(keeper);
+    } else if (keeper->is_asking_later) {
         ask(keeper); /* likewise */
-    else
+    } else {
         keeper_fetch_begin(keeper);
+    }
 }
 
 /* ---- What an operator does ---------------------------------------------- */
@@ -459,11 +470,24 @@ keeper_fire(struct timetable_entry *entry)
 static void
 stop_fetch(struct keeper *keeper)
 {
-    keeper_probe_fail(keeper, ERR_RETRY, "somebody signed in or out meanwhile");
+    keeper_probe_doom(keeper, false, ERR_RETRY,
+                      "somebody signed in or out meanwhile");
     keeper->shared->env.cancel(&keeper->acquire);
     oauth_token_clear(&keeper->held);
     keeper->is_asking_later = false;
     keeper->is_outdated = keeper->is_unwanted = false;
+}
+
+/* All is as it is to be: tell those who waited for what was before. */
+static void
+end_change(struct keeper *keeper)
+{
+    keeper_fetch_plan(keeper);
+    keeper_hold(keeper);
+    (void)keeper_probe_tell(keeper);
+    if (!keeper->is_gone)
+        keeper_waiters_answer(keeper);
+    keeper_release(keeper);
 }
 
 void
@@ -481,8 +505,7 @@ keeper_sign_in(struct keeper *keeper, struct oauth_token *token)
     }
     if (store_rotated(keeper, 0) < 0)
         note_unsaved(keeper);
-    keeper_fetch_plan(keeper);
-    keeper_waiters_answer(keeper);
+    end_change(keeper);
 }
 
 void
@@ -497,8 +520,7 @@ keeper_sign_out(struct keeper *keeper)
     keeper_wait_for_login(keeper);
     if (env->unstore != NULL)
         env->unstore(env->arg, keeper->name);
-    keeper_fetch_plan(keeper);
-    keeper_waiters_answer(keeper);
+    end_change(keeper);
 }
 
 bool

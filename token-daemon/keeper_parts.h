@@ -44,10 +44,10 @@ struct keeper {
     struct waiter_list waiters;
     struct waiter_list passed_over; /* while the others are being answered */
     size_t waiter_count;
-    bool is_answering; /* so it must not be freed */
-    bool is_aside;     /* `refresh` is another application's: not used */
-    bool is_gone;      /* no longer configured, */
-    bool is_leaving;   /* and its last request is let finish */
+    uint8_t holds;   /* who works with it, so that it must not be freed */
+    bool is_aside;   /* `refresh` is another application's: not used */
+    bool is_gone;    /* no longer configured, */
+    bool is_leaving; /* and its last request is let finish */
     bool has_skew;
     int64_t skew_s;
     size_t secret_index;
@@ -84,6 +84,20 @@ keeper_refresh_text(const struct keeper *keeper)
     return keeper->is_aside ? NULL : keeper->refresh.text;
 }
 
+/*
+ * Whoever is told something may do anything: ask again, send another one away,
+ * and reload, which may even take the keeper away. So whoever tells, and is not
+ * done with the keeper then, holds it, looks at is_gone, and releases it.
+ */
+static inline void
+keeper_hold(struct keeper *keeper)
+{
+    keeper->holds++;
+}
+
+/* The last one frees it when it is gone. */
+void keeper_release(struct keeper *keeper);
+
 /* Which application the credential is, as a number. 0: out of memory. */
 uint64_t keeper_application(const struct config_credential *credential);
 
@@ -105,7 +119,7 @@ void keeper_fetch_begin(struct keeper *keeper);
 /* Plan what the token says; nothing while a request is in flight. */
 void keeper_fetch_plan(struct keeper *keeper);
 
-/* The answer has a token, which is taken. */
+/* The answer has a token, which is taken. Tells nobody. */
 void keeper_fetch_succeed(struct keeper *keeper, struct acquire_result *result);
 
 /*
@@ -135,6 +149,13 @@ bool keeper_probe_is_asking(const struct keeper *keeper);
 /* Begin the one that waits, if nothing else is in flight. */
 void keeper_probe_begin(struct keeper *keeper);
 
+/*
+ * It is not wanted any more: keeper_probe_tell() will say so. `may_finish`: a
+ * request that carries a refresh token goes on, for nobody.
+ */
+void keeper_probe_doom(struct keeper *keeper, bool may_finish,
+                       enum err_code code, const char *text);
+
 /* It did not get so far: tell whoever asked for it, if there is one. */
 void keeper_probe_fail(struct keeper *keeper, enum err_code code,
                        const char *text);
@@ -156,11 +177,8 @@ int keeper_record_store(struct keeper *keeper, refresher_saved_fn *done);
 
 /* ---- keeper_waiters.c --------------------------------------------------- */
 
-/*
- * The state has changed: answer everybody who needs to wait no longer. An
- * answer may do anything: ask again, send another one away, and reload, which
- * may even take the keeper away; so this is the last that is done with it.
- */
+/* The state has changed: answer everybody who needs to wait no longer. See
+ * keeper_hold(). */
 void keeper_waiters_answer(struct keeper *keeper);
 
 /* One more; the keeper's until answered. NULL when out of memory. */

@@ -17,6 +17,9 @@ struct keeper_probe {
     struct acquire *acquire; /* NULL: it waits for what is in flight */
     int64_t asked_at;        /* CLOCK_BOOTTIME, ms */
     bool is_new;             /* its caller hears of it by a result */
+    /* It is not wanted any more, which is still to be told; NONE: it is. */
+    enum err_code verdict;
+    const char *verdict_text; /* static */
 };
 
 bool
@@ -83,6 +86,39 @@ keeper_probe_disown(struct keeper *keeper, enum err_code code, const char *text)
         done(&result, arg);
 }
 
+void
+keeper_probe_doom(struct keeper *keeper, bool may_finish, enum err_code code,
+                  const char *text)
+{
+    struct keeper_probe *probe = keeper->probe;
+
+    if (probe == NULL)
+        return;
+    if (!may_finish || !keeper_probe_is_asking(keeper) ||
+        !keeper_is_spending(keeper))
+        keeper->shared->env.cancel(&probe->acquire);
+    if (probe->done == NULL && probe->acquire == NULL) {
+        keeper_probe_drop(keeper);
+    } else if (probe->done != NULL && probe->verdict == ERR_NONE) {
+        probe->verdict = code;
+        probe->verdict_text = text;
+    }
+}
+
+bool
+keeper_probe_tell(struct keeper *keeper)
+{
+    struct keeper_probe *probe = keeper->probe;
+    enum err_code verdict;
+
+    if (probe == NULL || probe->verdict == ERR_NONE)
+        return false;
+    verdict = probe->verdict;
+    probe->verdict = ERR_NONE;
+    keeper_probe_disown(keeper, verdict, probe->verdict_text);
+    return true;
+}
+
 /* acquire_done_fn */
 static void
 on_probed(struct acquire_result *result, void *arg)
@@ -110,9 +146,12 @@ on_probed(struct acquire_result *result, void *arg)
         keeper_fetch_tell(keeper, result, took_ms);
     }
     keeper->is_unwanted = false;
-    end_probe(keeper, result);
     keeper_fetch_plan(keeper);
-    keeper_waiters_answer(keeper);
+    keeper_hold(keeper);
+    end_probe(keeper, result);
+    if (!keeper->is_gone)
+        keeper_waiters_answer(keeper);
+    keeper_release(keeper);
 }
 
 /* Is a refresh token used, or is a new one not durable yet? */
@@ -130,8 +169,8 @@ keeper_probe_begin(struct keeper *keeper)
     struct keeper_probe *probe = keeper->probe;
     struct key_list keys;
 
-    if (probe == NULL || probe->acquire != NULL || is_busy(keeper) ||
-        keeper->shared->is_stopping)
+    if (probe == NULL || probe->acquire != NULL || probe->verdict != ERR_NONE ||
+        is_busy(keeper) || keeper->shared->is_stopping)
         return;
     keys = (struct key_list){&probe->key, 1};
     probe->asked_at = keeper_now(keeper);

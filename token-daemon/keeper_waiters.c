@@ -69,7 +69,7 @@ keeper_waiters_answer(struct keeper *keeper)
 {
     struct refresher_waiter *waiter;
 
-    keeper->is_answering = true;
+    keeper_hold(keeper);
     while ((waiter = TAILQ_FIRST(&keeper->waiters)) != NULL) {
         switch (token_judge(&keeper->token, &waiter->wish,
                             &keeper->shared->policy, keeper_now(keeper))) {
@@ -89,9 +89,7 @@ keeper_waiters_answer(struct keeper *keeper)
     }
     while ((waiter = TAILQ_FIRST(&keeper->passed_over)) != NULL)
         waiter_move(waiter, &keeper->waiters);
-    keeper->is_answering = false;
-    if (keeper->is_gone && !keeper->is_leaving)
-        keeper_free(&keeper);
+    keeper_release(keeper);
 }
 
 struct refresher_waiter *

@@ -382,6 +382,29 @@ retire(struct refresher *refresher, struct keeper *keeper,
     keeper_retire(&keeper, leaving != NULL);
 }
 
+/* How many of the old ring's keepers are not in the new one: they are its first
+ * then. */
+static size_t
+keep_gone(struct ring *old, const struct ring *ring)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < old->count; i++)
+        if (find_name(ring, keeper_name(old->keepers[i])) != old->keepers[i])
+            old->keepers[count++] = old->keepers[i];
+    return count;
+}
+
+/* Few try a key; after each the ring may be another one. */
+static void
+tell_probers(struct refresher *refresher)
+{
+    size_t i = 0;
+
+    while (i < refresher->ring.count)
+        i = keeper_probe_tell(refresher->ring.keepers[i]) ? 0 : i + 1;
+}
+
 /* A newer sign-in counts, not what one that is gone may still bring. */
 static void
 forget_leaving(struct refresher *refresher, const char *name)
@@ -438,10 +461,11 @@ refresher_configure(struct refresher *refresher, struct config *config,
     refresher->shared.config = config_ref(config);
     refresher->ring = ring;
     settle(refresher, &old);
+    old.count = keep_gone(&old, &ring);
     /* Last, as whoever is told may ask or even reload again. */
     for (size_t i = 0; i < old.count; i++)
-        if (find_name(&ring, keeper_name(old.keepers[i])) != old.keepers[i])
-            retire(refresher, old.keepers[i], old_config);
+        retire(refresher, old.keepers[i], old_config);
+    tell_probers(refresher);
     ring_clear(&old);
     config_unref(&old_config);
     return 0;

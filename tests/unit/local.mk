@@ -115,6 +115,7 @@ TOKEND_TESTS = \
 	%D%/test_refresh_token \
 	%D%/test_refresher \
 	%D%/test_refresher_end \
+	%D%/test_refresher_gone \
 	%D%/test_repeats \
 	%D%/test_retry_after \
 	%D%/test_secret_source \
@@ -238,6 +239,9 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_refresher_end_SOURCES = %D%/test_refresher_end.c $(FAKE_ENV)
 %C%_test_refresher_end_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_refresher_end_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_refresher_gone_SOURCES = %D%/test_refresher_gone.c $(FAKE_ENV)
+%C%_test_refresher_gone_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_refresher_gone_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_repeats_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_retry_after_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_sent_away_SOURCES = %D%/test_sent_away.c $(FAKE_ENV)
