@@ -48,11 +48,11 @@ instance plain contrib/postfix/main.cf.relay contrib/postfix/master.cf.relay
 
 # Everything that is a comment but could be a line; a service that stands there
 # twice is only the second one then.
-sed -E 's/^#(relay-oauth-file|reinject|127\.0\.0\.1:|smtp |    -o )/\1/' \
+sed -E 's/^#(relay-oauth2|relay-oauth-file|reinject|127\.0\.0\.1:|smtp |    -o )/\1/' \
     contrib/postfix/master.cf.relay >"$directory/master"
-sed -E 's/^#(import_environment|    (LANG|SASL_PATH)=)/\1/' \
+sed -E 's/^#(import_environment|    (LANG|SASL_PATH)=|    \{ |[a-z0-9_-]+ = )/\1/' \
     contrib/postfix/main.cf.relay >"$directory/main"
-[[ $(grep -cE '^(relay-oauth-file|reinject|127|smtp )' "$directory/master") == 4 ]] ||
+[[ $(grep -cE '^(relay-oauth2|relay-oauth-file|reinject|127|smtp )' "$directory/master") == 5 ]] ||
     { echo 'master.cf.relay: the commented entries are not where they were'
       found=1; }
 instance commented "$directory/main" "$directory/master"

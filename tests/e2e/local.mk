@@ -22,6 +22,7 @@ EXTRA_DIST += \
 	%D%/test_monitoring.py \
 	%D%/test_miltertest.py \
 	%D%/test_observability.py \
+	%D%/test_pool.py \
 	%D%/test_provider_faults.py \
 	%D%/test_refused_tokens.py \
 	%D%/test_restart.py \

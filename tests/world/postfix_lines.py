@@ -37,6 +37,29 @@ def master_cf(text, ca_file, password_file, services=()):
     return text.replace(_PASSWORD_FILE, password_file)
 
 
+def add_pool(main, master, mailboxes):
+    """Both files with what they say in comments of a pool: a transport for
+    each mailbox but the first."""
+    names = {mailbox: f"{TRANSPORT}{number}"
+             for number, mailbox in enumerate(mailboxes[1:], 2)}
+    maps = "".join(f"    {{ {mailbox} = {name} }}\n"
+                   for mailbox, name in names.items())
+    main = _replace(main, "#sender_dependent_default_transport_maps = "
+                    "inline:{\n"
+                    f"#    {{ relay2@contoso.com = {TRANSPORT}2 }} }}\n",
+                    "sender_dependent_default_transport_maps = inline:{\n" +
+                    maps + "    }\n")
+    lines = re.findall(rf"^#({TRANSPORT}2_.*\n)", main, flags=re.M)
+    if len(lines) != 2:
+        raise ValueError(f"the parameters of {TRANSPORT}2 are not there")
+    entry = re.search(rf"^{TRANSPORT}2\s.*\n(?:\s+-o .*\n)*",
+                      uncomment(master, TRANSPORT + "2"), flags=re.M).group(0)
+    for name in names.values():
+        main += "".join(lines).replace(TRANSPORT + "2", name)
+        master += entry.replace(TRANSPORT + "2", name)
+    return main, master
+
+
 def uncomment(text, service):
     """Make the commented entry that begins with `service` an entry."""
     pattern = rf"^#{re.escape(service)}\s.*\n(?:#\s+-o .*\n)*"

@@ -28,6 +28,7 @@ AUDIENCES = ("https://outlook.office365.com", "https://outlook.office.com",
              "https://mail.google.com/")
 ROLE = "SMTP.SendAsApp"
 MAX_CONNECTIONS = 3  # per mailbox
+HOLD_INTERVAL = 0.01  # s
 
 NEEDS_TLS = "530 5.7.0 Must issue a STARTTLS command first"
 NEEDS_AUTH = "530 5.7.57 Client not authenticated to send mail."
@@ -35,6 +36,7 @@ NO_BASIC_AUTH = ("550 5.7.30 Basic authentication is not supported for "
                  "Client Submission.")
 TOO_MANY = ("432 4.3.2 Concurrent connections limit exceeded. Visit "
             "https://aka.ms/concurrent_sending for more information.")
+TOO_FAST = "452 4.2.2 Submission quota exceeded for this minute"
 EXPIRES_SOON = "501 5.5.127 Invalid XOAUTH2 auth data - Token will expire soon"
 QUOTA = ("554 5.2.0 STOREDRV.Submission.Exception:"
          "SubmissionQuotaExceededException; Failed to process message due to "
@@ -113,7 +115,11 @@ class SubmissionServer(SmtpService):
     challenges_refusals   True: 334 and a JSON text before the 535, as Gmail
     min_token_lifetime    s that a token must have left, else 501 5.5.127
     max_connections       per mailbox
+    max_messages          per mailbox and minute; None: as many as come. A
+                          minute lasts until next_minute()
     auth_delay, data_delay  s before the answer to AUTH, to the final dot
+    holds_messages        True: no final dot is answered, until it is False;
+                          `held` is how many wait for their answer
     accepts_unknown       any user= is a mailbox that may send as itself
     """
 
@@ -124,8 +130,11 @@ class SubmissionServer(SmtpService):
         self.challenges_refusals = False
         self.min_token_lifetime = 0
         self.max_connections = MAX_CONNECTIONS
+        self.max_messages = None
         self.auth_delay = 0.0
         self.data_delay = 0.0
+        self.holds_messages = False
+        self.held = 0
         self.accepts_unknown = False
         self.mailboxes = {}
         self.peak_by_mailbox = collections.Counter()
@@ -134,6 +143,7 @@ class SubmissionServer(SmtpService):
         self.auth_attempts = Journal(condition)
         self.refused = Journal(condition)  # (mailbox, reply) after the dot
         self._logged_in = collections.defaultdict(list)
+        self._this_minute = collections.Counter()
         self._auth_plan = Plan()
         self._recipient_plan = Plan()
         self._final_plan = Plan()
@@ -165,6 +175,10 @@ class SubmissionServer(SmtpService):
     def reply_to_message(self, reply, times=1, user=None):
         """Answer the final dot of the next messages (of `user`)."""
         self._final_plan.add(reply, times, _only(user=user))
+
+    def next_minute(self):
+        """Begin to count the messages of each mailbox anew."""
+        self._this_minute.clear()
 
     def clear_replies(self):
         for plan in (self._auth_plan, self._recipient_plan,
@@ -247,6 +261,10 @@ class SubmissionServer(SmtpService):
             check(self._mailbox(session.user), mail_from, content)
         except SenderRefused as refusal:
             return self._with_host(str(refusal))
+        user = session.user.lower()
+        if self._this_minute[user] == self.max_messages:
+            return self._with_host(TOO_FAST)
+        self._this_minute[user] += 1
         return self._with_host(f"250 2.0.0 OK <{uuid.uuid4()}@"
                                f"{self.hostname}>")
 
@@ -377,6 +395,7 @@ class _Session(SmtpProtocol):
         await asyncio.sleep(self.service.data_delay)
         reply = self.service.judge_message(
             self, envelope.mail_from, envelope.content)
+        await self._hold()
         if not reply.startswith("2"):
             self.service.refused.append((self.user, reply))
             return reply
@@ -388,6 +407,12 @@ class _Session(SmtpProtocol):
             mail_options=list(envelope.mail_options),
             content=bytes(envelope.content)))
         return reply
+
+    async def _hold(self):
+        self.service.held += 1
+        while self.service.holds_messages:
+            await asyncio.sleep(HOLD_INTERVAL)
+        self.service.held -= 1
 
 
 def parse_xoauth2(line):
