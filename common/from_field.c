@@ -173,6 +173,8 @@ has_any(const char *text, size_t len, const char *set)
 struct decoded {
     bool is_iso2022; /* this word is in a charset that shifts */
     bool is_shifted; /* its bytes are not ASCII at the moment */
+    bool is_utf8;    /* this word is in UTF-8 */
+    uint32_t last;   /* the last three bytes, the newest one lowest */
     int escape;      /* bytes seen of an escape sequence, ESC included */
     char escape_set; /* the byte after ESC */
     bool has_control;
@@ -205,6 +207,18 @@ is_shifted(struct decoded *seen, char byte)
     return true;
 }
 
+/* Do the last bytes end with a character in UTF-8 that is a control? */
+static bool
+ends_with_control(uint32_t last)
+{
+    const char bytes[] = {(char)(last >> 16 & 0xff), (char)(last >> 8 & 0xff),
+                          (char)(last & 0xff)};
+    uint32_t code;
+
+    return (utf8_next(bytes, 3, &code) == 3 && utf8_is_control(code)) ||
+           (utf8_next(bytes + 1, 2, &code) == 2 && utf8_is_control(code));
+}
+
 static void
 see_byte(char byte, void *arg)
 {
@@ -213,6 +227,8 @@ see_byte(char byte, void *arg)
     if (seen->is_iso2022 && is_shifted(seen, byte))
         return;
     seen->has_control |= (unsigned char)byte < ' ' || byte == '\177';
+    seen->last = seen->last << 8 | (unsigned char)byte;
+    seen->has_control |= seen->is_utf8 && ends_with_control(seen->last);
     seen->has_at |= byte == '@';
     seen->has_mark |= byte != '\0' && strchr("<>,;\"\\", byte) != NULL;
 }
@@ -233,6 +249,7 @@ hides_address(const struct census *census, const char *text, size_t len)
     while (encoded_word_find(text, len, word.at + word.len, &word)) {
         seen.is_iso2022 = word.charset_len > 9 &&
                           strncasecmp(word.charset, "iso-2022-", 9) == 0;
+        seen.is_utf8 = encoded_word_is_charset(&word, "utf-8");
         seen.is_shifted = false;
         seen.escape = 0;
         encoded_word_decode(&word, see_byte, &seen);
@@ -387,6 +404,24 @@ take_census(const char *text, size_t len, struct census *out)
          hides_address(out, text + out->angle.at, len - out->angle.at));
 }
 
+/* Controls that are not ASCII, in UTF-8. */
+static bool
+has_wide_control(const char *text, size_t len)
+{
+    size_t taken;
+
+    for (size_t i = 0; i < len; i += taken) {
+        uint32_t code = 0;
+
+        taken = utf8_next(text + i, len - i, &code);
+        if (taken > 1 && utf8_is_control(code))
+            return true;
+        if (taken == 0)
+            taken = 1;
+    }
+    return false;
+}
+
 /* Control bytes, and folds that do not go on with text (RFC 5322, 2.2.3). */
 static bool
 has_bad_bytes(const char *text, size_t len)
@@ -407,7 +442,7 @@ has_bad_bytes(const char *text, size_t len)
             has_content = true;
         }
     }
-    return !has_content;
+    return !has_content || has_wide_control(text, len);
 }
 
 static bool

@@ -36,7 +36,8 @@ enum from_field_kind {
                                 no valid encoded word */
     FROM_FIELD_UNPARSABLE,   /* an open quote, bracket or comment, nested
                                 brackets, special characters in a name */
-    FROM_FIELD_BAD_BYTES,    /* control bytes, NUL, or a line without content */
+    FROM_FIELD_BAD_BYTES,    /* controls (see utf8_is_control()), NUL, or a line
+                                without content */
     FROM_FIELD_TOO_LONG,     /* the field or one of its lines */
 };
 

@@ -82,6 +82,14 @@ utf8_is_ascii(const char *text, size_t len)
     return true;
 }
 
+bool
+utf8_is_control(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) ||
+           (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
 void
 utf8_append(struct buf *out, uint32_t code)
 {

@@ -22,6 +22,15 @@ bool utf8_is_valid(const char *text, size_t len);
 
 bool utf8_is_ascii(const char *text, size_t len);
 
+/*
+ * Is it a control: C0, DEL, C1, the line and paragraph separators, or one that
+ * embeds, overrides or isolates a direction (U+202A to U+202E, U+2066 to
+ * U+2069) and so can turn round what is shown behind it? The marks U+061C,
+ * U+200E and U+200F are none: they move nothing but themselves, and names in
+ * Arabic and Hebrew have them.
+ */
+bool utf8_is_control(uint32_t code);
+
 /* Append one character. Its number is at most U+10FFFF and no surrogate. */
 void utf8_append(struct buf *out, uint32_t code);
 

@@ -35,17 +35,11 @@ column_after(const char *text, size_t len, size_t column)
     return column;
 }
 
-/*
- * Is it a character that nobody needs in a name: a control, a line separator,
- * or one that turns the direction of what follows?
- */
+/* Is it a character that nobody needs in a name? (U+FEFF: a stray mark.) */
 static bool
 is_unwanted(uint32_t code)
 {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) ||
-           (code >= 0x200e && code <= 0x200f) ||
-           (code >= 0x2028 && code <= 0x202e) ||
-           (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
+    return utf8_is_control(code) || code == 0xfeff;
 }
 
 /* Append one character, or a blank in its place; never two blanks in a row. */

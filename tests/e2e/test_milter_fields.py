@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import email.policy
 import quopri
 import random
 import re
@@ -14,6 +15,8 @@ from milter_client import MilterClient, connect_unix
 
 RELAY = "relay@contoso.com"
 FIELD_MAX = 998
+ASCII_NAMES = 80  # that are valid in the corpus, at least
+UTF8_NAMES = 25
 OUR_FIELDS = {"from", "x-original-from", "reply-to"}
 
 
@@ -174,19 +177,54 @@ def test_other_bytes_than_ascii_only_where_the_message_may_have_them(
                 assert text.isascii(), (name, value)
 
 
-def test_a_valid_name_keeps_every_byte(rewritten, parsers):
-    """Where all parsers agree on one address in brackets."""
-    kept = 0
+def test_a_valid_name_keeps_every_byte(rewritten, parsers, request):
+    """Where all parsers agree on one address in brackets; of the names in raw
+    UTF-8 where the message may have them."""
+    is_utf8 = "smtputf8" in request.node.callspec.id
+    kept = {True: 0, False: 0}  # whether it is ASCII
     for value, result, _ in rewritten:
-        match = re.fullmatch(r"([^<>@]*)<([^<>]+)>([^<>@]*)", value, re.S)
-        if match is None or not _is_valid(match) or any(
-                parse(value) != [match.group(2)]
-                for parse in parsers.values()):
+        match = _valid(value, parsers)
+        if match is None or not (is_utf8 or value.isascii()):
             continue
         new, = result.values("From")
         assert new == f"{match.group(1)}<{RELAY}>{match.group(3)}", value
-        kept += 1
-    assert kept >= 60
+        kept[value.isascii()] += 1
+    assert kept[True] >= ASCII_NAMES
+    assert kept[False] >= UTF8_NAMES or not is_utf8
+
+
+def test_a_valid_name_in_utf8_says_the_same_in_encoded_words(
+        rewritten, parsers, request):
+    """Where the message may not have it as it is."""
+    if "smtputf8" in request.node.callspec.id:
+        return
+    checked = 0
+    for value, result, _ in rewritten:
+        match = _valid(value, parsers)
+        if match is None or value.isascii():
+            continue
+        new, = result.values("From")
+        assert _name_of(new) == _name_of(value), (value, new)
+        checked += 1
+    assert checked >= UTF8_NAMES
+
+
+def _name_of(value):
+    """The display name as a reader sees it, without comments; U+FEFF is no
+    part of it."""
+    text = re.sub(r"\n(?=[ \t])", "", value)
+    found = email.policy.default.header_factory("From", text).addresses
+    assert len(found) == 1
+    return " ".join(found[0].display_name.replace("\ufeff", "").split())
+
+
+def _valid(value, parsers):
+    """The match (before, address, behind) of a field in order; else None."""
+    match = re.fullmatch(r"([^<>@]*)<([^<>]+)>([^<>@]*)", value, re.S)
+    if match is None or not _is_valid(match) or any(
+            parse(value) != [match.group(2)] for parse in parsers.values()):
+        return None
+    return match
 
 
 def _is_valid(match):
@@ -198,13 +236,25 @@ def _is_valid(match):
     words = word.findall(value)
     if "=?" in word.sub("", value):
         return False
-    return value.isascii() and not re.search(r"\n[ \t]*\n", value) and \
+    decoded = b"".join(_decode(encoding, text) for encoding, text in words)
+    if _CONTROL.search(value) or _CONTROL.search(decoded.decode("utf-8",
+                                                                "replace")):
+        return False
+    return _is_utf8(value) and not re.search(r"\n[ \t]*\n", value) and \
         ";" not in match.group(3) and \
         not re.search(r"utf-7|utf-16", value) and all(
             re.fullmatch(r"[A-Za-z0-9!*+/=_.-]+", text) and
             _is_whole(encoding, text) and
             not re.search(b"[\0\r\n@]", _decode(encoding, text))
             for encoding, text in words)
+
+
+# Controls that are not ASCII; surrogates stand for bytes that are no UTF-8.
+_CONTROL = re.compile("[\x80-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def _is_utf8(text):
+    return not re.search("[\ud800-\udfff]", text)
 
 
 def _is_whole(encoding, text):
