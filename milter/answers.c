@@ -122,14 +122,19 @@ append_replies(struct work *work, struct buf *list, struct new_field_text value)
     }
 }
 
+/* Is there one that says something? Those too long to be kept do. */
 static bool
 has_reply_to(const struct rewrite_message *message)
 {
-    struct new_field_text value = work_value(message, REWRITE_REPLY_TO, 1);
+    size_t count = work_known_count(message, REWRITE_REPLY_TO);
 
-    if (message->counts[REWRITE_REPLY_TO] != 1 || value.text == NULL)
-        return message->counts[REWRITE_REPLY_TO] > 0;
-    return strspn(value.text, " \t\n") < value.len;
+    for (size_t i = 1; i <= count; i++) {
+        struct new_field_text value = work_value(message, REWRITE_REPLY_TO, i);
+
+        if (strspn(value.text, " \t\n") < value.len)
+            return true;
+    }
+    return message->counts[REWRITE_REPLY_TO] > count;
 }
 
 void

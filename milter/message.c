@@ -169,7 +169,7 @@ message_add_bytes(struct message *message, const char *name, const char *value,
     if (!rewrite_name_find(name, &field.name))
         return;
     message->counts[field.name]++;
-    if (field.name == REWRITE_RECEIVED)
+    if (field.name >= REWRITE_RECEIVED)
         return;
     /* Once one is not kept, no later one is: the first ones have to be there */
     if (message->counts[field.name] > MESSAGE_FIELDS_MAX ||

@@ -32,6 +32,12 @@ static const char *const names[REWRITE_WRITTEN] = {
     [REWRITE_ARC_MESSAGE_SIGNATURE] = "ARC-Message-Signature",
     [REWRITE_ARC_AUTHENTICATION_RESULTS] = "ARC-Authentication-Results",
     [REWRITE_RECEIVED] = "Received",
+    [REWRITE_RESENT_DATE] = "Resent-Date",
+    [REWRITE_RESENT_TO] = "Resent-To",
+    [REWRITE_RESENT_CC] = "Resent-Cc",
+    [REWRITE_RESENT_BCC] = "Resent-Bcc",
+    [REWRITE_RESENT_REPLY_TO] = "Resent-Reply-To",
+    [REWRITE_RESENT_MESSAGE_ID] = "Resent-Message-ID",
     [REWRITE_ORIGINAL_DKIM_SIGNATURE] = "X-Original-DKIM-Signature",
     [REWRITE_ORIGINAL_ARC_SEAL] = "X-Original-ARC-Seal",
     [REWRITE_ORIGINAL_ARC_MESSAGE_SIGNATURE] =
@@ -132,17 +138,42 @@ may_stay(const struct work *work, enum rewrite_name name, size_t index)
     return ruling_may_carry(work->policy, &plan->ruling, field.address);
 }
 
-/* Whatever else names a sender names one that the mailbox may use, or goes. */
+/* Delete those of a name that may not stay; how many do stay? */
+static size_t
+keep_permitted(struct work *work, enum rewrite_name name)
+{
+    size_t kept = 0;
+
+    for (size_t n = work->message->counts[name]; n > 0; n--)
+        if (may_stay(work, name, n))
+            kept++;
+        else
+            work_edit_str(work, REWRITE_EDIT_DELETE, name, n, NULL);
+    return kept;
+}
+
+/*
+ * Whatever else names a sender names one that the mailbox may use, or goes.
+ * Nobody has resent it then, so the rest of that goes too: none of it may be
+ * there without a Resent-From (RFC 5322, section 3.6.6).
+ */
 static void
 follow_other_senders(struct work *work)
 {
-    static const enum rewrite_name others[] = {
-        REWRITE_SENDER, REWRITE_RESENT_FROM, REWRITE_RESENT_SENDER};
+    static const enum rewrite_name rest[] = {
+        REWRITE_RESENT_DATE, REWRITE_RESENT_TO,       REWRITE_RESENT_CC,
+        REWRITE_RESENT_BCC,  REWRITE_RESENT_REPLY_TO, REWRITE_RESENT_MESSAGE_ID,
+    };
 
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        for (size_t n = work->message->counts[others[i]]; n > 0; n--)
-            if (!may_stay(work, others[i], n))
-                work_edit_str(work, REWRITE_EDIT_DELETE, others[i], n, NULL);
+    (void)keep_permitted(work, REWRITE_SENDER);
+    if (keep_permitted(work, REWRITE_RESENT_FROM) > 0 ||
+        work->message->counts[REWRITE_RESENT_FROM] == 0) {
+        (void)keep_permitted(work, REWRITE_RESENT_SENDER);
+        return;
+    }
+    work_delete_after(work, REWRITE_RESENT_SENDER, 0);
+    for (size_t i = 0; i < ARRAY_LEN(rest); i++)
+        work_delete_after(work, rest[i], 0);
 }
 
 /* The old address for a name_template, or "". */

@@ -30,8 +30,15 @@ enum rewrite_name {
     REWRITE_ARC_SEAL,
     REWRITE_ARC_MESSAGE_SIGNATURE,
     REWRITE_ARC_AUTHENTICATION_RESULTS,
-    REWRITE_RECEIVED, /* counted only */
-    REWRITE_NAMES,    /* how many there are */
+    /* From here on only counted: */
+    REWRITE_RECEIVED,
+    REWRITE_RESENT_DATE,
+    REWRITE_RESENT_TO,
+    REWRITE_RESENT_CC,
+    REWRITE_RESENT_BCC,
+    REWRITE_RESENT_REPLY_TO,
+    REWRITE_RESENT_MESSAGE_ID,
+    REWRITE_NAMES, /* how many there are */
     /* Names that are only written. */
     REWRITE_ORIGINAL_DKIM_SIGNATURE = REWRITE_NAMES,
     REWRITE_ORIGINAL_ARC_SEAL,

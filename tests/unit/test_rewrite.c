@@ -420,7 +420,67 @@ static struct row rows[] = {
      .header = "From: s@fabrikam.com\n",
      .want = "From: " RELAY "\nX-Original-From: s@fabrikam.com\n", REWRITTEN},
 
+    {"two Reply-To fields that say nothing",
+     .header = "Reply-To:\nFrom: s@inside.example\nReply-To: \n",
+     .want = "Reply-To: s@inside.example\nFrom: " RELAY "\n"
+             "X-Original-From: s@inside.example\n",
+     REWRITTEN},
+    {"a Reply-To that says nothing beside one that does",
+     .header = "Reply-To:\nFrom: s@inside.example\nReply-To: x@y.example\n",
+     .want = "Reply-To:\nFrom: " RELAY "\nReply-To: x@y.example\n"
+             "X-Original-From: s@inside.example\n",
+     REWRITTEN},
+
+    /* What turns the direction of text goes, however it is written. */
+    {"an override in raw UTF-8",
+     .header = "From: \xe2\x80\xaeScan\xe2\x80\xac <s@inside.example>\n",
+     .want = "From: Scan <" RELAY ">\n"
+             "X-Original-From: Scan <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an override in raw UTF-8 with SMTPUTF8", .parameter = "SMTPUTF8",
+     .header = "From: \xe2\x80\xaeM\xc3\xbcller <s@inside.example>\n",
+     .want = "From: \"M\xc3\xbcller\" <" RELAY ">\n"
+             "X-Original-From: =?utf-8?q?M=C3=BCller?= <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an override in an encoded word",
+     .header = "From: =?utf-8?q?=E2=80=AEScan?= <s@inside.example>\n",
+     .want = "From: Scan <" RELAY ">\n"
+             "X-Original-From: =?utf-8?q?=E2=80=AEScan?= <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an override before a permitted address", .sender = "<" RELAY ">",
+     .header = "From: \xe2\x80\xaeScan <alerts@contoso.com>\n",
+     .want = "From: Scan <" RELAY ">\n"
+             "X-Original-From: Scan <alerts@contoso.com>\n"
+             "Reply-To: alerts@contoso.com\n",
+     .want_sender = "=", REWRITTEN},
+    {"a mark in an encoded word stays",
+     .header = "From: =?utf-8?q?=D7=A9=E2=80=8F?= <s@inside.example>\n",
+     .want = "From: =?utf-8?q?=D7=A9=E2=80=8F?= <" RELAY ">\n"
+             "X-Original-From: =?utf-8?q?=D7=A9=E2=80=8F?= "
+             "<s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a mark in raw UTF-8 stays, encoded",
+     .header = "From: \xd7\xa9\xe2\x80\x8f <s@inside.example>\n",
+     .want = "From: =?utf-8?b?16nigI8=?= <" RELAY ">\n"
+             "X-Original-From: =?utf-8?b?16nigI8=?= <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+
     /* Sender and Resent-*. */
+    {"nobody has resent what nobody may have resent",
+     .header = "Resent-Date: x\nResent-From: evil@e.example\n"
+               "Resent-Sender: " RELAY "\nResent-To: a@b.example\n"
+               "Resent-To: c@b.example\nResent-Cc: a@b.example\n"
+               "Resent-Bcc: a@b.example\nResent-Reply-To: a@b.example\n"
+               "Resent-Message-ID: <x@y>\nFrom: " RELAY "\nTo: a@b.example\n",
+     .sender = "<" RELAY ">", .want = "From: " RELAY "\nTo: a@b.example\n",
+     .want_sender = "=", .action = RULING_KEPT},
+    {"without a Resent-From there was nothing to lose",
+     KEPT("<" RELAY ">", "Resent-To: a@b.example\nFrom: " RELAY "\n")},
     {"a Sender that is the old From",
      .header = "Sender: s@inside.example\nFrom: s@inside.example\n",
      .want = "From: " RELAY "\nX-Original-From: s@inside.example\n"
