@@ -4,7 +4,9 @@
  * libevent's server has no limit of connections, and none of how long one may
  * dribble a request. So we hold a reference to the buffers of each and look at
  * them now and then: libevent takes its callbacks away from those that it has
- * done with.
+ * done with. When there are too many the next ones wait a moment in the
+ * backlog, and those that have asked nothing for longest make room for them: so
+ * nobody keeps others out by saying nothing.
  */
 #include "common/status_page.h"
 
@@ -33,12 +35,17 @@
      EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE |           \
      EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
 
-#define LOOK_MS 500
+#define LOOK_MS  500
+#define FULL_MS  50 /* the same while there are too many */
+#define GRACE_MS 50 /* who has just come is not sent away for others */
+#define ROOM     (STATUS_PAGE_CONNECTIONS_MAX / 2) /* made at a time */
 
 struct connection {
-    TAILQ_ENTRY(connection) link;
-    struct bufferevent *bev; /* a reference is held */
-    int64_t ends_at;         /* ms, CLOCK_BOOTTIME */
+    TAILQ_ENTRY(connection) link; /* who waits for longest comes first */
+    struct bufferevent *bev;      /* a reference is held */
+    int64_t ends_at;              /* ms, CLOCK_BOOTTIME */
+    int64_t quiet_since;          /* ms: no whole request; 0: is answered */
+    bool is_shut;                 /* libevent will see that it has ended */
 };
 
 struct status_page {
@@ -84,6 +91,20 @@ connection_free(struct status_page *page, struct connection *connection)
     free(connection);
 }
 
+/* The end of the stream is one for libevent, too. */
+static void
+shut(struct connection *connection)
+{
+    connection->is_shut = true;
+    (void)shutdown(bufferevent_getfd(connection->bev), SHUT_RDWR);
+}
+
+static bool
+is_quiet_for(const struct connection *connection, int64_t ms, int64_t now)
+{
+    return connection->quiet_since != 0 && now - connection->quiet_since >= ms;
+}
+
 /* Forget those that have ended, and end those whose time is over. */
 static void
 look(struct status_page *page)
@@ -96,11 +117,40 @@ look(struct status_page *page)
 
         if (has_ended(connection->bev))
             connection_free(page, connection);
-        else if (connection->ends_at <= now)
-            /* The end of the stream is one for libevent, too. */
-            (void)shutdown(bufferevent_getfd(connection->bev), SHUT_RDWR);
+        else if (!connection->is_shut &&
+                 (connection->ends_at <= now ||
+                  is_quiet_for(connection, page->settings.request_ms, now)))
+            shut(connection);
         connection = next;
     }
+}
+
+/* There are too many: end some that have asked nothing. */
+static void
+make_room(struct status_page *page)
+{
+    struct connection *connection;
+    int64_t now = clock_boot_ms();
+    unsigned shut_count = 0;
+
+    TAILQ_FOREACH(connection, &page->connections, link)
+    {
+        if (!connection->is_shut && is_quiet_for(connection, GRACE_MS, now) &&
+            shut_count++ < ROOM)
+            shut(connection);
+    }
+}
+
+/* When to look again. -1: out of memory. */
+static int
+set_look(struct status_page *page)
+{
+    static const struct timeval soon = {0, FULL_MS * 1000};
+    static const struct timeval later = {0, LOOK_MS * 1000};
+
+    return event_add(page->look, page->count >= STATUS_PAGE_CONNECTIONS_MAX
+                                     ? &soon
+                                     : &later);
 }
 
 static void
@@ -113,6 +163,40 @@ on_look(evutil_socket_t fd, short what, void *arg)
     look(page);
     if (page->count < STATUS_PAGE_CONNECTIONS_MAX)
         (void)evconnlistener_enable(page->listener);
+    else
+        make_room(page);
+    if (set_look(page) < 0)
+        log_error("the status page closes no connections, out of memory");
+}
+
+/* The connection of a request; NULL: it is not counted. */
+static struct connection *
+connection_of(struct status_page *page, struct evhttp_request *request)
+{
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(
+        evhttp_request_get_connection(request));
+    struct connection *connection;
+
+    TAILQ_FOREACH(connection, &page->connections, link)
+    {
+        if (connection->bev == bev)
+            return connection;
+    }
+    return NULL;
+}
+
+/* The answer has been sent whole: it waits for the next request. */
+static void
+on_answered(struct evhttp_request *request, void *arg)
+{
+    struct status_page *page = arg;
+    struct connection *connection = connection_of(page, request);
+
+    if (connection == NULL)
+        return;
+    connection->quiet_since = clock_boot_ms();
+    TAILQ_REMOVE(&page->connections, connection, link);
+    TAILQ_INSERT_TAIL(&page->connections, connection, link);
 }
 
 /*
@@ -134,10 +218,13 @@ on_connection(struct event_base *base, void *arg)
     }
     look(page); /* the new one is not among them: it has no callbacks yet */
     bufferevent_incref(connection->bev);
-    connection->ends_at = clock_boot_ms() + page->settings.life_ms;
+    connection->quiet_since = clock_boot_ms();
+    connection->ends_at = connection->quiet_since + page->settings.life_ms;
     TAILQ_INSERT_TAIL(&page->connections, connection, link);
-    if (++page->count >= STATUS_PAGE_CONNECTIONS_MAX)
+    if (++page->count >= STATUS_PAGE_CONNECTIONS_MAX) {
         (void)evconnlistener_disable(page->listener);
+        (void)set_look(page); /* else it is as late as it would be */
+    }
     return connection->bev;
 }
 
@@ -244,9 +331,14 @@ static void
 on_request(struct evhttp_request *request, void *arg)
 {
     struct status_page *page = arg;
+    struct connection *connection = connection_of(page, request);
     struct answer answer = {.status = HTTP_OK, .reason = "OK"};
     struct evbuffer *body = NULL;
 
+    if (connection != NULL) {
+        connection->quiet_since = 0;
+        evhttp_request_set_on_complete_cb(request, on_answered, page);
+    }
     buf_init(&answer.body, STATUS_PAGE_SIZE_MAX);
     find_answer(page, request, &answer);
     if (evhttp_request_get_command(request) != EVHTTP_REQ_HEAD)
@@ -311,7 +403,6 @@ struct status_page *
 status_page_new(struct event_base *base,
                 const struct status_page_settings *settings)
 {
-    static const struct timeval interval = {0, LOOK_MS * 1000};
     struct status_page *page = calloc(1, sizeof(*page));
 
     if (page == NULL)
@@ -319,11 +410,12 @@ status_page_new(struct event_base *base,
     TAILQ_INIT(&page->connections);
     page->base = base;
     page->settings = *settings;
+    if (page->settings.request_ms == 0)
+        page->settings.request_ms = STATUS_PAGE_REQUEST_MS;
     page->is_tcp = is_tcp(settings->fd);
-    page->look = event_new(base, -1, EV_PERSIST, on_look, page);
+    page->look = evtimer_new(base, on_look, page);
     page->http = evhttp_new(base);
-    if (page->look == NULL || page->http == NULL ||
-        event_add(page->look, &interval) < 0) {
+    if (page->look == NULL || page->http == NULL || set_look(page) < 0) {
         status_page_free(&page);
         return NULL;
     }

@@ -25,7 +25,8 @@
 #define STATUS_PAGE_HEADERS_MAX     8192 /* bytes of a request */
 #define STATUS_PAGE_CONNECTIONS_MAX 32
 #define STATUS_PAGE_IDLE_S          10
-#define STATUS_PAGE_LIFE_MS         60000              /* of a connection */
+#define STATUS_PAGE_REQUEST_MS      5000  /* until a request must be whole */
+#define STATUS_PAGE_LIFE_MS         60000 /* of a connection */
 #define STATUS_PAGE_SIZE_MAX        ((size_t)64 << 20) /* bytes of an answer */
 
 #define STATUS_PAGE_HTML "text/html; charset=utf-8"
@@ -46,8 +47,10 @@ struct status_page_settings {
     int fd; /* a listening, non-blocking socket; borrowed: for its life */
     const struct status_page_route *routes; /* the same */
     size_t route_count;
-    void *arg;   /* of write() */
-    int life_ms; /* after so long a connection is closed */
+    void *arg;      /* of write() */
+    int life_ms;    /* after so long a connection is closed */
+    int request_ms; /* or when it has asked nothing whole for so long; 0: for
+                       STATUS_PAGE_REQUEST_MS */
 };
 
 /* Serve; `base` is borrowed for its life. Owned; NULL when out of memory. */

@@ -178,7 +178,7 @@ wait_for_connections(size_t count)
 }
 
 static void
-serve(int life_ms)
+serve(int life_ms, int request_ms)
 {
     page = status_page_new(base, &(struct status_page_settings){
                                      .fd = listener,
@@ -186,6 +186,7 @@ serve(int life_ms)
                                      .route_count = ARRAY_LEN(routes),
                                      .arg = answer,
                                      .life_ms = life_ms,
+                                     .request_ms = request_ms,
                                  });
     assert_non_null(page);
 }
@@ -200,7 +201,7 @@ set_up_tcp(void **state)
     is_healthy = true;
     base = event_base_new();
     listener = listen_on((const struct sockaddr *)&address, sizeof(address));
-    serve(LIFE_MS);
+    serve(LIFE_MS, LIFE_MS);
     return 0;
 }
 
@@ -215,7 +216,7 @@ set_up_unix(void **state)
     base = event_base_new();
     listener = listen_on((const struct sockaddr *)&address,
                          sizeof(address.sun_family));
-    serve(LIFE_MS);
+    serve(LIFE_MS, LIFE_MS);
     return 0;
 }
 
@@ -435,9 +436,61 @@ a_connection_that_says_nothing_ends(void **state)
     (void)state;
     status_page_free(&page);
     turn();
-    serve(SHORT_MS);
+    serve(SHORT_MS, LIFE_MS);
     read_to_end(connect_to_page());
     assert_string_equal(answer, "");
+    wait_for_connections(0);
+}
+
+/* Somebody dribbles: its time for one request is over before its life. */
+static void
+a_request_that_never_gets_whole_ends(void **state)
+{
+    int fd;
+
+    (void)state;
+    status_page_free(&page);
+    turn();
+    serve(LIFE_MS, SHORT_MS);
+    fd = connect_to_page();
+    assert_int_equal(send(fd, "GET /", 5, MSG_NOSIGNAL), 5);
+    read_to_end(fd);
+    assert_string_equal(answer, "");
+    wait_for_connections(0);
+}
+
+static void
+wait_for_end_of(int fd)
+{
+    struct timeval guard = {.tv_sec = GUARD_S};
+    char byte;
+
+    (void)event_base_loopexit(base, &guard);
+    while (recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && !event_base_got_exit(base))
+        (void)event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+}
+
+/* Who holds connections half open keeps nobody out. */
+static void
+half_open_ones_make_room_for_who_asks(void **state)
+{
+    static const char half[] = "GET /metrics HTTP/1.1\r\nHost: loc";
+    int fds[200];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        fds[i] = connect_to_page();
+        assert_int_equal(send(fds[i], half, sizeof(half) - 1, MSG_NOSIGNAL),
+                         sizeof(half) - 1);
+        if (i % 50 == 49) /* no more than the backlog takes */
+            wait_for_end_of(fds[i - 40]);
+    }
+    ask(GET("/healthz", "localhost"));
+    assert_memory_equal(answer, "HTTP/1.1 200 OK\r\n", 17);
+    assert_true(status_page_connections(page) <= STATUS_PAGE_CONNECTIONS_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        assert_int_equal(close(fds[i]), 0);
     wait_for_connections(0);
 }
 
@@ -468,6 +521,8 @@ main(void)
         TEST(one_connection_takes_many_requests),
         TEST(connections_are_bounded_and_the_rest_waits),
         TEST(a_connection_that_says_nothing_ends),
+        TEST(a_request_that_never_gets_whole_ends),
+        TEST(half_open_ones_make_room_for_who_asks),
         TEST(freeing_ends_what_is_open),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];
