@@ -15,6 +15,12 @@ static struct {
     enum log_level highest;
 } state = {"xoauth2-relay", LOG_SINK_STDERR, LOG_LEVEL_INFO};
 
+/* Who listens on this thread. */
+static _Thread_local struct {
+    log_overhear_fn *fn; /* NULL: nobody */
+    void *arg;
+} listener;
+
 static const char *const level_names[] = {
     [LOG_LEVEL_ERROR] = "error",
     [LOG_LEVEL_WARNING] = "warning",
@@ -126,17 +132,29 @@ write_stderr(enum log_level level, const char *text)
 }
 
 void
+log_overhear(log_overhear_fn *fn, void *arg)
+{
+    listener.fn = fn;
+    listener.arg = arg;
+}
+
+void
 log_write(enum log_level level, const char *message,
           const struct log_field *fields)
 {
+    bool is_overheard = listener.fn != NULL && level <= LOG_LEVEL_WARNING;
     struct buf text;
 
-    if (!log_is_on(level))
+    if (!log_is_on(level) && !is_overheard)
         return;
     /* Over the limit the rest of the fields is left out, never the message. */
     buf_init(&text, LINE_MAX_BYTES);
     log_format(&text, message, fields);
-    if (state.sink == LOG_SINK_SYSLOG)
+    if (is_overheard)
+        listener.fn(level, buf_str(&text), listener.arg);
+    if (!log_is_on(level))
+        ; /* it was for the listener only */
+    else if (state.sink == LOG_SINK_SYSLOG)
         syslog(level_priorities[level], "%s", buf_str(&text));
     else
         write_stderr(level, buf_str(&text));

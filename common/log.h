@@ -64,6 +64,14 @@ bool log_is_on(enum log_level level);
 void log_write(enum log_level level, const char *message,
                const struct log_field *fields);
 
+/*
+ * From now on tell `fn` each warning and error of this thread as well, whether
+ * or not its level is kept; the line is borrowed: during the call. NULL: no
+ * more. `fn` must not log.
+ */
+typedef void log_overhear_fn(enum log_level level, const char *line, void *arg);
+void log_overhear(log_overhear_fn *fn, void *arg);
+
 /* Pure: append the line (without its newline) to `buf`, as log_write() would.
  */
 void log_format(struct buf *buf, const char *message,

@@ -21,16 +21,34 @@ struct control {
     int64_t started_wall; /* s since 1970 */
 };
 
+/* log_overhear_fn */
+static void
+add_warning(enum log_level level, const char *line, void *arg)
+{
+    (void)level;
+    /* Without memory it is in the log all the same. */
+    (void)json_array_append_new(arg, control_string(line));
+}
+
+/* The answer has the warnings that the log has: who typed it can act on them.
+ */
 static void
 verb_reload(struct control_exchange *exchange)
 {
     const struct control_env *env = exchange->env;
     struct err err = {ERR_NONE, ""};
+    json_t *warnings = json_array();
+    int rc;
 
-    if (env->reload(env->arg, &err) < 0)
-        control_refuse(exchange, "bad-configuration", err.text);
-    else
-        control_answer(exchange, json_object());
+    log_overhear(add_warning, warnings);
+    rc = env->reload(env->arg, &err);
+    log_overhear(NULL, NULL);
+    if (rc == 0) {
+        control_answer(exchange, json_pack("{s:o}", "warnings", warnings));
+        return;
+    }
+    control_refuse(exchange, "bad-configuration", err.text);
+    json_decref(warnings);
 }
 
 /* By enum config_verb; config_words_verb has their names. */

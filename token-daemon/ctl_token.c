@@ -45,7 +45,7 @@ ctl_verb_token(struct ctl *ctl, int argc, char **argv)
     if (status != EX_OK)
         return status;
     request = ctl_request("token");
-    ctl_add_text(request, "mailbox", words[0]);
+    ctl_add_text(ctl, request, "mailbox", words[0]);
     if (min_s >= 0)
         (void)json_object_set_new(request, "min", json_integer(min_s));
     return ctl_run(ctl, request, print_token, NULL);
@@ -82,7 +82,7 @@ run_simple(struct ctl *ctl, int argc, char **argv, const char *done_text)
     if (status != EX_OK)
         return status;
     request = ctl_request(ctl->verb->name);
-    ctl_add_text(request, "mailbox", words[0]);
+    ctl_add_text(ctl, request, "mailbox", words[0]);
     done.mailbox = words[0];
     return ctl_run(ctl, request, print_done, &done);
 }
@@ -105,13 +105,30 @@ ctl_verb_logout(struct ctl *ctl, int argc, char **argv)
     return run_simple(ctl, argc, argv, "signed out");
 }
 
+/* What the log warns of, too. */
+static int
+print_reloaded(const struct ctl *ctl, const json_t *result, void *arg)
+{
+    const json_t *warnings = json_object_get(result, "warnings");
+
+    (void)ctl;
+    (void)arg;
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        const char *text = json_string_value(json_array_get(warnings, i));
+
+        if (text != NULL)
+            (void)fprintf(stderr, CTL_PROGRAM ": warning: %s\n", text);
+    }
+    (void)puts("reloaded");
+    return EX_OK;
+}
+
 int
 ctl_verb_reload(struct ctl *ctl, int argc, char **argv)
 {
-    struct done done = {NULL, "reloaded"};
     int status = ctl_parse(ctl, argc, argv, NULL, 0, 0, 0, NULL);
 
     if (status != EX_OK)
         return status;
-    return ctl_run(ctl, ctl_request("reload"), print_done, &done);
+    return ctl_run(ctl, ctl_request("reload"), print_reloaded, NULL);
 }

@@ -146,6 +146,11 @@ reload(void *arg, struct err *err)
                                      &loaded.config->tokend))
         log_warning("socket, control, state or metrics changed in relay.conf; "
                     "that takes a restart");
+    if (rc == 0 && control_server_mode(daemon->in_force.config) !=
+                       control_server_mode(loaded.config))
+        log_warning("the mode of the control socket's file changes with whom "
+                    "control_allow, control_read and operator name; that takes "
+                    "a restart");
     if (rc == 0)
         rc = apply(daemon, &loaded, err);
     loaded_clear(&loaded);

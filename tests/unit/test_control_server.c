@@ -46,7 +46,7 @@
 #define GET_TOKEN \
     "{\"version\":1,\"verb\":\"token\",\"mailbox\":\"" RELAY "\"}\n"
 #define WHAT     "{\"version\":1,\"verb\":\"what\"}\n"
-#define RELOADED "{\"version\":1,\"ok\":true,\"result\":{}}\n"
+#define RELOADED "{\"version\":1,\"ok\":true,\"result\":{\"warnings\":[]}}\n"
 #define UNKNOWN                                                            \
     "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"unknown-verb\","    \
     "\"text\":\"the verbs are status, token, refresh, invalidate, login, " \

@@ -63,10 +63,42 @@ repetitions_are_due_at_powers_of_ten(void **state)
     assert_false(log_is_due(0));
 }
 
+static void
+overhear(enum log_level level, const char *line, void *arg)
+{
+    struct buf *heard = arg;
+
+    buf_append_int(heard, level);
+    buf_append_char(heard, ' ');
+    buf_append_str(heard, line);
+    buf_append_char(heard, '\n');
+}
+
+/* Also what is not kept, but nothing below a warning. */
+static void
+warnings_and_errors_are_overheard(void **state)
+{
+    struct buf heard;
+
+    (void)state;
+    buf_init(&heard, 1000);
+    log_open("test", LOG_SINK_STDERR, -1);
+    log_warning("before");
+    log_overhear(overhear, &heard);
+    log_error("bad", F_INT("n", 1));
+    log_warning("odd", F_STR("what", "a b"));
+    log_info("well");
+    log_overhear(NULL, NULL);
+    log_warning("after");
+    assert_string_equal(buf_str(&heard), "0 bad n=1\n1 odd what=\"a b\"\n");
+    buf_clear(&heard);
+    log_open("test", LOG_SINK_STDERR, 0);
+}
+
 int
 main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 2];
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         tests[i] = (struct CMUnitTest){
@@ -76,5 +108,7 @@ main(void)
         };
     tests[ARRAY_LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(
         repetitions_are_due_at_powers_of_ten);
+    tests[ARRAY_LEN(rows) + 1] =
+        (struct CMUnitTest)cmocka_unit_test(warnings_and_errors_are_overheard);
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
