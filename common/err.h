@@ -15,7 +15,8 @@ enum err_code {
     ERR_REAUTH,   /* the grant is dead: a person must authorise again */
     ERR_CONFIG,   /* the administrator must change a setting */
     ERR_PROTO,    /* the peer broke the protocol */
-    ERR_NOTFOUND, /* no such mailbox */
+    ERR_INPUT,    /* the file that was handed over is not right */
+    ERR_NOTFOUND, /* no such mailbox, or file */
     ERR_DENIED,   /* this caller may not have it */
     ERR_SYSTEM,   /* out of memory, or a system call failed */
 };

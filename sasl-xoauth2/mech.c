@@ -62,6 +62,7 @@ sasl_code(enum err_code code)
     case ERR_PROTO:
         return SASL_UNAVAIL;
     case ERR_REAUTH:
+    case ERR_INPUT:
         return SASL_EXPIRED;
     case ERR_CONFIG:
         return SASL_NOMECH;
@@ -259,6 +260,7 @@ unreachable_step(enum err_code code)
         return "; see that it is xoauth2-tokend that listens there";
     case ERR_NONE:
     case ERR_REAUTH:
+    case ERR_INPUT:
     case ERR_NOTFOUND:
     case ERR_DENIED:
     case ERR_SYSTEM:

@@ -175,6 +175,7 @@ problem_of(enum err_code code)
         break;
     case ERR_NONE:
     case ERR_REAUTH:
+    case ERR_INPUT:
     case ERR_NOTFOUND:
     case ERR_DENIED:
     case ERR_SYSTEM:

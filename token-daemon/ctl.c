@@ -21,17 +21,66 @@
 
 /* ---- Options ------------------------------------------------------------ */
 
-int
-ctl_usage(const struct ctl *ctl)
+/* What went wrong here, for --json: a word for each status that is ours. */
+static const struct {
+    int status;
+    const char *code;
+} error_words[] = {
+    {EX_USAGE, "usage"},         {EX_DATAERR, "bad-input"},
+    {EX_NOINPUT, "no-input"},    {EX_UNAVAILABLE, "unreachable"},
+    {EX_CANTCREAT, "no-output"}, {EX_PROTOCOL, "bad-answer"},
+    {EX_NOPERM, "not-allowed"},  {EX_CONFIG, "bad-configuration"},
+};
+
+/* Whatever an operator wrote may be in it; what is no UTF-8 is left out. */
+static json_t *
+shown(const char *text)
 {
-    (void)fprintf(stderr, "usage: " CTL_PROGRAM " %s %s\n", ctl->verb->name,
-                  ctl->verb->words);
-    return EX_USAGE;
+    json_t *string = json_string(text);
+
+    return string != NULL ? string : json_string("see the standard error");
+}
+
+int
+ctl_complain(const struct ctl *ctl, int status, const char *text)
+{
+    const char *code = "system-error";
+    json_t *object;
+
+    (void)fprintf(stderr, CTL_PROGRAM ": %s\n", text);
+    if (!ctl->is_json)
+        return status;
+    for (size_t i = 0; i < ARRAY_LEN(error_words); i++)
+        if (error_words[i].status == status)
+            code = error_words[i].code;
+    object = json_pack("{s:i, s:b, s:{s:s, s:o}}", "version", CONTROL_VERSION,
+                       "ok", 0, "error", "code", code, "text", shown(text));
+    /* Without memory for it the status and the other text have to do. */
+    if (object != NULL)
+        (void)json_dumpf(object, stdout,
+                         ctl->is_lines ? JSON_COMPACT : JSON_INDENT(2));
+    (void)putchar('\n');
+    json_decref(object);
+    return fflush(stdout) == EOF ? EX_IOERR : status;
+}
+
+int
+ctl_usage(const struct ctl *ctl, const char *complaint)
+{
+    char text[512];
+
+    (void)snprintf(text, sizeof(text), "%s%susage: " CTL_PROGRAM " %s %s",
+                   complaint != NULL ? complaint : "",
+                   complaint != NULL ? "; " : "", ctl->verb->name,
+                   ctl->verb->words);
+    return ctl_complain(ctl, EX_USAGE, text);
 }
 
 static int
-read_number(const struct ctl_option *option, const char *text)
+read_number(const struct ctl *ctl, const struct ctl_option *option,
+            const char *text)
 {
+    char complaint[256];
     char *end;
     long value;
 
@@ -42,20 +91,21 @@ read_number(const struct ctl_option *option, const char *text)
         *option->number = (int)value;
         return EX_OK;
     }
-    (void)fprintf(stderr, CTL_PROGRAM ": --%s wants %s, %d to %d\n",
-                  option->name, option->unit, option->min, option->max);
-    return EX_USAGE;
+    (void)snprintf(complaint, sizeof(complaint), "--%s wants %s, %d to %d",
+                   option->name, option->unit, option->min, option->max);
+    return ctl_complain(ctl, EX_USAGE, complaint);
 }
 
 static int
-set_option(const struct ctl_option *option, const char *text)
+set_option(const struct ctl *ctl, const struct ctl_option *option,
+           const char *text)
 {
     if (option->flag != NULL)
         *option->flag = true;
     else if (option->text != NULL)
         *option->text = text;
     else
-        return read_number(option, text);
+        return read_number(ctl, option, text);
     return EX_OK;
 }
 
@@ -78,9 +128,9 @@ take_option(struct ctl *ctl, const struct ctl_option *options, size_t count,
                                           : find_letter(options, count, letter);
 
     if (letter == '?')
-        return ctl_usage(ctl);
+        return ctl_usage(ctl, NULL);
     if (option != NULL)
-        return set_option(option, optarg);
+        return set_option(ctl, option, optarg);
     switch (letter) {
     case 'c':
         ctl->config_path = optarg;
@@ -96,7 +146,7 @@ take_option(struct ctl *ctl, const struct ctl_option *options, size_t count,
                      ctl->verb->words, ctl->verb->help);
         return -1;
     default:
-        return ctl_usage(ctl);
+        return ctl_usage(ctl, NULL);
     }
 }
 
@@ -135,6 +185,10 @@ ctl_parse(struct ctl *ctl, int argc, char **argv,
             letters[len++] = ':';
     }
     letters[len] = '\0';
+    /* What is wrong before it is said in JSON, too. */
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0)
+            ctl->is_json = true;
     memcpy(&long_options[option_count], common, sizeof(common));
     optind = 0; /* start anew: glibc's extension, getopt(3) */
     while ((letter = getopt_long(argc, argv, letters, long_options, &index)) !=
@@ -145,7 +199,7 @@ ctl_parse(struct ctl *ctl, int argc, char **argv,
         index = -1;
     }
     if (argc - optind < least || argc - optind > most)
-        return ctl_usage(ctl);
+        return ctl_usage(ctl, NULL);
     if (words_out != NULL)
         *words_out = &argv[optind];
     return EX_OK;
@@ -167,35 +221,48 @@ ctl_request(const char *verb)
 }
 
 void
-ctl_add_text(json_t *request, const char *key, const char *text)
+ctl_add_text(const struct ctl *ctl, json_t *request, const char *key,
+             const char *text)
 {
+    char complaint[128];
+
     if (text == NULL ||
         json_object_set_new(request, key, json_string(text)) == 0)
         return;
-    (void)fprintf(stderr, CTL_PROGRAM ": %s is no UTF-8 text\n", key);
-    exit(EX_USAGE);
+    (void)snprintf(complaint, sizeof(complaint), "%s is no UTF-8 text", key);
+    exit(ctl_complain(ctl, EX_DATAERR, complaint));
 }
 
 int
-ctl_fail(const struct err *err)
+ctl_fail(const struct ctl *ctl, const struct err *err)
 {
-    (void)fprintf(stderr, CTL_PROGRAM ": %s\n", err->text);
+    int status = EX_OSERR;
+
     switch (err->code) {
     case ERR_CONFIG:
-        return EX_CONFIG;
+        status = EX_CONFIG;
+        break;
+    case ERR_INPUT:
+        status = EX_DATAERR;
+        break;
+    case ERR_NOTFOUND:
+        status = EX_NOINPUT;
+        break;
     case ERR_DENIED:
-        return EX_NOPERM;
+        status = EX_NOPERM;
+        break;
     case ERR_RETRY:
-        return EX_UNAVAILABLE;
+        status = EX_UNAVAILABLE;
+        break;
     case ERR_PROTO:
-        return EX_PROTOCOL;
+        status = EX_PROTOCOL;
+        break;
     case ERR_NONE:
     case ERR_REAUTH:
-    case ERR_NOTFOUND:
     case ERR_SYSTEM:
         break;
     }
-    return EX_OSERR;
+    return ctl_complain(ctl, status, err->text);
 }
 
 /* The words of control and of problem_word(), where it is not EX_TEMPFAIL. */
@@ -281,7 +348,7 @@ ctl_run(const struct ctl *ctl, json_t *request, ctl_print_fn *print, void *arg)
     if (answer != NULL)
         status = ctl_finish(ctl, answer, print, arg);
     else
-        status = ctl_fail(&err);
+        status = ctl_fail(ctl, &err);
     json_decref(answer);
     json_decref(request);
     ctl_client_close(&client);

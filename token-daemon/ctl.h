@@ -56,14 +56,23 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv,
               const struct ctl_option *options, size_t option_count, int least,
               int most, char ***words_out) __attribute__((warn_unused_result));
 
-/* How the words of the verb are written, to standard error. EX_USAGE. */
-int ctl_usage(const struct ctl *ctl);
+/*
+ * Say what went wrong here, in one line to standard error, and with --json as
+ * one object to standard output like those of the daemon. Gives `status`, one
+ * of sysexits(3), to be returned.
+ */
+int ctl_complain(const struct ctl *ctl, int status, const char *text);
+
+/* The same: how the words of the verb are written, and before that what is
+ * wrong with them, or NULL. EX_USAGE. */
+int ctl_usage(const struct ctl *ctl, const char *complaint);
 
 /* A request of this verb, or of another; never NULL: ends when out of memory */
 struct json_t *ctl_request(const char *verb);
 
-/* Add a text to a request, unless it is NULL. */
-void ctl_add_text(struct json_t *request, const char *key, const char *text);
+/* Add a text to a request, unless it is NULL. Ends when it is no UTF-8. */
+void ctl_add_text(const struct ctl *ctl, struct json_t *request,
+                  const char *key, const char *text);
 
 /*
  * Print the `result` of an answer for a person. EX_OK, or EX_PROTOCOL when it
@@ -87,8 +96,10 @@ int ctl_finish(const struct ctl *ctl, const struct json_t *answer,
  * standard error. ctl_finish() does. */
 void ctl_warn_unsaved(const struct json_t *result);
 
-/* Say what went wrong here, and the exit status for it. */
-int ctl_fail(const struct err *err);
+/* ctl_complain() of an error, with the status for its code: ERR_CONFIG is
+ * relay.conf, ERR_NOTFOUND a file that can't be read, ERR_INPUT what is in it.
+ */
+int ctl_fail(const struct ctl *ctl, const struct err *err);
 
 /* `import` of a file that `export` wrote. The exit status. */
 int ctl_transfer_import(const struct ctl *ctl, const char *path,

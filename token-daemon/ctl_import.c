@@ -89,7 +89,7 @@ read_file(const char *path, bool is_token_file, struct foreign_plugin *out,
         return -1;
     rc = foreign_plugin_parse(text, len, is_token_file, out, &reason);
     secret_free(&text);
-    return rc < 0 ? err_set(err, ERR_CONFIG, "%s: %s", path, reason.text) : 0;
+    return rc < 0 ? err_set(err, ERR_INPUT, "%s: %s", path, reason.text) : 0;
 }
 
 /* Whose it is: as the file says, as the map says, as the file is called. */
@@ -122,11 +122,11 @@ take_token_file(struct import *import, const struct foreign_plugin *config,
         return -1;
     mailbox = find_mailbox(import, &plugin, map_user, path);
     if (mailbox == NULL)
-        err_set(err, ERR_CONFIG,
+        err_set(err, ERR_INPUT,
                 "%s: it does not say whose token it is; add --mailbox ADDRESS",
                 path);
     else if (foreign_plugin_inherit(&plugin, config, &reason) < 0)
-        err_set(err, ERR_CONFIG, "%s: %s", path, reason.text);
+        err_set(err, ERR_INPUT, "%s: %s", path, reason.text);
     else if (add_item(import, &plugin, mailbox, strlen(mailbox)) < 0)
         err_set(err, ERR_SYSTEM, "out of memory");
     else
@@ -164,7 +164,7 @@ take_map(struct import *import, const struct foreign_plugin *config,
     }
     if (import->count > before)
         return 0;
-    return err_set(err, ERR_CONFIG,
+    return err_set(err, ERR_INPUT,
                    "%s: neither a token file of sasl-xoauth2 nor a password "
                    "map that names one",
                    path);
@@ -214,8 +214,9 @@ hand_over(const struct import *import, const struct item *item, struct err *err)
     json_t *request = ctl_request("login");
     json_t *answer = NULL;
 
-    ctl_add_text(request, "mailbox", item->mailbox);
-    ctl_add_text(request, "refresh_token", item->plugin.refresh_token);
+    ctl_add_text(import->ctl, request, "mailbox", item->mailbox);
+    ctl_add_text(import->ctl, request, "refresh_token",
+                 item->plugin.refresh_token);
     if (import->may_differ)
         (void)json_object_set_new(request, "other_account", json_true());
     if (client != NULL && ctl_client_send(client, request, err) == 0)
@@ -336,7 +337,7 @@ take_over(const struct import *import, const struct item *item, json_t *report,
     int status = is_ok || is_unknown ? EX_OK : EX_TEMPFAIL;
 
     if (answer == NULL)
-        return ctl_fail(err);
+        return ctl_fail(import->ctl, err);
     (void)json_array_append_new(
         report, json_pack("{s:s, s:b, s:s, s:b}", "mailbox", item->mailbox,
                           "ok", is_ok, "code", code_of(answer), "durable",
@@ -401,7 +402,9 @@ run(struct import *import)
                       unknown, import->count);
         status = EX_NOUSER;
         if (write_sections(import, &sections, &err) < 0) {
-            status = ctl_fail(&err);
+            status = err.code == ERR_CONFIG
+                         ? ctl_complain(import->ctl, EX_CANTCREAT, err.text)
+                         : ctl_fail(import->ctl, &err);
             goto out;
         }
     }
@@ -436,12 +439,11 @@ ctl_verb_import(struct ctl *ctl, int argc, char **argv)
     if (words[1] == NULL)
         return ctl_transfer_import(ctl, words[0], passphrase_file);
     if (strcmp(words[0], "sasl-xoauth2") != 0)
-        return ctl_usage(ctl);
+        return ctl_usage(ctl, NULL);
     if (import.secrets != NULL && import.secrets[0] != '/') {
-        (void)fputs(CTL_PROGRAM ": --secrets wants an absolute path\n", stderr);
-        return EX_USAGE;
+        return ctl_usage(ctl, "--secrets wants an absolute path");
     }
-    status = take_files(&import, &words[1], &err) < 0 ? ctl_fail(&err)
+    status = take_files(&import, &words[1], &err) < 0 ? ctl_fail(ctl, &err)
                                                       : run(&import);
     clear(&import);
     return status;

@@ -50,9 +50,9 @@ bring_token(const struct ctl *ctl, json_t *request,
 
     if (secret == NULL) {
         json_decref(request);
-        return ctl_fail(&err);
+        return ctl_fail(ctl, &err);
     }
-    ctl_add_text(request, "refresh_token", secret);
+    ctl_add_text(ctl, request, "refresh_token", secret);
     secret_free(&secret);
     client = ctl_client_open(ctl, &err);
     if (client != NULL && ctl_client_send(client, request, &err) == 0)
@@ -60,7 +60,7 @@ bring_token(const struct ctl *ctl, json_t *request,
     json_decref(request);
     ctl_client_close(&client);
     status = answer != NULL ? ctl_finish(ctl, answer, print_signed_in, NULL)
-                            : ctl_fail(&err);
+                            : ctl_fail(ctl, &err);
     json_decref(answer);
     return status;
 }
@@ -71,7 +71,8 @@ sign_in(struct ctl *ctl, json_t *request, const struct login_options *options)
     int status;
 
     /* Without it the credential's own way. */
-    ctl_add_text(request, "method", options->is_by_device ? "device" : NULL);
+    ctl_add_text(ctl, request, "method",
+                 options->is_by_device ? "device" : NULL);
     ctl->is_lines = true;
     status = ctl_sign_in(ctl, request, print_signed_in, NULL);
     json_decref(request);
@@ -97,10 +98,10 @@ ctl_verb_login(struct ctl *ctl, int argc, char **argv)
     if (status != EX_OK)
         return status;
     if (login.file != NULL && login.is_by_device)
-        return ctl_usage(ctl);
+        return ctl_usage(ctl, NULL);
     login.mailbox = words[0];
     request = ctl_request("login");
-    ctl_add_text(request, "mailbox", login.mailbox);
+    ctl_add_text(ctl, request, "mailbox", login.mailbox);
     if (login.may_differ)
         (void)json_object_set_new(request, "other_account", json_true());
     return login.file != NULL ? bring_token(ctl, request, &login)

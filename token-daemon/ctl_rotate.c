@@ -38,8 +38,8 @@ struct wish {
 
 /* Add the content of a file, wiped here. */
 static int
-add_file(json_t *request, const char *key, const char *path, bool is_line,
-         struct err *err)
+add_file(const struct ctl *ctl, json_t *request, const char *key,
+         const char *path, bool is_line, struct err *err)
 {
     size_t len;
     char *text;
@@ -50,14 +50,15 @@ add_file(json_t *request, const char *key, const char *path, bool is_line,
         is_line ? ctl_secret_line(path, err) : ctl_secret_file(path, &len, err);
     if (text == NULL)
         return -1;
-    ctl_add_text(request, key, text);
+    ctl_add_text(ctl, request, key, text);
     secret_free(&text);
     return 0;
 }
 
 /* One newline at the end is the editor's. The rest is for tokend to judge. */
 static int
-add_secret(json_t *request, const char *path, struct err *err)
+add_secret(const struct ctl *ctl, json_t *request, const char *path,
+           struct err *err)
 {
     size_t len;
     char *text;
@@ -71,26 +72,29 @@ add_secret(json_t *request, const char *path, struct err *err)
         text[--len] = '\0';
     if (len > 0 && text[len - 1] == '\r')
         text[--len] = '\0';
-    ctl_add_text(request, "secret", text);
+    ctl_add_text(ctl, request, "secret", text);
     secret_free(&text);
     return 0;
 }
 
 static int
-fill_request(json_t *request, const struct wish *wish, struct err *err)
+fill_request(const struct ctl *ctl, json_t *request, const struct wish *wish,
+             struct err *err)
 {
     bool is_uri = wish->private_key != NULL &&
                   strncmp(wish->private_key, "pkcs11:", 7) == 0;
 
-    if (add_secret(request, wish->secret_file, err) < 0 ||
-        add_file(request, "certificate", wish->certificate, false, err) < 0 ||
-        add_file(request, "private_key", is_uri ? NULL : wish->private_key,
+    if (add_secret(ctl, request, wish->secret_file, err) < 0 ||
+        add_file(ctl, request, "certificate", wish->certificate, false, err) <
+            0 ||
+        add_file(ctl, request, "private_key", is_uri ? NULL : wish->private_key,
                  false, err) < 0 ||
-        add_file(request, "passphrase", wish->passphrase_file, true, err) < 0)
+        add_file(ctl, request, "passphrase", wish->passphrase_file, true, err) <
+            0)
         return -1;
-    ctl_add_text(request, "secret_ref", wish->secret_ref);
+    ctl_add_text(ctl, request, "secret_ref", wish->secret_ref);
     if (is_uri)
-        ctl_add_text(request, "private_key", wish->private_key);
+        ctl_add_text(ctl, request, "private_key", wish->private_key);
     if (wish->is_dry_run)
         (void)json_object_set_new(request, "dry_run", json_true());
     if (wish->is_forget)
@@ -191,7 +195,7 @@ converse(const struct ctl *ctl, struct ctl_client *client,
         line = ctl_client_receive(client, wish->wait_s + CTL_CLIENT_TIMEOUT_S,
                                   &err);
         if (line == NULL)
-            return ctl_fail(&err);
+            return ctl_fail(ctl, &err);
         if (json_object_get(line, "event") == NULL)
             break;
         if (!ctl->is_json)
@@ -214,23 +218,17 @@ check_wish(const struct ctl *ctl, const struct wish *wish)
                 (int)wish->is_now;
 
     if (count != 1) {
-        (void)fputs(CTL_PROGRAM ": one of --secret-file, --secret, "
-                                "--certificate, --now and --forget is needed\n",
-                    stderr);
-        return ctl_usage(ctl);
+        return ctl_usage(ctl, "one of --secret-file, --secret, "
+                              "--certificate, --now and --forget is needed");
     }
     if (wish->certificate == NULL &&
         (wish->private_key != NULL || wish->passphrase_file != NULL)) {
-        (void)fputs(CTL_PROGRAM ": --private-key and --passphrase-file belong "
-                                "to --certificate\n",
-                    stderr);
-        return ctl_usage(ctl);
+        return ctl_usage(ctl, "--private-key and --passphrase-file belong "
+                              "to --certificate");
     }
     if (wish->is_now && wish->is_dry_run) {
-        (void)fputs(CTL_PROGRAM ": --now changes something, so there is no "
-                                "--dry-run of it\n",
-                    stderr);
-        return ctl_usage(ctl);
+        return ctl_usage(ctl, "--now changes something, so there is no "
+                              "--dry-run of it");
     }
     return EX_OK;
 }
@@ -266,13 +264,13 @@ ctl_verb_rotate(struct ctl *ctl, int argc, char **argv)
     if (status != EX_OK)
         return status;
     request = ctl_request("rotate");
-    ctl_add_text(request, "credential", words[0]);
-    if (fill_request(request, &wish, &err) == 0)
+    ctl_add_text(ctl, request, "credential", words[0]);
+    if (fill_request(ctl, request, &wish, &err) == 0)
         client = ctl_client_open(ctl, &err);
     if (client != NULL && ctl_client_send(client, request, &err) == 0)
         status = converse(ctl, client, &wish);
     else
-        status = ctl_fail(&err);
+        status = ctl_fail(ctl, &err);
     json_decref(request);
     ctl_client_close(&client);
     return status;

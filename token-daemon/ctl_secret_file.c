@@ -22,17 +22,17 @@ read_all(int fd, const char *path, struct buf *out, struct err *err)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_set(err, ERR_CONFIG, "%s: %s", path, strerror(errno));
+            return err_set(err, ERR_NOTFOUND, "%s: %s", path, strerror(errno));
         buf_append(out, chunk, (size_t)n);
         explicit_bzero(chunk, (size_t)n);
         if (buf_failed(out))
-            return err_set(err, ERR_CONFIG, "%s: longer than %d bytes", path,
+            return err_set(err, ERR_INPUT, "%s: longer than %d bytes", path,
                            CTL_SECRET_FILE_MAX);
     }
     if (out->len == 0)
-        return err_set(err, ERR_CONFIG, "%s: it is empty", path);
+        return err_set(err, ERR_INPUT, "%s: it is empty", path);
     if (memchr(out->data, '\0', out->len) != NULL)
-        return err_set(err, ERR_CONFIG, "%s: it has a NUL byte in it", path);
+        return err_set(err, ERR_INPUT, "%s: it has a NUL byte in it", path);
     return 0;
 }
 
@@ -45,7 +45,7 @@ ctl_secret_file(const char *path, size_t *len_out, struct err *err)
     struct buf content;
 
     if (fd < 0) {
-        err_set(err, ERR_CONFIG, "%s: %s", path, strerror(errno));
+        err_set(err, ERR_NOTFOUND, "%s: %s", path, strerror(errno));
         return NULL;
     }
     buf_init(&content, CTL_SECRET_FILE_MAX);
@@ -76,7 +76,6 @@ ctl_secret_line(const char *path, struct err *err)
     if (len > 0 && strchr(secret, '\n') == NULL)
         return secret;
     secret_free(&secret);
-    err_set(err, ERR_CONFIG, "%s: it should be one line, with the secret",
-            path);
+    err_set(err, ERR_INPUT, "%s: it should be one line, with the secret", path);
     return NULL;
 }

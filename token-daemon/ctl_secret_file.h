@@ -13,8 +13,8 @@
 
 /*
  * The whole of a file, or of standard input for "-", with a NUL that does not
- * count in *len_out; owned, give it to secret_free(). NULL with ERR_CONFIG: it
- * can't be read, is empty, too long, or has a NUL in it.
+ * count in *len_out; owned, give it to secret_free(). NULL with ERR_NOTFOUND:
+ * it can't be read; or ERR_INPUT: it is empty, too long, or has a NUL in it.
  */
 char *ctl_secret_file(const char *path, size_t *len_out, struct err *err)
     __attribute__((warn_unused_result));

@@ -361,10 +361,10 @@ check(const struct ctl *ctl, const struct question *question)
         policy = sendas_new(config, &err);
     if (policy == NULL) {
         config_unref(&config);
-        return ctl_fail(&err);
+        return ctl_fail(ctl, &err);
     }
     if (decide(policy, &question->message, &answer, &err) < 0)
-        status = ctl_fail(&err);
+        status = ctl_fail(ctl, &err);
     else if (ctl->is_json)
         status = print_json(question, &answer);
     else

@@ -24,6 +24,7 @@
 #define LIST_MAX     ((size_t)1 << 30) /* bytes */
 
 struct import_options {
+    const struct ctl *ctl;
     const char *mailbox;
     const char *output; /* NULL: standard output */
     bool is_partial;
@@ -224,7 +225,8 @@ write_list(const struct sendas_import_file *files, size_t count,
  * there are none. EX_OK, or what is to be returned.
  */
 static int
-find_trustee(struct sendas_import_file *files, size_t count, char **out)
+find_trustee(const struct ctl *ctl, struct sendas_import_file *files,
+             size_t count, char **out)
 {
     const struct sendas_import_options nobodys = {.mailbox = NULL};
     struct err err = {ERR_NONE, ""};
@@ -232,7 +234,7 @@ find_trustee(struct sendas_import_file *files, size_t count, char **out)
     int status = EX_OK;
 
     if (sendas_import_run(files, count, &nobodys, &imported, &err) < 0) {
-        status = ctl_fail(&err);
+        status = ctl_fail(ctl, &err);
     } else if (imported.trustee_count == 1) {
         *out = imported.trustees[0];
         imported.trustees[0] = NULL;
@@ -255,7 +257,7 @@ import(struct sendas_import_file *files, size_t count,
     int status;
 
     if (sendas_import_run(files, count, &how, &imported, &err) < 0) {
-        status = ctl_fail(&err);
+        status = ctl_fail(options->ctl, &err);
     } else {
         print_summary(files, count, options);
         status = judge(files, count, &imported, options);
@@ -291,13 +293,13 @@ import_files(char *const *paths, struct import_options *options)
         status = EX_OSERR;
     for (size_t i = 0; status == EX_OK && i < count; i++) {
         if (sendas_file_load(paths[i], &texts[i], &err) < 0)
-            status = ctl_fail(&err);
+            status = ctl_fail(options->ctl, &err);
         else
             files[i] = (struct sendas_import_file){.name = paths[i],
                                                    .text = texts[i].text};
     }
     if (status == EX_OK && options->mailbox == NULL) {
-        status = find_trustee(files, count, &trustee);
+        status = find_trustee(options->ctl, files, count, &trustee);
         options->mailbox = trustee;
     }
     if (status == EX_OK)
@@ -313,7 +315,7 @@ import_files(char *const *paths, struct import_options *options)
 int
 ctl_verb_sendas_import(struct ctl *ctl, int argc, char **argv)
 {
-    struct import_options import_options = {0};
+    struct import_options import_options = {.ctl = ctl};
     const struct ctl_option options[] = {
         {.name = "mailbox", .letter = 'm', .text = &import_options.mailbox},
         {.name = "output", .letter = 'o', .text = &import_options.output},
@@ -328,8 +330,7 @@ ctl_verb_sendas_import(struct ctl *ctl, int argc, char **argv)
     if (status != EX_OK)
         return status;
     if (ctl->is_json) {
-        (void)fputs(CTL_PROGRAM ": import writes a list, no JSON\n", stderr);
-        return EX_USAGE;
+        return ctl_complain(ctl, EX_USAGE, "import writes a list, no JSON");
     }
     if (import_options.mailbox != NULL &&
         config_value_address(import_options.mailbox, &err) < 0) {

@@ -492,7 +492,7 @@ ctl_sign_in(const struct ctl *ctl, const json_t *request, ctl_print_fn *print,
     }
     status = sign_in.answer != NULL
                  ? ctl_finish(ctl, sign_in.answer, print, arg)
-                 : ctl_fail(&sign_in.err);
+                 : ctl_fail(ctl, &sign_in.err);
     json_decref(sign_in.answer);
     return status;
 }

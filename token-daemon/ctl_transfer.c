@@ -113,7 +113,7 @@ ask_terminal(const char *prompt, struct err *err)
     if (fd < 0 || tcgetattr(fd, &shown) < 0) {
         if (fd >= 0)
             (void)close(fd);
-        err_set(err, ERR_CONFIG,
+        err_set(err, ERR_INPUT,
                 "there is no terminal; use --passphrase-file FILE");
         return NULL;
     }
@@ -128,7 +128,7 @@ ask_terminal(const char *prompt, struct err *err)
         if (passphrase == NULL)
             err_set(err, ERR_SYSTEM, "out of memory");
     } else {
-        err_set(err, ERR_CONFIG, "no passphrase was given");
+        err_set(err, ERR_INPUT, "no passphrase was given");
     }
     secret_wipe(line, sizeof(line));
     return passphrase;
@@ -145,13 +145,13 @@ ask_passphrase(const char *file, bool is_new, struct err *err)
     if (passphrase == NULL)
         return NULL;
     if (is_new && strlen(passphrase) < PASSPHRASE_LEAST) {
-        err_set(err, ERR_CONFIG, "the passphrase must have %d bytes or more",
+        err_set(err, ERR_INPUT, "the passphrase must have %d bytes or more",
                 PASSPHRASE_LEAST);
         secret_free(&passphrase);
     } else if (is_new && file == NULL) {
         again = ask_terminal("The same again: ", err);
         if (again != NULL && strcmp(again, passphrase) != 0)
-            err_set(err, ERR_CONFIG, "the two are not the same");
+            err_set(err, ERR_INPUT, "the two are not the same");
         if (again == NULL || err->code != ERR_NONE)
             secret_free(&passphrase);
         secret_free(&again);
@@ -176,11 +176,11 @@ make_key(const char *passphrase, const unsigned char *salt,
 }
 
 static json_t *
-request_with_key(const char *verb, const char *key)
+request_with_key(const struct ctl *ctl, const char *verb, const char *key)
 {
     json_t *request = ctl_request(verb);
 
-    ctl_add_text(request, "key", key);
+    ctl_add_text(ctl, request, "key", key);
     return request;
 }
 
@@ -249,7 +249,7 @@ export_to(const struct ctl *ctl, FILE *out, const char *passphrase,
     if (passphrase_salt(salt, err) < 0 ||
         make_key(passphrase, salt, &passphrase_cost, key, err) < 0)
         return NULL;
-    request = request_with_key("export", key);
+    request = request_with_key(ctl, "export", key);
     secret_wipe(key, sizeof(key));
     client = ctl_client_open(ctl, err);
     if (client != NULL && write_header(out, salt, err) == 0 &&
@@ -297,13 +297,13 @@ ctl_verb_export(struct ctl *ctl, int argc, char **argv)
         return status;
     passphrase = ask_passphrase(passphrase_file, true, &err);
     if (passphrase == NULL)
-        return ctl_fail(&err);
+        return ctl_fail(ctl, &err);
     fd = open(words[0], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     out = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (out == NULL) {
-        err_set(&err, ERR_CONFIG, "%s: %s", words[0], strerror(errno));
+        err_set(&err, ERR_SYSTEM, "%s: %s", words[0], strerror(errno));
         secret_free(&passphrase);
-        return ctl_fail(&err);
+        return ctl_complain(ctl, EX_CANTCREAT, err.text);
     }
     answer = export_to(ctl, out, passphrase, &err);
     secret_free(&passphrase);
@@ -311,7 +311,7 @@ ctl_verb_export(struct ctl *ctl, int argc, char **argv)
         err_set(&err, ERR_SYSTEM, "%s: %s", words[0], strerror(errno));
     (void)fclose(out); /* it is on the disk, or is removed */
     status = err.code != ERR_NONE
-                 ? ctl_fail(&err)
+                 ? ctl_fail(ctl, &err)
                  : ctl_finish(ctl, answer, print_exported, words[0]);
     if (status != EX_OK)
         (void)unlink(words[0]);
@@ -336,7 +336,7 @@ read_line(FILE *in, struct err *err)
     if (json_is_object(line) || len <= 0)
         return line;
     json_decref(line);
-    err_set(err, ERR_CONFIG, "the file has a line that is no JSON object");
+    err_set(err, ERR_INPUT, "the file has a line that is no JSON object");
     return NULL;
 }
 
@@ -366,12 +366,12 @@ read_header(FILE *in, const char *passphrase,
 
     buf_init(&salt, 64);
     if (format == NULL || strcmp(format, FORMAT) != 0)
-        err_set(err, ERR_CONFIG, "this is no file of " CTL_PROGRAM " export");
+        err_set(err, ERR_INPUT, "this is no file of " CTL_PROGRAM " export");
     else if (number_of(line, "version") != VERSION)
-        err_set(err, ERR_CONFIG, "the file is of a later version");
+        err_set(err, ERR_INPUT, "the file is of a later version");
     else if (text == NULL || base64url_decode(&salt, text, strlen(text)) < 0 ||
              salt.len != PASSPHRASE_SALT_LEN)
-        err_set(err, ERR_CONFIG, "the file's first line is damaged");
+        err_set(err, ERR_INPUT, "the file's first line is damaged");
     else
         rc = make_key(passphrase, (const unsigned char *)salt.data, &cost, key,
                       err);
@@ -397,7 +397,7 @@ check_end(FILE *in, struct err *err)
 
     while ((c = fgetc(in)) != EOF)
         if (strchr(" \t\r\n", c) == NULL || c == '\0')
-            return err_set(err, ERR_CONFIG,
+            return err_set(err, ERR_INPUT,
                            "the file goes on after its last line, so it was "
                            "changed; nothing was taken");
     return 0;
@@ -423,7 +423,7 @@ send_records(struct ctl_client *client, FILE *in, struct err *err)
     if (err->code != ERR_NONE)
         return NULL;
     if (!is_whole && !has_answer(client)) {
-        err_set(err, ERR_CONFIG, "the file is cut short; nothing was taken");
+        err_set(err, ERR_INPUT, "the file is cut short; nothing was taken");
         return NULL;
     }
     return ctl_client_receive(client, WAIT_S, err);
@@ -451,7 +451,7 @@ import_from(const struct ctl *ctl, FILE *in, const char *passphrase,
 
     if (read_header(in, passphrase, key, err) < 0)
         return NULL;
-    request = request_with_key("import", key);
+    request = request_with_key(ctl, "import", key);
     secret_wipe(key, sizeof(key));
     client = ctl_client_open(ctl, err);
     if (client != NULL && ctl_client_send(client, request, err) == 0)
@@ -472,8 +472,8 @@ ctl_transfer_import(const struct ctl *ctl, const char *path,
     int status;
 
     if (in == NULL) {
-        err_set(&err, ERR_CONFIG, "%s: %s", path, strerror(errno));
-        return ctl_fail(&err);
+        err_set(&err, ERR_NOTFOUND, "%s: %s", path, strerror(errno));
+        return ctl_fail(ctl, &err);
     }
     passphrase = ask_passphrase(passphrase_file, false, &err);
     if (passphrase != NULL)
@@ -481,7 +481,7 @@ ctl_transfer_import(const struct ctl *ctl, const char *path,
     secret_free(&passphrase);
     (void)fclose(in); /* it was only read */
     status = answer != NULL ? ctl_finish(ctl, answer, print_imported, NULL)
-                            : ctl_fail(&err);
+                            : ctl_fail(ctl, &err);
     json_decref(answer);
     return status;
 }

@@ -80,6 +80,14 @@ usage(FILE *out)
     return out == stdout ? EX_OK : EX_USAGE;
 }
 
+/* What stands before the verb is wrong, or the verb itself. */
+static int
+refuse_words(const struct ctl *ctl, const char *complaint)
+{
+    (void)usage(stderr);
+    return ctl_complain(ctl, EX_USAGE, complaint);
+}
+
 /* Run the verb that is the first of the words. */
 static int
 run_verb(struct ctl *ctl, int argc, char **argv)
@@ -92,9 +100,8 @@ run_verb(struct ctl *ctl, int argc, char **argv)
             status = verbs[i].run(ctl, argc, argv);
             return status < 0 ? EX_OK : status;
         }
-    if (argc > 0)
-        (void)fprintf(stderr, CTL_PROGRAM ": there is no verb %s\n", argv[0]);
-    return usage(stderr);
+    return refuse_words(ctl, argc > 0 ? "there is no such verb"
+                                      : "there is no verb");
 }
 
 static void
@@ -142,7 +149,7 @@ main(int argc, char **argv)
             (void)puts(CTL_PROGRAM " " PACKAGE_VERSION);
             return EX_OK;
         default:
-            return usage(stderr);
+            return refuse_words(&ctl, "there is no such option");
         }
     }
     return run_verb(&ctl, argc - optind, &argv[optind]);

@@ -155,15 +155,56 @@ def test_status_is_watched_until_interrupted(world):
     ([], 64), (["what"], 64), (["status", "x"], 64), (["token"], 64),
     (["token", "a@b", "--min", "-1"], 64), (["token", "--what", "a@b"], 64),
     (["audit", "--count", "0"], 64), (["import", "exim", "/x"], 64),
-    (["login", "a@b", "--refresh-token-file", "/nonexistent"], 78),
-    (["import", "sasl-xoauth2", "/nonexistent"], 78),
+    (["login", "a@b", "--refresh-token-file", "/nonexistent"], 66),
+    (["login", "a@b", "--refresh-token-file", "/dev/null"], 65),
+    (["import", "sasl-xoauth2", "/nonexistent"], 66),
+    (["import", "sasl-xoauth2", "/dev/null"], 65),
+    (["import", "/nonexistent"], 66),
+    (["import", "/dev/null", "--passphrase-file", "/proc/version"], 65),
+    (["import", "/dev/null", "--passphrase-file", "/nonexistent"], 66),
+    (["rotate", "contoso", "--secret-file", "/nonexistent"], 66),
+    (["rotate", "contoso", "--secret-file", "/dev/null"], 65),
+    (["rotate", "contoso"], 64),
+    (["export", "/nonexistent/x", "--passphrase-file", "/proc/version"], 73),
+    (["export", "/proc/version", "--passphrase-file", "/proc/version"], 73),
+    (["-s", "/nonexistent", "status"], 69), (["-c", "/nonexistent", "status"], 78),
+    (["token", "\udcff"], 65),
     (["--version"], 0), (["--help"], 0), (["token", "--help"], 0),
 ])
 def test_wrong_words_are_told(world, words, status):
+    """By a status of sysexits(3), and with --json by one object."""
     made = world(postfix=False, start=False)
     result = made.tokend.ctl(*words)
     assert result.returncode == status
     assert result.stderr if status else result.stdout
+    if status:
+        assert result.stdout == ""
+        result = made.tokend.ctl("--json", *words)
+        assert result.returncode == status
+        answer = json.loads(result.stdout)
+        assert (answer["version"], answer["ok"]) == (1, False)
+        assert answer["error"]["code"] in (
+            "usage", "bad-input", "no-input", "no-output", "unreachable",
+            "bad-configuration")
+        assert answer["error"]["text"]
+
+
+def test_a_reload_tells_what_the_log_warns_of(world):
+    made = world(start=False, postfix=False)
+    made.conf.tokend(control_allow=["root"])
+    made.start()
+    assert made.tokend.ctl_json("reload")["result"] == {"warnings": []}
+    made.conf.tokend(metrics="127.0.0.1:1", allow=["postfix", "no-such-user"])
+    made.conf.write(made.tokend.config_file)
+    result = made.tokend.ctl("reload")
+    assert (result.returncode, result.stdout) == (0, "reloaded\n")
+    assert "metrics changed in relay.conf; that takes a restart" in \
+        result.stderr
+    assert "an account does not exist here" in result.stderr
+    warnings = made.tokend.ctl_json("reload")["result"]["warnings"]
+    assert any("user=no-such-user" in warning for warning in warnings)
+    for warning in warnings:
+        assert made.tokend.log.lines(warning)
 
 
 def _plugin_files(made, mailbox):
@@ -260,13 +301,13 @@ def test_a_file_that_is_not_right_is_not_taken(world, tmp_path):
     wrong = made.write_secret("wrong", "another horse")
     moved = tmp_path / "moved"
     assert made.tokend.ctl("export", str(moved), "--passphrase-file",
-                           short).returncode == 78
+                           short).returncode == 65
     assert not moved.exists()
     assert made.tokend.ctl("export", str(moved), "--passphrase-file",
                            phrase).returncode == 0
     # Nothing is ever overwritten.
     assert made.tokend.ctl("export", str(moved), "--passphrase-file",
-                           phrase).returncode == 78
+                           phrase).returncode == 73
     assert made.tokend.ctl("logout", "relay@contoso.com").returncode == 0
     lines = moved.read_text().splitlines(keepends=True)
     cut, swapped, garbage, more = (tmp_path / name for name in "csgm")
@@ -282,7 +323,7 @@ def test_a_file_that_is_not_right_is_not_taken(world, tmp_path):
             (tmp_path / "none", phrase, "No such file")):
         result = made.tokend.ctl("import", str(file), "--passphrase-file",
                                  secret)
-        assert result.returncode not in (0, 69), file
+        assert result.returncode == (66 if complaint == "No such file" else 65)
         assert complaint in result.stderr
     assert made.tokend.ask("token", KEY).reason == "needs-login"
 

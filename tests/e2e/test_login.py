@@ -482,7 +482,7 @@ def test_a_refresh_token_of_another_account(people):
     ([MAILBOX, "x"], os.EX_USAGE),
     ([MAILBOX, "--device", "--refresh-token-file", "-"], os.EX_USAGE),
     (["who@else.example"], os.EX_NOUSER),
-    ([MAILBOX, "--refresh-token-file", "/nonexistent"], os.EX_CONFIG),
+    ([MAILBOX, "--refresh-token-file", "/nonexistent"], os.EX_NOINPUT),
 ])
 def test_what_is_asked_for_wrongly(people, arguments, status):
     assert people().tokend.ctl("login", *arguments).returncode == status

@@ -229,7 +229,7 @@ def test_what_is_no_secret_is_refused_at_once(world):
     two_lines = made.write_secret("two", "one\ntwo")
     for arguments, status, text in (
             (["--secret-file", two_lines], DATAERR, "one line"),
-            (["--secret-file", "/nonexistent"], 78, "No such file"),
+            (["--secret-file", "/nonexistent"], 66, "No such file"),
             (["--secret", "plain-text"], DATAERR, "must be"),
             (["--secret", "file:/nonexistent"], DATAERR, "No such file"),
             (["--certificate", good.cert_file], DATAERR, "private key"),
