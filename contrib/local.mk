@@ -14,7 +14,9 @@ eximexampledir = $(docdir)/examples/exim
 dist_eximexample_DATA = %D%/exim/exim4.conf.relay
 
 grafanaexampledir = $(docdir)/examples/grafana
-dist_grafanaexample_DATA = %D%/grafana/xoauth2-tokend.json
+dist_grafanaexample_DATA = \
+	%D%/grafana/sendas-milter.json \
+	%D%/grafana/xoauth2-tokend.json
 
 prometheusexampledir = $(docdir)/examples/prometheus
 dist_prometheusexample_DATA = \

@@ -1,6 +1,7 @@
 """sendas-milter's status page: what it counts, and that the manual, the alerts
 and the dashboard speak of the same metrics; send_as_file changed on its own."""
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ DEVICE = "scan@inside.example"
 MANUAL = os.path.join(SOURCE, "milter", "sendas-milter.8")
 RULES = os.path.join(SOURCE, "contrib", "prometheus",
                      "sendas-milter.rules.yml")
+DASHBOARD = os.path.join(SOURCE, "contrib", "grafana", "sendas-milter.json")
 ALERT_TESTS = os.path.join(SOURCE, "tests", "data", "milter-alerts.yml")
 
 
@@ -149,6 +151,48 @@ def test_the_manual_lists_what_is_exported(watched):
                   for name in re.findall(r"\b(?:sendas|process)_\w+", line)}
     assert documented == set(re.findall(r"(?m)^# TYPE (\S+) ",
                                         page.text("/metrics")))
+
+
+def _queries():
+    """Every query of the dashboard: (title of the panel, query)."""
+    with open(DASHBOARD, encoding="utf-8") as file:
+        dashboard = json.load(file)
+    identities = [panel["id"] for panel in dashboard["panels"]]
+    assert len(identities) == len(set(identities))
+    found = [(panel["title"], target["expr"])
+             for panel in dashboard["panels"]
+             for target in panel.get("targets", [])]
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            name, = re.findall(r"label_values\((\w+)",
+                               variable["query"]["query"])
+            found.append((variable["name"], name))
+    return found
+
+
+def test_the_dashboard_shows_all_that_is_exported(watched):
+    made, page = watched(routes=[{"from": "@legacy.local", "mailbox": RELAY}])
+    _send(made, f"<{DEVICE}>", DEVICE)
+    exported = set(re.findall(r"(?m)^# TYPE (\S+) ", page.text("/metrics")))
+    labels = {re.sub("_bucket$", "", name): {key for sample in samples
+                                             for key, _ in sample}
+              for name, samples in page.metrics().items()}
+    outcomes = {outcome for (outcome,) in
+                _counts(page, "sendas_messages_total")}
+    shown = set()
+    for where, query in _queries():
+        names = {re.sub("_bucket$", "", name)
+                 for name in re.findall(r"\b(?:sendas|process)_\w+", query)}
+        assert names and names <= exported, where
+        shown |= names
+        known = {"job", "instance", "le"}.union(*map(labels.get, names))
+        wanted = set(re.findall(r'[{,]\s*(\w+)\s*(?:=|!=|=~|!~)"', query))
+        for group in re.findall(r"\bby \(([^)]*)\)", query):
+            wanted |= {label.strip() for label in group.split(",")}
+        assert wanted <= known, where
+        for match in re.findall(r'outcome=~?"([^"]+)"', query):
+            assert set(match.split("|")) <= outcomes, where
+    assert shown == exported
 
 
 def test_alerts_use_what_is_exported_and_go_off(watched):
