@@ -136,6 +136,32 @@ def test_a_bad_send_as_file_changes_nothing_and_is_told(pair):
         assert new_from(world, "c@contoso.com")[0] == RELAY
 
 
+@pytest.mark.parametrize("emptied", ["", "# nobody\n\n", PERMISSIONS])
+def test_an_emptied_send_as_file_changes_nothing_and_is_told(pair, emptied):
+    """What a failed export leaves would have all mail rewritten."""
+    world = pair(start=False)
+    path = world.path("sendas.csv")
+    mailbox = "relay2@contoso.com"
+    world.conf.mailbox(mailbox, credential="contoso", send_as_file=path)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(PERMISSIONS + row("a@contoso.com", mailbox))
+    world.start()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(emptied)
+    for daemon in (world.tokend, world.milter):
+        daemon.reload()
+        said = daemon.log.wait_for("the old one stays")
+        assert len(said) == 1
+        assert f'{path}: section mailbox' in said[0]
+        assert "send_as_file is empty; export the list again" in said[0]
+        assert len(daemon.log.lines("send_as_file")) == 1
+    assert login(world, "a@contoso.com") == mailbox
+    assert new_from(world, "a@contoso.com")[0] == "a@contoso.com"
+    result = world.tokend.ctl("reload")
+    assert result.returncode == 78
+    assert "send_as_file is empty" in result.stderr
+
+
 # Rules by listener
 
 
