@@ -302,7 +302,6 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
     }
     keeper->credential = credential;
     keeper_judge_aside(keeper);
-    keeper->secret_index = 0;
     token_retry_now(&keeper->token, now);
 }
 
@@ -429,7 +428,6 @@ keeper_describe(const struct keeper *keeper, struct refresher_info *out)
         .user = keeper->user,
         .token = &keeper->token,
         .waiters = keeper->waiter_count,
-        .secret_index = keeper->secret_index,
         .requests = keeper->requests,
         .not_after = keeper->not_after,
         .has_skew = keeper->has_skew,
@@ -442,7 +440,4 @@ keeper_describe(const struct keeper *keeper, struct refresher_info *out)
     };
     if (keeper->key != NULL)
         out->secret = keeper->key->source;
-    else if (keeper->token.serial > 0 &&
-             keeper->secret_index < credential->client_secret_count)
-        out->secret = credential->client_secrets[keeper->secret_index].text;
 }

@@ -278,7 +278,6 @@ keeper_fetch_succeed(struct keeper *keeper, struct acquire_result *result)
 {
     bool is_rotated = result->token.refresh != NULL;
 
-    keeper->secret_index = result->secret_index;
     note_key(keeper, result->key);
     keeper->not_after = result->not_after;
     take_refresh_token(keeper, &result->token);
@@ -366,7 +365,6 @@ end_outdated(struct keeper *keeper, struct acquire_result *result)
         keeper_fetch_salvage(keeper, result);
     } else {
         keeper_fetch_succeed(keeper, result);
-        keeper->secret_index = 0;
     }
 }
 
@@ -413,7 +411,6 @@ ask(struct keeper *keeper)
                        .config = keeper->shared->config,
                        .credential = keeper->credential,
                        .user = keeper->user,
-                       .first_secret = keeper->secret_index,
                        .refresh_token = keeper_refresh_text(keeper),
                    },
                    on_acquired, keeper);

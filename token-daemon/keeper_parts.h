@@ -50,8 +50,7 @@ struct keeper {
     bool is_leaving; /* and its last request is let finish */
     bool has_skew;
     int64_t skew_s;
-    size_t secret_index;
-    struct key *key; /* that worked last, a reference; or NULL */
+    struct key *key; /* that worked last, a reference; NULL: not known */
     uint64_t requests;
     int64_t not_after; /* s since 1970; 0: no certificate */
     /* What a person's sign-in left us; no text: none needed, or none yet. */

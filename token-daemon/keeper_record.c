@@ -73,7 +73,6 @@ make_record(const struct keeper *keeper, struct token_record *out)
         .not_before_wall = snapshot.not_before_wall,
         .due_wall = snapshot.due_wall,
         .failures = snapshot.failures,
-        .secret_index = keeper->secret_index,
         .access_token = keeper->token.text,
         .expires_wall = snapshot.expires_wall,
         .lifetime_s = snapshot.lifetime_s,
@@ -151,7 +150,6 @@ keeper_restore(struct keeper *keeper, struct token_record *record)
          application != keeper_application(keeper->credential)))
         return;
     keeper->is_to_spread = true;
-    keeper->secret_index = record->secret_index;
     if (token_restore(&keeper->token, &snapshot, ++keeper->shared->serial,
                       keeper_now(keeper), keeper_wall(keeper), &err) < 0)
         log_error("a stored token could not be used, out of memory",

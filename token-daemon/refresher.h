@@ -226,10 +226,11 @@ struct refresher_info {
     const char *user;          /* NULL: one token for the whole credential */
     const struct token *token; /* borrowed: during the call */
     size_t waiters;
-    size_t secret_index; /* of the secret that worked last */
-    uint64_t requests;   /* token requests sent, each secret counted */
-    int64_t not_after;   /* the certificate's, s since 1970; 0: none used */
-    const char *secret;  /* reference of the secret that worked last, or NULL */
+    uint64_t requests; /* token requests sent, each secret counted */
+    int64_t not_after; /* the certificate's, s since 1970; 0: none used */
+    /* Reference of the secret that worked last; NULL: none, or not known, as
+     * the token is of before the start. */
+    const char *secret;
     bool has_skew;
     int64_t skew_s; /* our clock minus the provider's */
     int64_t now;    /* CLOCK_BOOTTIME, ms */

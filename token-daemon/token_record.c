@@ -7,7 +7,9 @@
  *
  * The tokens stand behind the object and a line feed, as they are: nearly all
  * of the bytes of thousands of records need no parsing then. In version 1 they
- * were members, `access_token` and `refresh_token`.
+ * were members, `access_token` and `refresh_token`. A `secret_index`, which
+ * said which secret of the list had worked last, is left out: the list may be
+ * another one.
  */
 #include "token-daemon/token_record.h"
 
@@ -109,8 +111,6 @@ append_to_buf(const char *data, size_t len, void *arg)
 static int
 fill(json_t *root, const struct token_record *record, struct err *err)
 {
-    size_t index = record->secret_index;
-
     if (set_number(root, "version", VERSION, VERSION, err) < 0 ||
         set_token(root, "access_token", "access_token_bytes",
                   record->access_token, err) < 0 ||
@@ -136,9 +136,6 @@ fill(json_t *root, const struct token_record *record, struct err *err)
         set_text(root, "reason",
                  record->reason[0] != '\0' ? record->reason : NULL,
                  TOKEN_RECORD_REASON_MAX - 1, err) < 0 ||
-        set_number(root, "secret_index",
-                   index <= NUMBER_MAX ? (int64_t)index : -1, NUMBER_MAX,
-                   err) < 0 ||
         set_text(root, "application",
                  record->application[0] != '\0' ? record->application : NULL,
                  TOKEN_RECORD_MARK_SIZE - 1, err) < 0)
@@ -278,7 +275,6 @@ take(const json_t *root, struct tail *tail, struct token_record *out,
      struct err *err)
 {
     int64_t failures = 0;
-    int64_t index = 0;
 
     if (check_version(root, err) < 0 ||
         get_token(root, "access_token", "access_token_bytes", tail,
@@ -301,13 +297,11 @@ take(const json_t *root, struct tail *tail, struct token_record *out,
             0 ||
         get_number(root, "due", TIME_MAX, &out->due_wall, err) < 0 ||
         get_number(root, "failures", NUMBER_MAX, &failures, err) < 0 ||
-        get_number(root, "secret_index", NUMBER_MAX, &index, err) < 0 ||
         get_word(root, "reason", out->reason, sizeof(out->reason), err) < 0 ||
         get_word(root, "application", out->application,
                  sizeof(out->application), err) < 0)
         return -1;
     out->failures = (unsigned)failures;
-    out->secret_index = (size_t)index;
     return 0;
 }
 

@@ -42,7 +42,6 @@ struct token_record {
     int64_t due_wall;        /* the next attempt; 0: none is planned */
     unsigned failures;       /* in a row */
     char reason[TOKEN_RECORD_REASON_MAX]; /* of the last failure, or empty */
-    size_t secret_index; /* which secret of the list worked last */
     char application[TOKEN_RECORD_MARK_SIZE]; /* whose tokens; "": not known */
 };
 

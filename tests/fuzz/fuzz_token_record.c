@@ -31,8 +31,7 @@ is_same(const struct token_record *a, const struct token_record *b)
            is_same_text(a->scope, b->scope) && is_same_text(a->user, b->user) &&
            a->not_before_wall == b->not_before_wall &&
            a->due_wall == b->due_wall && a->failures == b->failures &&
-           strcmp(a->reason, b->reason) == 0 &&
-           a->secret_index == b->secret_index;
+           strcmp(a->reason, b->reason) == 0;
 }
 
 int

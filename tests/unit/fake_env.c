@@ -61,7 +61,6 @@ struct fake_env {
     int64_t *starts; /* ms since the beginning, of each */
     size_t start_count;
     char credential[256];
-    size_t first_secret;
     int64_t script_delay;
     fake_env_script_fn *script;
     struct buf log; /* lines */
@@ -263,7 +262,7 @@ complete(struct acquire *request, const struct fake_answer *answer)
     enum problem problem =
         answer->problem != PROBLEM_NONE ? answer->problem : PROBLEM_UNAVAILABLE;
     struct acquire_result result = {
-        .secret_index = answer->secret_index,
+        .key = answer->key,
         .retry_after_s = answer->retry_after_s,
         .may_spread = answer->may_spread,
         .has_skew = answer->skew_s != 0,
@@ -341,7 +340,6 @@ start(void *arg, const struct acquire_request *request, acquire_done_fn *done,
     env->starts[env->start_count++] = env->now;
     (void)snprintf(env->credential, sizeof(env->credential), "%s",
                    request->credential->name);
-    env->first_secret = request->first_secret;
     return started;
 }
 
@@ -397,12 +395,6 @@ const char *
 fake_env_credential(const struct fake_env *env)
 {
     return env->credential;
-}
-
-size_t
-fake_env_first_secret(const struct fake_env *env)
-{
-    return env->first_secret;
 }
 
 void

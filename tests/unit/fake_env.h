@@ -64,9 +64,8 @@ int64_t fake_env_started_at(const struct fake_env *env, size_t n);
 size_t fake_env_open(const struct fake_env *env);
 size_t fake_env_cancelled(const struct fake_env *env);
 
-/* The last one that was started: its credential and its first secret. */
+/* The credential of the last one that was started. */
 const char *fake_env_credential(const struct fake_env *env);
-size_t fake_env_first_secret(const struct fake_env *env);
 
 struct fake_answer {
     const char *text; /* of the token; NULL: it failed */
@@ -74,8 +73,8 @@ struct fake_answer {
     int64_t refresh_in_s;
     const char *refresh_token; /* NULL: none came */
     int64_t refresh_life_s;    /* of the refresh token; 0: not said */
-    size_t secret_index;
-    enum problem problem; /* of a failure; NONE: UNAVAILABLE */
+    struct key *key;           /* that worked; NULL: none is named */
+    enum problem problem;      /* of a failure; NONE: UNAVAILABLE */
     const char *hint;
     int64_t retry_after_s;
     bool may_spread; /* a key that was refused is new */

@@ -18,6 +18,7 @@
 #include "tests/unit/fake_env.h"
 #include "token-daemon/control.h"
 #include "token-daemon/control_access.h"
+#include "token-daemon/key.h"
 
 #define RELAY   "relay@contoso.example"
 #define APP     "alarm@apps.contoso.example"
@@ -477,8 +478,14 @@ refuse(struct world *world, const char *key)
 static void
 give(struct world *world, const char *text)
 {
-    fake_env_answer(world->env,
-                    &(struct fake_answer){.text = text, .life_s = 3600});
+    static const struct key_salt salt = {{0}};
+    struct key *key = key_new(KEY_SECRET, &salt);
+
+    assert_non_null(key);
+    (void)snprintf(key->source, sizeof(key->source), "file:/etc/contoso");
+    fake_env_answer(world->env, &(struct fake_answer){
+                                    .text = text, .life_s = 3600, .key = key});
+    key_unref(&key);
 }
 
 /* Tokens for both credentials. */

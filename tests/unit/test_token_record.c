@@ -236,7 +236,6 @@ what_is_encoded_comes_back(void **state)
         .due_wall = 1700000002,
         .failures = 2147483647,
         .reason = "idp-unreachable-and-more-of-that",
-        .secret_index = 3,
     };
     struct token_record back;
     struct err err;
@@ -263,7 +262,6 @@ what_is_encoded_comes_back(void **state)
     assert_int_equal(back.due_wall, record.due_wall);
     assert_int_equal(back.failures, record.failures);
     assert_string_equal(back.reason, record.reason);
-    assert_int_equal(back.secret_index, record.secret_index);
     token_record_clear(&back);
     token_record_clear(&record);
     buf_clear(&data);
@@ -328,8 +326,6 @@ what_would_not_come_back_is_refused(void **state)
     assert_refused(&record, "expires can't be kept: out of range");
     record.failures = 2147483648u;
     assert_refused(&record, "failures can't be kept: out of range");
-    record.secret_index = SIZE_MAX;
-    assert_refused(&record, "secret_index can't be kept: out of range");
 }
 
 static void
