@@ -61,7 +61,7 @@ copy_user(char *name, const char *user)
 static bool
 is_user_shared(const struct keeper *keeper)
 {
-    const char *blank = keeper->name != NULL ? strchr(keeper->name, ' ') : NULL;
+    const char *blank = strchr(keeper->name, ' ');
 
     return blank != NULL && keeper->user == blank + 1;
 }
@@ -71,10 +71,12 @@ keeper_new(struct keeper_shared *shared,
            const struct config_credential *credential, const char *name,
            const char *user)
 {
-    struct keeper *keeper = calloc(1, sizeof(*keeper));
+    size_t size = strlen(name) + 1;
+    struct keeper *keeper = calloc(1, sizeof(*keeper) + size);
 
     if (keeper == NULL)
         return NULL;
+    memcpy(keeper->name, name, size);
     keeper->shared = shared;
     keeper->credential = credential;
     TAILQ_INIT(&keeper->waiters);
@@ -82,10 +84,9 @@ keeper_new(struct keeper_shared *shared,
     token_init(&keeper->token, keeper_now(keeper));
     keeper->is_to_spread = true;
     shared->keeper_count++;
-    keeper->name = strdup(name);
-    if (keeper->name != NULL && user != NULL)
+    if (user != NULL)
         keeper->user = copy_user(keeper->name, user);
-    if (keeper->name == NULL || (user != NULL && keeper->user == NULL) ||
+    if ((user != NULL && keeper->user == NULL) ||
         planner_reserve(shared->planner, shared->keeper_count) < 0)
         keeper_free(&keeper);
     return keeper;
@@ -120,13 +121,12 @@ keeper_free(struct keeper **keeper)
         return;
     }
     k->shared->keeper_count--;
-    oauth_token_clear(&k->held);
+    keeper_fetch_drop_held(k);
     token_clear(&k->token);
     key_unref(&k->key);
     refresh_token_clear(&k->refresh);
     if (!is_user_shared(k))
         free(k->user);
-    free(k->name);
     free(k);
 }
 
@@ -289,10 +289,10 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
     if (!is_same_application(keeper->credential, credential)) {
         if (keeper->refresh.text != NULL && keeper->application == 0)
             keeper->application = keeper_application(keeper->credential);
-        oauth_token_clear(&keeper->held); /* not to be used by this one */
+        keeper_fetch_drop_held(keeper); /* not to be used by this one */
     }
     if (!is_same_token(keeper->credential, credential) &&
-        keeper->held.access == NULL) {
+        keeper->held == NULL) {
         keeper->is_asking_later = false;
         keeper->is_unwanted = may_finish;
         if (keeper->acquire != NULL)

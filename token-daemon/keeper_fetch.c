@@ -4,6 +4,7 @@
 #include "token-daemon/keeper_parts.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -19,7 +20,7 @@ void
 keeper_fetch_plan(struct keeper *keeper)
 {
     /* What waits for the disk waits no longer than the old token lives. */
-    bool is_waiting = keeper->held.access != NULL || keeper->is_asking_later;
+    bool is_waiting = keeper->held != NULL || keeper->is_asking_later;
 
     if (keeper->shared->is_stopping)
         return;
@@ -173,11 +174,22 @@ go_on(struct keeper *keeper)
 static void
 use_held(struct keeper *keeper)
 {
-    struct oauth_token issued = keeper->held;
+    struct oauth_token *issued = keeper->held;
 
-    keeper->held = (struct oauth_token){0};
-    use(keeper, &issued);
-    oauth_token_clear(&issued);
+    keeper->held = NULL;
+    use(keeper, issued);
+    oauth_token_clear(issued);
+    free(issued);
+}
+
+void
+keeper_fetch_drop_held(struct keeper *keeper)
+{
+    if (keeper->held == NULL)
+        return;
+    oauth_token_clear(keeper->held);
+    free(keeper->held);
+    keeper->held = NULL;
 }
 
 /*
@@ -227,7 +239,7 @@ on_saved(bool is_durable, int64_t durable_us, void *arg)
         return; /* a newer one is on its way */
     if (is_durable && keeper->answered_us > 0)
         note_window(keeper, durable_us);
-    if (keeper->held.access != NULL) {
+    if (keeper->held != NULL) {
         use_held(keeper);
         go_on(keeper);
     } else if (keeper->is_asking_later) {
@@ -281,8 +293,10 @@ keeper_fetch_succeed(struct keeper *keeper, struct acquire_result *result)
     note_key(keeper, result->key);
     keeper->not_after = result->not_after;
     take_refresh_token(keeper, &result->token);
-    if (is_rotated && token_is_alive(&keeper->token, keeper_now(keeper))) {
-        keeper->held = result->token;
+    /* Out of memory: it is in force at once. */
+    if (is_rotated && token_is_alive(&keeper->token, keeper_now(keeper)) &&
+        (keeper->held = malloc(sizeof(*keeper->held))) != NULL) {
+        *keeper->held = result->token;
         result->token = (struct oauth_token){0};
         if (store_rotated(keeper, result->answered_us) < 0)
             use_held(keeper);
@@ -451,7 +465,7 @@ keeper_fire(struct timetable_entry *entry)
         (struct keeper *)(void *)((char *)entry -
                                   offsetof(struct keeper, entry));
 
-    if (keeper->held.access != NULL) {
+    if (keeper->held != NULL) {
         use_held(keeper); /* the old token expires first */
         go_on(keeper);
     } else if (keeper->is_asking_later) {
@@ -470,7 +484,7 @@ stop_fetch(struct keeper *keeper)
     keeper_probe_doom(keeper, false, ERR_RETRY,
                       "somebody signed in or out meanwhile");
     keeper->shared->env.cancel(&keeper->acquire);
-    oauth_token_clear(&keeper->held);
+    keeper_fetch_drop_held(keeper);
     keeper->is_asking_later = false;
     keeper->is_outdated = keeper->is_unwanted = false;
 }

@@ -23,32 +23,33 @@
 
 TAILQ_HEAD(waiter_list, refresher_waiter);
 
+/* There are many: what is rarely there is pointed at, and flags stand together.
+ */
 struct keeper {
     struct keeper_shared *shared;
     const struct config_credential *credential; /* in shared->config */
-    char *name;
-    char *user; /* NULL: app-only */
+    char *user;                                 /* NULL: app-only */
     struct token token;
     int64_t asked_at; /* when the last request began; CLOCK_BOOTTIME, ms */
     /* In state FETCHING one of these three: */
-    struct acquire *acquire; /* a request is in flight, */
-    struct oauth_token held; /* its answer waits until it is durable, */
-    bool is_asking_later;    /* or it begins when what came before is. */
-    bool is_outdated;        /* what is in flight began with former settings, */
-    bool is_unwanted;        /* which were for another access token */
-    size_t unsaved;          /* refresh tokens on their way to the disk */
-    int64_t answered_us;     /* when the last one came; 0: not by a request */
+    struct acquire *acquire;  /* a request is in flight, */
+    struct oauth_token *held; /* its answer waits until it is durable (owned),*/
+    bool is_asking_later;     /* or it begins when what came before is. */
+    bool is_outdated;         /* what is in flight began with former settings,*/
+    bool is_unwanted;         /* which were for another access token */
+    bool is_to_spread; /* what `entry` says of when was not chosen here */
+    bool is_aside;     /* `refresh` is another application's: not used */
+    bool is_gone;      /* no longer configured, */
+    bool is_leaving;   /* and its last request is let finish */
+    bool has_skew;
+    uint8_t holds;    /* see keeper_hold() */
+    uint32_t unsaved; /* refresh tokens on their way to the disk */
+    uint32_t waiter_count;
+    int64_t answered_us; /* when the last one came; 0: not by a request */
     struct timetable_entry entry; /* token.due_at, or the end of a wait */
-    bool is_to_spread; /* what it says now of when was not chosen here */
     struct keeper_probe *probe; /* NULL: none; no fetch begins while it asks */
     struct waiter_list waiters;
     struct waiter_list passed_over; /* while the others are being answered */
-    size_t waiter_count;
-    uint8_t holds;   /* who works with it, so that it must not be freed */
-    bool is_aside;   /* `refresh` is another application's: not used */
-    bool is_gone;    /* no longer configured, */
-    bool is_leaving; /* and its last request is let finish */
-    bool has_skew;
     int64_t skew_s;
     struct key *key; /* that worked last, a reference; NULL: not known */
     uint64_t requests;
@@ -56,6 +57,7 @@ struct keeper {
     /* What a person's sign-in left us; no text: none needed, or none yet. */
     struct refresh_token refresh;
     uint64_t application; /* whose `refresh` is; 0: not known */
+    char name[];          /* what the token is stored under */
 };
 
 static inline int64_t
@@ -131,6 +133,9 @@ void keeper_fetch_finish(struct keeper *keeper, struct acquire_result *result,
 /* Take the refresh token of an answer only: the access token is none that the
  * settings of now ask for. */
 void keeper_fetch_salvage(struct keeper *keeper, struct acquire_result *result);
+
+/* Wipe and free what waits to be durable, if anything does. */
+void keeper_fetch_drop_held(struct keeper *keeper);
 
 /* How far the provider's clock is from ours. */
 void keeper_fetch_note_skew(struct keeper *keeper,

@@ -158,7 +158,7 @@ on_probed(struct acquire_result *result, void *arg)
 static bool
 is_busy(const struct keeper *keeper)
 {
-    return keeper->acquire != NULL || keeper->held.access != NULL ||
+    return keeper->acquire != NULL || keeper->held != NULL ||
            keeper->is_asking_later || keeper->unsaved > 0;
 }
 

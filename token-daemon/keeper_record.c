@@ -85,11 +85,11 @@ make_record(const struct keeper *keeper, struct token_record *out)
         (void)snprintf(out->application, sizeof(out->application),
                        "%016" PRIx64, application);
     (void)snprintf(out->reason, sizeof(out->reason), "%s", snapshot.reason);
-    if (keeper->held.access != NULL) {
-        out->access_token = keeper->held.access;
-        out->lifetime_s = keeper->held.lifetime;
-        out->expires_wall = wall + keeper->held.lifetime;
-        out->due_wall = wall + keeper->held.lifetime / 2;
+    if (keeper->held != NULL) {
+        out->access_token = keeper->held->access;
+        out->lifetime_s = keeper->held->lifetime;
+        out->expires_wall = wall + keeper->held->lifetime;
+        out->due_wall = wall + keeper->held->lifetime / 2;
         if (pause > 0 && wall + pause < out->due_wall)
             out->due_wall = wall + pause;
         out->failures = 0;
