@@ -1,5 +1,5 @@
 /*
- * credential_check - are certificates and keys what they should be?
+ * credential_check - are secrets, certificates and keys what they should be?
  */
 #include "token-daemon/credential_check.h"
 
@@ -170,6 +170,22 @@ blame(const struct config_credential *credential, const char *option,
 }
 
 static int
+check_client_secrets(const struct config_credential *credential,
+                     struct err *err)
+{
+    struct buf secret;
+    int rc = 0;
+
+    buf_init(&secret, SECRET_SOURCE_MAX);
+    for (size_t i = 0; rc == 0 && i < credential->client_secret_count; i++) {
+        buf_reset(&secret);
+        rc = read_part(&credential->client_secrets[i], &secret, err);
+    }
+    buf_clear(&secret);
+    return rc < 0 ? blame(credential, "client_secret", err) : 0;
+}
+
+static int
 check_parts(const struct config_credential *credential, struct parts *parts,
             int64_t now, struct err *err)
 {
@@ -188,6 +204,8 @@ check_parts(const struct config_credential *credential, struct parts *parts,
     for (size_t i = 0; i < ARRAY_LEN(reads); i++)
         if (read_part(reads[i].ref, reads[i].out, err) < 0)
             return blame(credential, reads[i].option, err);
+    if (check_client_secrets(credential, err) < 0)
+        return -1;
     if (check_key(credential, parts, now, err) < 0)
         return blame(credential,
                      parts->certificate.len > 0 ? "certificate" : "private_key",

@@ -29,8 +29,13 @@ static struct row {
     int64_t later;       /* s after the certificate ends, less 0 is before */
     const char *want;    /* what the error holds; NULL: it is good */
 } rows[] = {
-    {"a secret is none of its business", "client_secret = \"file:@/none\"",
+    {"secrets", "client_secret = {\"file:@/right\", \"exec:/nonexistent\"}",
      -DAY, NULL},
+    {"a second secret that is not there",
+     "client_secret = {\"file:@/right\", \"file:@/none\"}", -DAY,
+     "client_secret: file:"},
+    {"a secret of a newline", "client_secret = \"file:@/newline\"", -DAY,
+     "/newline is empty"},
     {"certificate and key in one file", "certificate = \"file:@/both\"", -DAY,
      NULL},
     {"certificate and key",
@@ -204,6 +209,7 @@ set_up(void **state)
     scratch_write("other", other.key_pem, strlen(other.key_pem), 0600);
     scratch_write("garbage", "no PEM\n", 7, 0600);
     scratch_write("right", "open sesame\n", 12, 0600);
+    scratch_write("newline", "\n", 1, 0600);
     write_locked();
     return 0;
 }
