@@ -346,15 +346,18 @@ void config_print(const struct config *config, struct buf *out);
 /*
  * Look at the files that hold secrets (client_secret, private_key, a
  * certificate without a private_key, passphrase, service_account_key,
- * seal_key), for the one program that opens
- * them:
- * each must be a regular file that nobody else may read, so no permission for
- * others, and none for a group unless it is this process's own. Their content
- * is not read. Errors: ERR_CONFIG with the file and the command that puts it
- * right.
+ * seal_key), and at ca_file, for whoever checks a configuration: each must be a
+ * regular file that is not empty, and which nobody else may read if it is
+ * secret, so no permission for others, and none for a group unless it is this
+ * process's own. Their content is not read. Errors: ERR_CONFIG with the file
+ * and the command that puts it right.
  */
 int config_check_secrets(const struct config *config, struct err *err)
     __attribute__((warn_unused_result));
+
+/* The same for the ca_file of one credential, if it has one. */
+int config_check_ca_file(const struct config_credential *credential,
+                         struct err *err) __attribute__((warn_unused_result));
 
 /*
  * A server's name as relay sections have it: brackets and port cut off, lower

@@ -1,5 +1,5 @@
 /*
- * config_check_secrets - may anybody else read the files that hold secrets?
+ * config_secrets - may anybody else read the files that hold secrets?
  */
 #include "common/config.h"
 
@@ -79,6 +79,26 @@ check_ref(struct secret_file *file, const char *option,
     return check_file(file, is_secret, err);
 }
 
+static void
+name_section(const struct config_credential *credential,
+             char out[SECTION_BYTES_MAX])
+{
+    (void)snprintf(out, SECTION_BYTES_MAX, "credential \"%s\"",
+                   credential->name);
+}
+
+int
+config_check_ca_file(const struct config_credential *credential,
+                     struct err *err)
+{
+    char section[SECTION_BYTES_MAX];
+    const struct secret_file file = {credential->file, credential->line,
+                                     section, "ca_file", credential->ca_file};
+
+    name_section(credential, section);
+    return file.path != NULL ? check_file(&file, false, err) : 0;
+}
+
 static int
 check_credential(const struct config_credential *credential, struct err *err)
 {
@@ -87,9 +107,7 @@ check_credential(const struct config_credential *credential, struct err *err)
                                NULL, NULL};
     bool is_key_apart = credential->private_key.kind != CONFIG_REF_NONE;
 
-    (void)snprintf(section, sizeof(section), "credential \"%s\"",
-                   credential->name);
-
+    name_section(credential, section);
     for (size_t i = 0; i < credential->client_secret_count; i++)
         if (check_ref(&file, "client_secret", &credential->client_secrets[i],
                       true, err) < 0)
@@ -103,12 +121,8 @@ check_credential(const struct config_credential *credential, struct err *err)
         check_ref(&file, "service_account_key",
                   &credential->service_account_key, true, err) < 0)
         return -1;
-    file.option = "ca_file";
-    file.path = credential->ca_file;
-    if (file.path != NULL && check_file(&file, false, err) < 0)
-        return -1;
     /* federated_token is made by others, perhaps after we have started. */
-    return 0;
+    return config_check_ca_file(credential, err);
 }
 
 static int

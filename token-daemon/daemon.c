@@ -42,7 +42,7 @@ loaded_clear(struct daemon_loaded *loaded)
     config_unref(&loaded->config);
 }
 
-/* Read, check, and build the policy. */
+/* Read, and build the policy. */
 static int
 load(const char *path, struct daemon_loaded *out, struct err *err)
 {
@@ -50,8 +50,7 @@ load(const char *path, struct daemon_loaded *out, struct err *err)
 
     if (loaded.config == NULL)
         return -1;
-    if (config_check_secrets(loaded.config, err) == 0)
-        loaded.policy = sendas_new(loaded.config, err);
+    loaded.policy = sendas_new(loaded.config, err);
     if (loaded.policy == NULL) {
         loaded_clear(&loaded);
         return -1;
@@ -68,9 +67,29 @@ daemon_check(const char *config_path, struct err *err)
 
     if (load(config_path, &loaded, err) < 0)
         return -1;
-    rc = credential_check(loaded.config, clock_wall(), err);
+    rc = config_check_secrets(loaded.config, err);
+    if (rc == 0)
+        rc = credential_check(loaded.config, clock_wall(), err);
     loaded_clear(&loaded);
     return rc;
+}
+
+/*
+ * One file that can't be used is one credential's trouble, or nobody's: all
+ * others are served. What is wrong with secrets and keys the key_watch says,
+ * with the seal_key the state, when they read them.
+ */
+static void
+log_ca_files(const struct config *config)
+{
+    struct err err = {ERR_NONE, ""};
+
+    for (size_t i = 0; i < config->credential_count; i++)
+        if (config_check_ca_file(&config->credentials[i], &err) < 0)
+            log_error("a ca_file can not be used; its credential gets no token "
+                      "until it is there",
+                      F_STR("credential", config->credentials[i].name),
+                      F_STR("error", err.text));
 }
 
 /* Swap the parts over; takes what was loaded. Nothing changes on failure. */
@@ -104,6 +123,7 @@ apply(struct daemon *daemon, struct daemon_loaded *loaded, struct err *err)
     lookup_server_allow(daemon->lookup_server, loaded->config);
     if (daemon->control_server != NULL)
         control_server_allow(daemon->control_server, loaded->config);
+    log_ca_files(loaded->config);
     key_watch_configure(daemon->key_watch, daemon->in_force.config != NULL);
     loaded_clear(&daemon->in_force);
     daemon->in_force = *loaded;
@@ -116,10 +136,15 @@ is_same_at_start(const struct config_tokend *a, const struct config_tokend *b)
 {
     const char *metrics[2] = {a->metrics != NULL ? a->metrics : "",
                               b->metrics != NULL ? b->metrics : ""};
+    const char *seal_keys[2] = {
+        a->seal_key.text != NULL ? a->seal_key.text : "",
+        b->seal_key.text != NULL ? b->seal_key.text : ""};
 
     if (a->socket_count != b->socket_count ||
         strcmp(metrics[0], metrics[1]) != 0 ||
-        strcmp(a->control, b->control) != 0 || strcmp(a->state, b->state) != 0)
+        strcmp(a->control, b->control) != 0 ||
+        strcmp(a->state, b->state) != 0 ||
+        strcmp(seal_keys[0], seal_keys[1]) != 0)
         return false;
     for (size_t i = 0; i < a->socket_count; i++)
         if (strcmp(a->sockets[i], b->sockets[i]) != 0)
@@ -144,8 +169,8 @@ reload(void *arg, struct err *err)
     rc = load(daemon->config_path, &loaded, err);
     if (rc == 0 && !is_same_at_start(&daemon->in_force.config->tokend,
                                      &loaded.config->tokend))
-        log_warning("socket, control, state or metrics changed in relay.conf; "
-                    "that takes a restart");
+        log_warning("socket, control, state, seal_key or metrics changed in "
+                    "relay.conf; that takes a restart");
     if (rc == 0 && control_server_mode(daemon->in_force.config) !=
                        control_server_mode(loaded.config))
         log_warning("the mode of the control socket's file changes with whom "

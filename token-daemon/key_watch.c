@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -19,9 +20,11 @@
 #include "token-daemon/key_reader.h"
 
 #define EVENTS_MAX 4096 /* bytes read at once */
-#define EVENTS_MASK                                                     \
+/* Of a directory whose content matters, and of one on the way to it. */
+#define CONTENT_MASK                                                    \
     (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ATTRIB | \
      IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+#define WAY_MASK (IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 /* One key that is read, and what is under way for it. */
 struct watched {
@@ -32,6 +35,7 @@ struct watched {
     bool is_there;   /* while the list is made anew */
     struct key_reader *reader;
     struct rotation_job *job;
+    bool is_new;              /* the first look since it is configured */
     bool is_told;             /* that it does not work yet */
     char mark[KEY_MARK_SIZE]; /* of what the job tries */
 };
@@ -135,6 +139,61 @@ keep(struct watched *watched, struct key_material *material)
                   F_STR("source", watched->key->source));
 }
 
+/* Is it what the next attempt begins with? */
+struct search {
+    const struct key *key;
+    bool is_live;
+};
+
+/* keyring_each() visitor */
+static void
+look_for(const struct keyring_info *info, void *arg)
+{
+    struct search *search = arg;
+
+    if (info->key == search->key)
+        search->is_live = info->is_live;
+}
+
+static bool
+is_live(const struct watched *watched)
+{
+    struct search search = {watched->key, false};
+
+    keyring_each(watched->watch->env.keyring, watched->credential, look_for,
+                 &search);
+    return search.is_live;
+}
+
+/*
+ * It can't be read. While things change an editor may have taken it away for a
+ * moment, and an attempt that finds it so says so; but what is so from the
+ * beginning is somebody's to put right, though no attempt may need it yet.
+ */
+static void
+miss(struct watched *watched, const struct err *err, bool is_new)
+{
+    struct key *key = watched->key;
+    int64_t wall = clock_wall();
+
+    if (!is_new || err->code == ERR_RETRY) {
+        log_debug("a watched secret can't be read",
+                  F_STR("credential", watched->credential),
+                  F_STR("error", err->text));
+        return;
+    }
+    log_error("a secret can not be read, what else its credential has is used; "
+              "put that right, or take it out of relay.conf: it is tried when "
+              "it is there",
+              F_STR("credential", watched->credential),
+              F_STR("error", err->text));
+    if (key->good != NULL)
+        (void)key_passed_over(key, NULL, PROBLEM_NO_SECRET, err->text, wall);
+    else
+        (void)key_failed(key, NULL, PROBLEM_NO_SECRET, err->text, wall);
+    keyring_settle(watched->watch->env.keyring, watched->credential);
+}
+
 /* What we know already is there: for the first time, or again. */
 static void
 settle(struct watched *watched, struct key_material *material)
@@ -157,23 +216,45 @@ settle(struct watched *watched, struct key_material *material)
     rotation_cancel(&watched->job);
 }
 
+/*
+ * It could not be read, and now it can. What is there is tried at once where
+ * nothing else is better, or when it is not what was there before; not at the
+ * start, when an attempt will come anyway. False: it is to be gone on with.
+ */
+static bool
+is_found(struct watched *watched, struct key_material *material, bool is_new)
+{
+    struct key *key = watched->key;
+    bool is_known = strcmp(key->seen, material->mark) == 0;
+
+    if (key->health.problem != PROBLEM_NO_SECRET)
+        return false;
+    if (!is_new && (!is_known || is_live(watched))) {
+        try_new(watched, material->mark);
+        return true;
+    }
+    if (key_put_back(key, material))
+        keyring_settle(watched->watch->env.keyring, watched->credential);
+    return false;
+}
+
 /* key_reader_fn */
 static void
 on_read(struct key_material *material, const struct err *err, void *arg)
 {
     struct watched *watched = arg;
     const struct key *key = watched->key;
+    bool is_new = watched->is_new;
 
     watched->reader = NULL;
+    watched->is_new = false;
     if (material == NULL) {
-        /* An editor may have taken it away for a moment; an attempt that finds
-         * it so says so. */
-        log_debug("a watched secret can't be read",
-                  F_STR("credential", watched->credential),
-                  F_STR("error", err->text));
+        miss(watched, err, is_new);
         return;
     }
     if (watched->job != NULL && strcmp(watched->mark, material->mark) == 0)
+        return;
+    if (is_found(watched, material, is_new))
         return;
     if (strcmp(key->seen, material->mark) == 0) {
         settle(watched, material);
@@ -200,21 +281,44 @@ look(struct watched *watched)
 
 /* ---- Directories --------------------------------------------------------- */
 
-/* Watch the directory of a path, which must be absolute. */
-static void
-watch_directory(struct key_watch *watch, const char *path)
+static bool
+is_link(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    size_t len = slash != NULL ? (size_t)(slash - path) : 0;
-    char *directory = strndup(path, len > 0 ? len : 1);
+    struct stat st;
 
-    if (directory != NULL && slash != NULL &&
-        inotify_add_watch(watch->fd, directory, EVENTS_MASK) < 0)
-        log_warning("the directory of a secret can't be watched; changes are "
-                    "noticed at the next token request",
-                    F_STR("directory", directory),
-                    F_STR("error", strerror(errno)));
-    free(directory);
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+/*
+ * Watch the directory of an absolute path, and those on the way to it: one may
+ * be moved away, and another made in its place. What counts in a directory on
+ * the way is only that it goes, or what is in it, where the next step is a link
+ * or is not there.
+ */
+static void
+watch_way(struct key_watch *watch, const char *path)
+{
+    char *way = strdup(path);
+    uint32_t mask = CONTENT_MASK;
+    char *slash;
+
+    while (way != NULL && (slash = strrchr(way, '/')) != NULL &&
+           slash[1] != '\0') {
+        slash[slash == way ? 1 : 0] = '\0';
+        if (inotify_add_watch(watch->fd, way, mask | IN_MASK_ADD) >= 0) {
+            mask = is_link(way) ? CONTENT_MASK : WAY_MASK;
+            continue;
+        }
+        if (errno == ENOENT)
+            continue; /* it may be made */
+        if (mask == CONTENT_MASK)
+            log_warning("the directory of a secret can't be watched; changes "
+                        "are noticed at the next token request",
+                        F_STR("directory", way),
+                        F_STR("error", strerror(errno)));
+        mask = WAY_MASK;
+    }
+    free(way);
 }
 
 /* Where its files are, and where links lead. Twice is fine. */
@@ -226,10 +330,10 @@ watch_files(struct key_watch *watch, const struct key *key)
 
         if (key->refs[i].kind != CONFIG_REF_FILE)
             continue;
-        watch_directory(watch, key->refs[i].value);
+        watch_way(watch, key->refs[i].value);
         real = realpath(key->refs[i].value, NULL);
         if (real != NULL)
-            watch_directory(watch, real);
+            watch_way(watch, real);
         free(real);
     }
 }
@@ -360,8 +464,10 @@ key_watch_configure(struct key_watch *watch, bool is_reload)
     {
         bool is_command = has_kind(watched->key, CONFIG_REF_EXEC);
 
-        if (!is_command || is_reload)
-            look(watched);
+        if (is_command && !is_reload)
+            continue;
+        watched->is_new = true;
+        look(watched);
     }
 }
 

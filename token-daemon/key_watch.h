@@ -4,16 +4,18 @@
  *
  * Watches directories, not files, by inotify(7): a file may be written, renamed
  * over, or be a link that is exchanged, in its directory or on the way to it
- * (as Kubernetes does). A change is looked at when things have been quiet for
- * a moment, as a certificate and its key seldom change together; where they
- * never are, after two seconds. What changed while the process was not there is
- * noticed at the start. `credential:` and `exec:` are looked at when the
- * configuration is read again.
+ * (as Kubernetes does); a directory may be moved away, and another come in its
+ * place. A change is looked at when things have been quiet for a moment, as a
+ * certificate and its key seldom change together; where they never are, after
+ * two seconds. What changed while the process was not there is noticed at the
+ * start. `credential:` and `exec:` are looked at when the configuration is read
+ * again.
  *
  * New content is for the rotation to try, and what was there before goes on
- * until that works. Tokens of other issuers are left alone: they change by the
- * hour, and are read at each attempt anyway. Where there is no inotify, so is
- * everything else.
+ * until that works. What can't be read when the configuration is taken is said
+ * in the log and noted as the key's failure; it is tried when it can be. Tokens
+ * of other issuers are left alone: they change by the hour, and are read at
+ * each attempt anyway. Where there is no inotify, so is everything else.
  */
 #ifndef TOKEN_DAEMON_KEY_WATCH_H
 #define TOKEN_DAEMON_KEY_WATCH_H

@@ -27,6 +27,7 @@ EXTRA_DIST += \
 	%D%/test_refused_tokens.py \
 	%D%/test_restart.py \
 	%D%/test_rewriting.py \
+	%D%/test_secret_files.py \
 	%D%/test_secrets.py \
 	%D%/test_sendas.py \
 	%D%/test_sendas_agree.py \

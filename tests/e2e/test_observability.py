@@ -430,6 +430,16 @@ def test_a_hook_has_no_descriptor_of_the_daemon(watched):
                     ("/proc/", made.path("hook")))}
 
 
+def test_a_changed_key_of_the_state_takes_a_restart(world):
+    made = world(postfix=False)
+    made.reload()
+    made.tokend.log.wait_for("configuration reloaded")
+    assert not made.tokend.log.lines("that takes a restart")
+    made.conf.tokend(seal_key="file:" + made.write_secret("seal", "ab" * 32))
+    made.reload()
+    made.tokend.log.wait_for("seal_key", "that takes a restart")
+
+
 def test_a_reload_changes_the_hook_not_the_page(watched):
     made, page, hook = watched(postfix=False)
     made.start()
