@@ -1,13 +1,13 @@
 /*
  * control_rotate - the verb `rotate`: a new secret or certificate for a
- * credential, tried before anything changes; or back to the configured ones.
+ * credential, tried before anything changes.
  *
  *     {"version": 1, "verb": "rotate", "credential": "contoso",
  *      "secret": "..."           the secret, or a service account's key; or
  *      "secret_ref": "file:..."  where it is; or
  *      "certificate": "PEM", "private_key": "PEM" or "pkcs11:...",
  *      "passphrase": "...",      of the private key, or its token's PIN; or
- *      "forget": true,           drop what was rotated in; or
+ *      "forget": true,           see control_forget.c; or
  *      "now": true,              have it renew itself now
  *      "wait": 60, "dry_run": true}
  *  -> {"version": 1, "event": "waiting", "reason": "bad-secret", ...}
@@ -26,14 +26,14 @@
 #include "token-daemon/control_exchange.h"
 #include "token-daemon/control_keys.h"
 #include "token-daemon/control_renewal.h"
+#include "token-daemon/control_rotate.h"
 
 #define WAIT_MAX_S 600
 
 struct rotate_wait {
     struct control_exchange *exchange;
-    struct rotation_job *job; /* NULL: what is forgotten is being stored */
+    struct rotation_job *job;
     bool is_dry_run;
-    size_t forgotten;
     char credential[];
 };
 
@@ -44,10 +44,9 @@ answer(struct rotate_wait *wait, const struct key *key, bool is_durable)
 {
     const struct control_env *env = wait->exchange->env;
     json_t *result = json_pack(
-        "{s:o, s:b, s:b, s:I, s:o, s:o}", "credential",
+        "{s:o, s:b, s:b, s:o, s:o}", "credential",
         control_string(wait->credential), "dry_run", (int)wait->is_dry_run,
-        "durable", (int)is_durable, "forgotten", (json_int_t)wait->forgotten,
-        "id",
+        "durable", (int)is_durable, "id",
         key != NULL ? control_optional_string(key->health.id) : json_null(),
         "keys",
         control_keys_describe(env->keyring, wait->credential,
@@ -77,29 +76,35 @@ name_key(struct control_exchange *exchange, const char *credential,
     exchange->subject = copy;
 }
 
+const char *
+control_rotate_code(enum problem problem)
+{
+    if (problem == PROBLEM_BAD_SECRET)
+        return "secret-refused";
+    if (problem == PROBLEM_NO_SECRET)
+        return "bad-input";
+    return problem_word(problem);
+}
+
 /* What the operator may do about it is part of the text. */
 static void
 refuse(struct rotate_wait *wait, const struct rotation_news *news)
 {
-    const char *code = problem_word(news->problem);
     char text[2 * ERR_TEXT_MAX];
 
-    if (news->problem == PROBLEM_BAD_SECRET)
-        code = "secret-refused";
-    else if (news->problem == PROBLEM_NO_SECRET)
-        code = "bad-input";
     (void)snprintf(text, sizeof(text), "%s%s%s; nothing has changed",
                    news->err.text, news->hint != NULL ? "; " : "",
                    news->hint != NULL ? news->hint : "");
     name_key(wait->exchange, wait->credential, news->key);
-    control_refuse(wait->exchange, code, text);
+    control_refuse(wait->exchange, control_rotate_code(news->problem), text);
     free(wait);
 }
 
-static void
-tell_waiting(const struct rotate_wait *wait, const struct rotation_news *news)
+void
+control_rotate_tell(struct control_exchange *exchange,
+                    const struct rotation_news *news)
 {
-    control_tell(wait->exchange, "waiting",
+    control_tell(exchange, "waiting",
                  json_pack("{s:s, s:o, s:o, s:I, s:I, s:I}", "reason",
                            problem_word(news->problem), "text",
                            control_string(news->err.text), "hint",
@@ -118,7 +123,7 @@ on_news(const struct rotation_news *news, void *arg)
     switch (news->step) {
     case ROTATION_REFUSED:
     case ROTATION_UNANSWERED:
-        tell_waiting(wait, news);
+        control_rotate_tell(wait->exchange, news);
         break;
     case ROTATION_DONE:
         name_key(wait->exchange, wait->credential, news->key);
@@ -130,19 +135,11 @@ on_news(const struct rotation_news *news, void *arg)
     }
 }
 
-/* refresher_saved_fn */
-static void
-on_forgotten(bool is_durable, int64_t durable_us, void *arg)
-{
-    (void)durable_us;
-    answer(arg, NULL, is_durable);
-}
-
-/* Has the new key been put first, or the old one put back? */
+/* Has the new key been put first? */
 static bool
 is_in_force(const struct rotate_wait *wait)
 {
-    return wait->job == NULL || rotation_is_promoted(wait->job);
+    return rotation_is_promoted(wait->job);
 }
 
 static const char *
@@ -162,14 +159,12 @@ cancel(void *arg)
         log_warning("secret not rotated: who asked for it is gone, and nothing "
                     "has changed",
                     F_STR("credential", wait->credential));
-    if (wait->job == NULL)
-        rotation_unstore(wait->exchange->env->rotation, wait);
     rotation_cancel(&wait->job);
     free(wait);
 }
 
-static void
-refuse_err(struct control_exchange *exchange, const struct err *err)
+void
+control_rotate_refuse(struct control_exchange *exchange, const struct err *err)
 {
     const char *code = "failed";
 
@@ -297,35 +292,6 @@ new_wait(struct control_exchange *exchange, const char *credential)
     return wait;
 }
 
-/* Back to what is configured. */
-static void
-forget(struct control_exchange *exchange, const char *credential)
-{
-    const struct control_env *env = exchange->env;
-    struct err err = {ERR_NONE, ""};
-    struct rotate_wait *wait;
-    struct key_salt salt;
-
-    if (keyring_salt(env->keyring, credential, &salt, &err) < 0) {
-        refuse_err(exchange, &err);
-        return;
-    }
-    wait = new_wait(exchange, credential);
-    if (wait == NULL)
-        return;
-    if (wait->is_dry_run) {
-        answer(wait, NULL, true);
-        return;
-    }
-    wait->forgotten = keyring_forget(env->keyring, credential);
-    log_info("rotated secrets are forgotten: the configured ones are in force",
-             F_STR("credential", credential), F_INT("count", wait->forgotten));
-    if (rotation_store(env->rotation, credential, on_forgotten, wait) < 0)
-        answer(wait, NULL, false);
-    else
-        control_wait(exchange, &wait_ops, wait);
-}
-
 static void
 start(struct control_exchange *exchange, const char *credential, int64_t wait_s)
 {
@@ -335,7 +301,7 @@ start(struct control_exchange *exchange, const char *credential, int64_t wait_s)
     struct rotate_wait *wait;
 
     if (key == NULL) {
-        refuse_err(exchange, &err);
+        control_rotate_refuse(exchange, &err);
         return;
     }
     wait = new_wait(exchange, credential);
@@ -351,7 +317,7 @@ start(struct control_exchange *exchange, const char *credential, int64_t wait_s)
                                on_news, wait, &err);
     if (wait->job == NULL) {
         free(wait);
-        refuse_err(exchange, &err);
+        control_rotate_refuse(exchange, &err);
         goto out;
     }
     control_wait(exchange, &wait_ops, wait);
@@ -380,7 +346,8 @@ control_verb_rotate(struct control_exchange *exchange)
         return;
     }
     if (json_is_true(json_object_get(exchange->root, "forget")))
-        forget(exchange, credential);
+        control_forget_keys(exchange, credential,
+                            wait != NULL ? json_integer_value(wait) : 0);
     else if (json_is_true(json_object_get(exchange->root, "now")))
         control_renewal_now(exchange, credential);
     else

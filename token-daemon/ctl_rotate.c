@@ -17,8 +17,9 @@
 #include "token-daemon/ctl_format.h"
 #include "token-daemon/ctl_secret_file.h"
 
-#define WAIT_DEFAULT_S 60
+#define WAIT_DEFAULT_S 60 /* for what is new */
 #define WAIT_MAX_S     600
+#define NOT_GIVEN      (-1)
 #define TABLE_MAX      ((size_t)1024 * 1024) /* bytes */
 
 /* What was asked for on the command line. */
@@ -30,6 +31,7 @@ struct wish {
     const char *passphrase_file;
     bool is_dry_run;
     bool is_forget;
+    bool is_force;
     bool is_now;
     int wait_s;
 };
@@ -99,6 +101,8 @@ fill_request(const struct ctl *ctl, json_t *request, const struct wish *wish,
         (void)json_object_set_new(request, "dry_run", json_true());
     if (wish->is_forget)
         (void)json_object_set_new(request, "forget", json_true());
+    if (wish->is_force)
+        (void)json_object_set_new(request, "force", json_true());
     if (wish->is_now)
         (void)json_object_set_new(request, "now", json_true());
     (void)json_object_set_new(request, "wait", json_integer(wish->wait_s));
@@ -150,6 +154,21 @@ print_end(const json_t *result)
         (void)printf(", until %s", date);
 }
 
+static void
+print_forgotten(const json_t *result, const char *name, bool is_dry_run)
+{
+    json_int_t demoted = json_integer_value(json_object_get(result, "demoted"));
+
+    (void)printf("%s: %s", name,
+                 is_dry_run ? "nothing has changed"
+                            : "the configured ones are in force again");
+    if (demoted > 0)
+        (void)printf("; of Microsoft Graph's %" JSON_INTEGER_FORMAT
+                     " stay behind them",
+                     demoted);
+    (void)putchar('\n');
+}
+
 static int
 print_result(const struct ctl *ctl, const json_t *result, void *arg)
 {
@@ -165,10 +184,7 @@ print_result(const struct ctl *ctl, const json_t *result, void *arg)
         return EX_OK;
     }
     if (wish->is_forget) {
-        (void)printf("%s: %s\n", name,
-                     wish->is_dry_run
-                         ? "nothing has changed"
-                         : "the configured ones are in force again");
+        print_forgotten(result, name, wish->is_dry_run);
     } else {
         (void)printf("%s: %s (id %s", name,
                      wish->is_dry_run ? "it works; nothing has changed"
@@ -226,6 +242,10 @@ check_wish(const struct ctl *ctl, const struct wish *wish)
         return ctl_usage(ctl, "--private-key and --passphrase-file belong "
                               "to --certificate");
     }
+    if (wish->is_force && !wish->is_forget) {
+        (void)fputs(CTL_PROGRAM ": --force belongs to --forget\n", stderr);
+        return ctl_usage(ctl);
+    }
     if (wish->is_now && wish->is_dry_run) {
         return ctl_usage(ctl, "--now changes something, so there is no "
                               "--dry-run of it");
@@ -236,7 +256,7 @@ check_wish(const struct ctl *ctl, const struct wish *wish)
 int
 ctl_verb_rotate(struct ctl *ctl, int argc, char **argv)
 {
-    struct wish wish = {.wait_s = WAIT_DEFAULT_S};
+    struct wish wish = {.wait_s = NOT_GIVEN};
     const struct ctl_option options[] = {
         {.name = "secret-file", .letter = 'f', .text = &wish.secret_file},
         {.name = "secret", .text = &wish.secret_ref},
@@ -245,6 +265,7 @@ ctl_verb_rotate(struct ctl *ctl, int argc, char **argv)
         {.name = "passphrase-file", .text = &wish.passphrase_file},
         {.name = "dry-run", .letter = 'n', .flag = &wish.is_dry_run},
         {.name = "forget", .flag = &wish.is_forget},
+        {.name = "force", .flag = &wish.is_force},
         {.name = "now", .flag = &wish.is_now},
         {.name = "wait",
          .letter = 'w',
@@ -263,6 +284,8 @@ ctl_verb_rotate(struct ctl *ctl, int argc, char **argv)
         status = check_wish(ctl, &wish);
     if (status != EX_OK)
         return status;
+    if (wish.wait_s == NOT_GIVEN)
+        wish.wait_s = wish.is_forget ? 0 : WAIT_DEFAULT_S;
     request = ctl_request("rotate");
     ctl_add_text(ctl, request, "credential", words[0]);
     if (fill_request(ctl, request, &wish, &err) == 0)

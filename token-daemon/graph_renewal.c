@@ -17,7 +17,6 @@
 #include "token-daemon/keyring.h"
 #include "token-daemon/rotation.h"
 
-#define ORIGIN      "graph"
 #define WAIT_MAX_S  3600 /* the wall clock may be set meanwhile */
 #define UNSAVED_MS  5000 /* until a record is put again */
 #define PASSING_WAY 5    /* s: what does not depend on anybody else */
@@ -418,7 +417,8 @@ get_candidate(struct graph_renewal *renewal, struct err *err)
                            parts, err);
     if (key == NULL)
         return NULL;
-    (void)snprintf(key->origin, sizeof(key->origin), "%s", ORIGIN);
+    (void)snprintf(key->origin, sizeof(key->origin), "%s",
+                   GRAPH_RENEWAL_ORIGIN);
     (void)snprintf(key->tag, sizeof(key->tag), "%s", rotation->candidate.tag);
     (void)snprintf(key->source, sizeof(key->source), "Microsoft Graph");
     renewal->candidate = key;

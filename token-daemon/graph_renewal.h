@@ -19,6 +19,8 @@
 #include "token-daemon/acquire.h"
 #include "token-daemon/refresher.h"
 
+#define GRAPH_RENEWAL_ORIGIN "graph" /* of the keys that it puts in */
+
 struct graph_renewal;
 struct rotation;
 

@@ -553,20 +553,29 @@ keyring_remove(struct keyring *keyring, const char *credential, struct key *key)
     return true;
 }
 
-size_t
-keyring_forget(struct keyring *keyring, const char *credential)
+struct keyring_forgotten
+keyring_forget(struct keyring *keyring, const char *credential,
+               const char *spared)
 {
+    struct keyring_forgotten forgotten = {0, 0};
     struct ring *ring = find(keyring, credential);
     size_t i = ring != NULL ? ring->kept.count : 0;
-    size_t count = 0;
 
     while (i-- > 0) {
-        if (ring->kept.keys[i]->stage == KEY_CANDIDATE)
+        struct key *key = ring->kept.keys[i];
+
+        if (key->stage == KEY_CANDIDATE)
             continue;
-        drop(ring, i);
-        count++;
+        if (spared != NULL && strcmp(key->origin, spared) == 0) {
+            key->stage = KEY_BEHIND;
+            ring->is_changed = true;
+            forgotten.demoted++;
+        } else {
+            drop(ring, i);
+            forgotten.dropped++;
+        }
     }
-    return count;
+    return forgotten;
 }
 
 void

@@ -91,8 +91,17 @@ bool keyring_promote(struct keyring *keyring, const char *credential,
 bool keyring_remove(struct keyring *keyring, const char *credential,
                     struct key *key);
 
-/* Keep none any more, but for candidates. How many were kept? */
-size_t keyring_forget(struct keyring *keyring, const char *credential);
+/*
+ * Keep none any more, but for candidates, and for those of `spared` (an origin;
+ * NULL: none), which go behind what is configured.
+ */
+struct keyring_forgotten {
+    size_t dropped;
+    size_t demoted; /* kept still */
+};
+struct keyring_forgotten keyring_forget(struct keyring *keyring,
+                                        const char *credential,
+                                        const char *spared);
 
 /*
  * What a configured key refers to has changed to what has this mark: `works`:

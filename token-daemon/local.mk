@@ -81,11 +81,12 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/control_audit.c \
 	%D%/control_durable.c \
 	%D%/control_exchange.c %D%/control_exchange.h \
+	%D%/control_forget.c \
 	%D%/control_login.c \
 	%D%/control_renewal.c %D%/control_renewal.h \
 	%D%/control_server.c %D%/control_server.h \
 	%D%/control_keys.c %D%/control_keys.h \
-	%D%/control_rotate.c \
+	%D%/control_rotate.c %D%/control_rotate.h \
 	%D%/control_status.c \
 	%D%/control_token.c \
 	%D%/control_transfer.c \

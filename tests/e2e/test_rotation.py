@@ -308,6 +308,32 @@ def test_forget_goes_back_to_what_is_configured(world):
     assert _used(made) == "first"
 
 
+def test_what_was_rotated_in_is_not_dropped_for_what_does_not_work(world):
+    made = world(postfix=False)
+    made.tokend.ask("token", KEY)
+    first = made.application.secrets[0]
+    secret, path = _new_secret(made)
+    made.application.secrets.append(secret)
+    _rotate(made, "--secret-file", path)
+    made.application.secrets = [secret]
+    for arguments in (["--forget"], ["--forget", "--dry-run"]):
+        result = _rotate(made, *arguments, status=DATAERR)
+        assert "nothing has changed" in result.stderr
+        assert "--force" in result.stderr
+    assert [key["stage"] for key in _keys(made)] == ["rotated", "configured"]
+    made.tokend.restart()
+    assert _refresh(made).returncode == 0
+    assert _used(made) == "new"
+    _rotate(made, "--force", status=USAGE)
+    made.application.secrets = [first]
+    _rotate(made, "--forget", "--dry-run")
+    assert _live(made)["stage"] == "rotated"
+    made.application.secrets = [secret]
+    answer = made.tokend.ctl_json("rotate", NAME, "--forget", "--force")
+    assert answer["result"]["forgotten"] == 1
+    assert [key["stage"] for key in _keys(made)] == ["configured"]
+
+
 def test_a_reference_may_be_rotated_in(world):
     made = world(postfix=False)
     made.tokend.ask("token", KEY)

@@ -269,6 +269,35 @@ def test_now_is_when_the_operator_says(world):
         "rotation"] is None
 
 
+def _stages(made):
+    return [(key["stage"], key["live"])
+            for key in made.tokend.ctl_json("status")["result"]["keys"]]
+
+
+def test_what_exists_only_here_is_not_forgotten(world):
+    made = world(start=False, postfix=False)
+    graph = _prepare(made, "certificate")
+    first = made.application.registration.credentials()[0]
+    made.conf.credential("contoso", rotate_remove=[first.key_id])
+    made.start()
+    graph.wait_for("removeKey")
+    wait_until(lambda: _rotation(made)["phase"] == "idle")
+    for arguments in ([], ["--dry-run"]):
+        result = made.tokend.ctl("rotate", "contoso", "--forget", *arguments)
+        assert result.returncode != 0
+        assert "nothing has changed" in result.stderr
+    assert _stages(made)[0] == ("rotated", True)
+    made.application.certificates.append(first.what)  # registered again
+    answer = made.tokend.ctl_json("rotate", "contoso", "--forget")["result"]
+    assert (answer["forgotten"], answer["demoted"]) == (0, 1)
+    assert _stages(made) == [("configured", True), ("superseded", False)]
+    made.application.certificates.remove(first.what)
+    assert made.tokend.ctl("refresh", "relay@contoso.com").returncode == 0
+    assert made.tokend.ctl("rotate", "contoso", "--forget",
+                           "--force").returncode == 0
+    assert _stages(made) == [("configured", True)]
+
+
 def test_a_policy_against_long_lives_is_told(world):
     made = world(start=False, postfix=False)
     graph = _prepare(made, "certificate", rotate_lifetime="90d")

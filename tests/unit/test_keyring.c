@@ -238,10 +238,26 @@ what_is_forgotten_is_gone_but_for_candidates(void **state)
     (void)add("k1", KEY_AHEAD);
     (void)add("k2", KEY_CANDIDATE);
     (void)add("k3", KEY_AHEAD);
-    assert_int_equal(keyring_forget(keyring, "one"), 2);
+    assert_int_equal(keyring_forget(keyring, "one", NULL).dropped, 2);
     assert_order("file:/etc/a file:/etc/b");
     assert_non_null(keyring_find(keyring, "one", "k2"));
     assert_null(keyring_find(keyring, "one", "k3"));
+}
+
+/* Of what Graph gave there is no copy. */
+static void
+what_is_spared_goes_behind(void **state)
+{
+    struct keyring_forgotten forgotten;
+
+    (void)state;
+    (void)add("k1", KEY_AHEAD);
+    (void)snprintf(add("k2", KEY_AHEAD)->origin, KEY_WORD_SIZE, "graph");
+    assert_order("k2 k1 file:/etc/a file:/etc/b");
+    forgotten = keyring_forget(keyring, "one", "graph");
+    assert_int_equal(forgotten.dropped, 1);
+    assert_int_equal(forgotten.demoted, 1);
+    assert_order("file:/etc/a file:/etc/b k2");
 }
 
 static void
@@ -535,6 +551,7 @@ main(void)
         RING_TEST(one_that_cannot_be_read_is_not_first_however_new),
         RING_TEST(a_candidate_is_kept_but_not_used_until_promoted),
         RING_TEST(what_is_forgotten_is_gone_but_for_candidates),
+        RING_TEST(what_is_spared_goes_behind),
         RING_TEST(the_same_secret_again_is_kept_once),
         RING_TEST(the_oldest_goes_when_there_are_too_many),
         RING_TEST(candidates_are_never_dropped_for_room),
