@@ -242,10 +242,8 @@ check_wish(const struct ctl *ctl, const struct wish *wish)
         return ctl_usage(ctl, "--private-key and --passphrase-file belong "
                               "to --certificate");
     }
-    if (wish->is_force && !wish->is_forget) {
-        (void)fputs(CTL_PROGRAM ": --force belongs to --forget\n", stderr);
-        return ctl_usage(ctl);
-    }
+    if (wish->is_force && !wish->is_forget)
+        return ctl_usage(ctl, "--force belongs to --forget");
     if (wish->is_now && wish->is_dry_run) {
         return ctl_usage(ctl, "--now changes something, so there is no "
                               "--dry-run of it");
