@@ -14,6 +14,7 @@
 #include "common/util.h"
 #include "token-daemon/events.h"
 #include "token-daemon/hook.h"
+#include "token-daemon/control_access.h"
 #include "token-daemon/observer_page.h"
 
 #define HOST_MAX       256
@@ -286,11 +287,12 @@ on_status(const char *line, bool is_last, void *arg)
 static void
 append_status(const struct observer *observer, struct buf *out)
 {
+    static const struct control_peer reader = {.verbs = CONTROL_ACCESS_READ};
     static const char request[] = "{\"version\":1,\"verb\":\"status\"}";
 
     _Static_assert(CONTROL_VERSION == 1, "the request has the version");
-    (void)control_ask(observer->sources.control, &(struct control_peer){0},
-                      request, sizeof(request) - 1, on_status, out);
+    (void)control_ask(observer->sources.control, &reader, request,
+                      sizeof(request) - 1, on_status, out);
 }
 
 /* What is large takes long to make, and anybody here may ask for it. */
