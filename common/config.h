@@ -343,6 +343,12 @@ void config_unref(struct config **config);
  */
 void config_print(const struct config *config, struct buf *out);
 
+/* The same; `more` appends comments at the end of each credential section. */
+typedef void config_print_fn(const struct config_credential *credential,
+                             struct buf *out);
+void config_print_with(const struct config *config, config_print_fn *more,
+                       struct buf *out);
+
 /*
  * Look at the files that hold secrets (client_secret, private_key, a
  * certificate without a private_key, passphrase, service_account_key,

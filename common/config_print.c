@@ -153,7 +153,8 @@ print_rotation(struct buf *out, const struct config_rotation *rotation)
 }
 
 static void
-print_credential(struct buf *out, const struct config_credential *credential)
+print_credential(struct buf *out, const struct config_credential *credential,
+                 config_print_fn *more)
 {
     begin_section(out, "credential", credential->name);
     print_text(out, "provider",
@@ -194,6 +195,8 @@ print_credential(struct buf *out, const struct config_credential *credential)
     print_text(out, "proxy", credential->proxy);
     print_list(out, "servers", credential->servers, credential->server_count);
     print_rotation(out, &credential->rotation);
+    if (more != NULL)
+        more(credential, out);
     buf_append_str(out, "}\n");
 }
 
@@ -388,10 +391,11 @@ print_tokend(struct buf *out, const struct config_tokend *tokend)
 }
 
 void
-config_print(const struct config *config, struct buf *out)
+config_print_with(const struct config *config, config_print_fn *more,
+                  struct buf *out)
 {
     for (size_t i = 0; i < config->credential_count; i++)
-        print_credential(out, &config->credentials[i]);
+        print_credential(out, &config->credentials[i], more);
     for (size_t i = 0; i < config->mailbox_count; i++)
         print_mailbox(out, &config->mailboxes[i]);
     for (size_t i = 0; i < config->relay_count; i++) {
@@ -403,4 +407,10 @@ config_print(const struct config *config, struct buf *out)
     if (config->milter.is_present)
         print_milter(out, &config->milter);
     print_tokend(out, &config->tokend);
+}
+
+void
+config_print(const struct config *config, struct buf *out)
+{
+    config_print_with(config, NULL, out);
 }

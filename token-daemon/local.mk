@@ -47,6 +47,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/problem.c %D%/problem.h \
 	%D%/proof.c %D%/proof.h \
 	%D%/provider.c %D%/provider.h \
+	%D%/provider_print.c %D%/provider_print.h \
 	%D%/redirect.c %D%/redirect.h \
 	%D%/retry_after.c %D%/retry_after.h \
 	%D%/secret_source.c %D%/secret_source.h \

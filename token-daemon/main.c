@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "token-daemon/daemon.h"
 #include "token-daemon/hardening.h"
+#include "token-daemon/provider_print.h"
 #include "token-daemon/token_signer.h"
 
 #define PROGRAM "xoauth2-tokend"
@@ -110,7 +111,7 @@ print_config(const char *path, struct err *err)
     if (config == NULL)
         return -1;
     buf_init(&text, SIZE_MAX / 4);
-    config_print(config, &text);
+    config_print_with(config, provider_print, &text);
     if (buf_failed(&text))
         err_set(err, ERR_SYSTEM, "out of memory");
     else if (fputs(buf_str(&text), stdout) == EOF || fflush(stdout) == EOF)

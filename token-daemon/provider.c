@@ -409,6 +409,12 @@ preset_has_server(const struct preset *preset, const char *name)
     return false;
 }
 
+const char *
+provider_preset_server(const struct config_credential *credential, size_t n)
+{
+    return n < MAX_SERVERS ? presets[credential->provider].servers[n] : NULL;
+}
+
 bool
 provider_has_server(const struct config_credential *credential,
                     const char *name)

@@ -79,6 +79,10 @@ int64_t provider_refresh_idle_s(const struct config_credential *credential);
  */
 const char *provider_graph_url(const struct config_credential *credential);
 
+/* The n-th server of the credential's preset, static; NULL: there are fewer. */
+const char *provider_preset_server(const struct config_credential *credential,
+                                   size_t n);
+
 /* Is it a submission server of any preset? */
 bool provider_is_known_server(const char *name);
 

@@ -10,6 +10,7 @@
 
 #include "common/util.h"
 #include "token-daemon/provider.h"
+#include "token-daemon/provider_print.h"
 
 static char name[] = "contoso";
 static char tenant[] = "contoso.onmicrosoft.com";
@@ -429,6 +430,41 @@ what_is_known_of_idle_refresh_tokens(void **state)
     }
 }
 
+/* Only what the section has not itself. */
+static void
+what_the_preset_adds_is_printed(void **state)
+{
+    static char own_scope[] = "own";
+    static char own_tenant[] = "t.example";
+    struct config_credential credential = {
+        .provider = CONFIG_PROVIDER_MICROSOFT, .tenant = own_tenant};
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 4096);
+    provider_print(&credential, &out);
+    assert_string_equal(
+        buf_str(&out),
+        "    # token_url = "
+        "\"https://login.microsoftonline.com/t.example/oauth2/"
+        "v2.0/token\"\n"
+        "    # scope = \"https://outlook.office365.com/.default\"\n"
+        "    # servers = {\"smtp.office365.com\", "
+        "\"smtp-legacy.office365.com\", \"smtp-hve.office365.com\"}\n");
+    buf_reset(&out);
+    credential.scope = own_scope;
+    credential.rotation.kind = CONFIG_ROTATE_GRAPH;
+    provider_print(&credential, &out);
+    assert_null(strstr(buf_str(&out), "scope"));
+    assert_non_null(strstr(buf_str(&out),
+                           "    # graph_url = \"https://graph.microsoft.com"));
+    buf_reset(&out);
+    credential.tenant = NULL;
+    provider_print(&credential, &out);
+    assert_non_null(strstr(buf_str(&out), "    # tenant"));
+    buf_clear(&out);
+}
+
 int
 main(void)
 {
@@ -440,6 +476,7 @@ main(void)
         cmocka_unit_test(a_person_may_sign_in_at_a_shared_tenant),
         cmocka_unit_test(a_machine_needs_no_tenant),
         cmocka_unit_test(what_is_known_of_idle_refresh_tokens),
+        cmocka_unit_test(what_the_preset_adds_is_printed),
         cmocka_unit_test(a_document_fills_in_only_what_is_open),
     };
     struct CMUnitTest tests[ARRAY_LEN(preset_rows) + ARRAY_LEN(bad_rows) +
