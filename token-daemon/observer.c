@@ -12,9 +12,9 @@
 #include "common/log.h"
 #include "common/status_page.h"
 #include "common/util.h"
+#include "token-daemon/control_access.h"
 #include "token-daemon/events.h"
 #include "token-daemon/hook.h"
-#include "token-daemon/control_access.h"
 #include "token-daemon/observer_page.h"
 
 #define HOST_MAX       256

@@ -436,8 +436,12 @@ what_the_preset_adds_is_printed(void **state)
 {
     static char own_scope[] = "own";
     static char own_tenant[] = "t.example";
-    struct config_credential credential = {
-        .provider = CONFIG_PROVIDER_MICROSOFT, .tenant = own_tenant};
+    static char not_a_tenant[] = "a b";
+    static char own_name[] = "c";
+    struct config_credential credential = {.provider =
+                                               CONFIG_PROVIDER_MICROSOFT,
+                                           .tenant = own_tenant,
+                                           .name = own_name};
     struct buf out;
 
     (void)state;
@@ -459,9 +463,9 @@ what_the_preset_adds_is_printed(void **state)
     assert_non_null(strstr(buf_str(&out),
                            "    # graph_url = \"https://graph.microsoft.com"));
     buf_reset(&out);
-    credential.tenant = NULL;
+    credential.tenant = not_a_tenant;
     provider_print(&credential, &out);
-    assert_non_null(strstr(buf_str(&out), "    # tenant"));
+    assert_non_null(strstr(buf_str(&out), "    # tenant of credential"));
     buf_clear(&out);
 }
 
