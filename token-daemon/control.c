@@ -240,6 +240,18 @@ control_new(const struct control_env *env)
 }
 
 void
+control_stop(struct control *control)
+{
+    control_logins_stop(control->logins);
+}
+
+bool
+control_linger(struct control *control, void (*stopped)(void *arg), void *arg)
+{
+    return control_logins_linger(control->logins, stopped, arg);
+}
+
+void
 control_free(struct control **control)
 {
     if (*control == NULL)

@@ -89,6 +89,7 @@ struct control_env {
                                     login_flow_fn *tell, void *tell_arg);
         int (*answer)(struct login_flow *flow, const char *text, size_t len,
                       struct err *err);
+        bool (*is_exchanging)(const struct login_flow *flow);
         void (*cancel)(struct login_flow **flow);
     } login;
     /* See state_export() and state_import(). */
@@ -112,6 +113,17 @@ struct control_peer {
 struct control *control_new(const struct control_env *env)
     __attribute__((warn_unused_result));
 void control_free(struct control **control);
+
+/*
+ * The process is about to end, and all askers will be sent away: sign-ins whose
+ * code or token the provider may have taken already are then let finish.
+ */
+void control_stop(struct control *control);
+
+/* After that: `stopped` is called when the last of these has ended; false:
+ * there is none, and it is not called. */
+bool control_linger(struct control *control, void (*stopped)(void *arg),
+                    void *arg);
 
 /*
  * One line without its newline; borrowed: during the call. NULL: no memory,

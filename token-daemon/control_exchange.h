@@ -123,6 +123,11 @@ struct control_logins *control_logins_new(void)
     __attribute__((warn_unused_result));
 void control_logins_free(struct control_logins **logins);
 
+/* See control_stop() and control_linger(). */
+void control_logins_stop(struct control_logins *logins);
+bool control_logins_linger(struct control_logins *logins,
+                           void (*stopped)(void *arg), void *arg);
+
 /* The verbs, by file. */
 void control_verb_status(struct control_exchange *exchange);
 void control_verb_token(struct control_exchange *exchange);

@@ -56,6 +56,9 @@ struct login {
 struct control_logins {
     TAILQ_HEAD(, login) list;
     size_t count;
+    bool is_stopping;
+    void (*stopped)(void *arg); /* NULL: nobody waits for the last one */
+    void *stopped_arg;
 };
 
 struct control_logins *
@@ -85,15 +88,39 @@ find_login(const struct control_logins *logins, const char *mailbox)
 static void
 leave_list(struct login *login)
 {
-    TAILQ_REMOVE(&login->logins->list, login, link);
-    login->logins->count--;
+    struct control_logins *logins = login->logins;
+
+    TAILQ_REMOVE(&logins->list, login, link);
+    logins->count--;
 }
 
+/* The last that is done with it. */
 static void
 login_free(struct login *login)
 {
+    struct control_logins *logins = login->logins;
+
     config_unref(&login->config);
     free(login);
+    if (logins->count == 0 && logins->stopped != NULL)
+        logins->stopped(logins->stopped_arg);
+}
+
+void
+control_logins_stop(struct control_logins *logins)
+{
+    logins->is_stopping = true;
+}
+
+bool
+control_logins_linger(struct control_logins *logins, void (*stopped)(void *arg),
+                      void *arg)
+{
+    if (logins->count == 0)
+        return false;
+    logins->stopped = stopped;
+    logins->stopped_arg = arg;
+    return true;
 }
 
 void
@@ -103,6 +130,7 @@ control_logins_free(struct control_logins **logins)
 
     if (*logins == NULL)
         return;
+    (*logins)->stopped = NULL;
     /* Those whose askers are gone. */
     while ((login = TAILQ_FIRST(&(*logins)->list)) != NULL) {
         login->env->login.cancel(&login->flow);
@@ -278,8 +306,13 @@ on_flow(struct login_flow_event *event, void *arg)
     switch (event->kind) {
     case LOGIN_FLOW_PROMPT:
     case LOGIN_FLOW_WAITING:
-        tell_prompt(login, event);
-        return;
+        if (login->exchange != NULL) {
+            tell_prompt(login, event);
+            return;
+        }
+        login->env->login.cancel(&login->flow); /* nobody is left to wait */
+        leave_list(login);
+        break;
     case LOGIN_FLOW_DONE:
         leave_list(login);
         conclude(login, event);
@@ -371,6 +404,11 @@ cancel_login(void *arg)
 {
     struct login *login = arg;
 
+    if (login->logins->is_stopping && login->flow != NULL &&
+        login->env->login.is_exchanging(login->flow)) {
+        login->exchange = NULL;
+        return;
+    }
     log_info("a sign-in was given up", F_STR("mailbox", login->mailbox));
     login->env->login.cancel(&login->flow);
     leave_list(login);

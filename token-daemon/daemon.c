@@ -202,27 +202,32 @@ close_listeners(struct daemon *daemon)
     daemon->listener_count = 0;
 }
 
+/* One of those that the stop waits for has ended. */
 static void
 on_stopped(void *arg)
 {
     struct daemon *daemon = arg;
 
-    (void)event_base_loopbreak(daemon->base);
+    if (--daemon->endings == 0)
+        (void)event_base_loopbreak(daemon->base);
 }
 
 static void
 on_patience(evutil_socket_t fd, short what, void *arg)
 {
+    const struct daemon *daemon = arg;
+
     (void)fd;
     (void)what;
     log_warning("a provider did not answer in time; if it takes each refresh "
                 "token once, its mailboxes may need a login");
-    on_stopped(arg);
+    (void)event_base_loopbreak(daemon->base);
 }
 
 /*
- * A request that carries a refresh token is let finish: the provider may have
- * taken it. Who connects meanwhile is the next process's.
+ * A request that carries a refresh token or the code of a sign-in is let
+ * finish: the provider may have taken it. Who connects meanwhile is the next
+ * process's.
  */
 static void
 on_stop(evutil_socket_t signal_number, short what, void *arg)
@@ -232,20 +237,25 @@ on_stop(evutil_socket_t signal_number, short what, void *arg)
 
     (void)what;
     if (daemon->patience != NULL) {
-        on_stopped(daemon); /* the second signal */
+        (void)event_base_loopbreak(daemon->base); /* the second signal */
         return;
     }
     log_info("stopping", F_INT("signal", signal_number));
     service_stopping();
+    control_stop(daemon->control);
     close_listeners(daemon);
     daemon->patience = evtimer_new(daemon->base, on_patience, daemon);
-    if (!refresher_stop(daemon->refresher, on_stopped, daemon) ||
-        daemon->patience == NULL ||
-        evtimer_add(daemon->patience, &patience) < 0) {
-        on_stopped(daemon);
-        return;
+    if (refresher_stop(daemon->refresher, on_stopped, daemon)) {
+        log_info("waiting for requests that carry a refresh token");
+        daemon->endings++;
     }
-    log_info("waiting for requests that carry a refresh token");
+    if (control_linger(daemon->control, on_stopped, daemon)) {
+        log_info("waiting for sign-ins that the provider may have let in");
+        daemon->endings++;
+    }
+    if (daemon->endings == 0 || daemon->patience == NULL ||
+        evtimer_add(daemon->patience, &patience) < 0)
+        (void)event_base_loopbreak(daemon->base);
 }
 
 static void

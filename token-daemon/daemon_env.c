@@ -371,6 +371,7 @@ daemon_env_control(struct daemon *daemon)
         .login = {.config = env_config,
                   .start = env_login,
                   .answer = login_flow_answer,
+                  .is_exchanging = login_flow_is_exchanging,
                   .cancel = login_flow_cancel},
         .export_records = env_export,
         .import_records = env_import,

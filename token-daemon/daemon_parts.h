@@ -70,6 +70,7 @@ struct daemon {
     struct status_listener page_listener;
     struct event *signals[4];
     struct event *watchdog;
+    unsigned endings;       /* what a stop waits for */
     struct event *patience; /* the end of a stop that waits; NULL: runs */
 };
 

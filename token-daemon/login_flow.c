@@ -693,6 +693,13 @@ login_flow_answer(struct login_flow *flow, const char *text, size_t len,
     return rc;
 }
 
+bool
+login_flow_is_exchanging(const struct login_flow *flow)
+{
+    return flow->acquire != NULL &&
+           (flow->state == FLOW_REDEEMING || flow->state == FLOW_POLLING);
+}
+
 void
 login_flow_cancel(struct login_flow **flow)
 {

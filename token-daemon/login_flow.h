@@ -115,6 +115,9 @@ struct login_flow *login_flow_start(const struct acquire_context *context,
 int login_flow_answer(struct login_flow *flow, const char *text, size_t len,
                       struct err *err) __attribute__((warn_unused_result));
 
+/* Is a code or a token with the provider, which may take it that once only? */
+bool login_flow_is_exchanging(const struct login_flow *flow);
+
 /* Give up without a further call; set *flow to NULL. Takes NULL. */
 void login_flow_cancel(struct login_flow **flow);
 

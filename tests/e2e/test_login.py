@@ -1,7 +1,9 @@
 """A person signs in by `xoauth2ctl login`: with a browser, with an address that
 they paste, with a device's code; and what happens when something is wrong."""
 
+import contextlib
 import errno
+import http.client
 import json
 import os
 import pty
@@ -17,7 +19,7 @@ import urllib.request
 import pytest
 
 from world.build import CTL
-from world.fault import error, server_error
+from world.fault import error, late, server_error
 from world.faulty_disk import FaultyDisk
 from world.leaks import find_leaks
 from world.relay import CREDENTIAL, MAILBOX, TENANT
@@ -363,6 +365,42 @@ def test_the_daemon_stops_meanwhile(people):
     made.tokend.stop()
     assert login.output()[1] == os.EX_UNAVAILABLE
     assert "closed the connection" in login.errors
+
+
+def _visit(login, where):
+    """The local page may go away before it has answered."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        login.browse(where)
+
+
+@pytest.mark.parametrize("how", ["browser", "device"])
+def test_the_daemon_stops_while_a_code_is_exchanged(people, how):
+    """The code is good for that once only: the answer is waited for, and the
+    mailbox is signed in after the restart."""
+    made = people()
+    made.endpoint.sign_in.interval = 1
+    login = Login(made, MAILBOX, *(["--device"] if how == "device" else []))
+    login.event("begin")
+    prompt = login.event("prompt")
+    if how == "device":
+        made.endpoint.sign_in.approve(prompt["user_code"])
+        made.endpoint.fail(late(1.5))
+    else:
+        where = login.browse(prompt["url"], follow=False)[1]
+        made.endpoint.fail(late(1.5))
+        threading.Thread(target=_visit, args=(login, where)).start()
+    wait_until(lambda: [request for request in list(made.endpoint.requests)
+                        if "code" in request.form or
+                        "device_code" in request.form],
+               what="the provider to take the code")
+    assert made.tokend.stop() == 0
+    assert made.tokend.log.lines("waiting for sign-ins")
+    assert made.tokend.log.lines("signed in", MAILBOX)
+    login.output()
+    made.tokend.start()
+    assert made.tokend.ask("token", KEY).is_ok
+    made.tokend.ctl_json("refresh", MAILBOX)
+    _assert_nothing_leaked(made)
 
 
 def test_a_confidential_client(people):

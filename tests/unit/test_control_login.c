@@ -103,6 +103,8 @@ struct world {
     bool is_refused;      /* no flow can be started */
     const char *answered; /* what an answer must be; NULL: none is right */
     char audit[256];
+    bool is_exchanging; /* a code is with the provider */
+    unsigned stops;
     bool has_disk; /* false: nothing is ever durable */
     refresher_saved_fn *settled;
     void *settled_arg;
@@ -233,6 +235,12 @@ cancel(struct login_flow **flow)
     *flow = NULL;
 }
 
+static bool
+is_exchanging(const struct login_flow *flow)
+{
+    return flow->world->is_exchanging;
+}
+
 static int
 answer(struct login_flow *flow, const char *text, size_t len, struct err *err)
 {
@@ -286,6 +294,7 @@ set_up(void **state)
         .login = {.config = config_of,
                   .start = start,
                   .answer = answer,
+                  .is_exchanging = is_exchanging,
                   .cancel = cancel},
         .arg = world,
     });
@@ -725,6 +734,74 @@ what_a_refresh_token_gave_is_kept_without_its_asker(void **state)
     assert_int_equal(world->cancels, 1);
 }
 
+/* ---- The stop ------------------------------------------------------------ */
+
+static void
+on_stopped(void *arg)
+{
+    struct world *world = arg;
+
+    world->stops++;
+}
+
+/* A sign-in is at the provider; the daemon stops, and the asker is sent away.
+ */
+static void
+stop_meanwhile(struct world *world, bool is_exchanging_now)
+{
+    struct asker *asker = ask(world, 0, LOGIN(RELAY, ""));
+
+    feed(asker, "{\"port\":1}");
+    world->is_exchanging = is_exchanging_now;
+    control_stop(world->control);
+    control_forget(&asker->exchange);
+    assert_int_equal(control_linger(world->control, on_stopped, world),
+                     is_exchanging_now);
+    assert_int_equal(world->stops, 0);
+    assert_int_equal(world->cancels, is_exchanging_now ? 0 : 1);
+}
+
+static void
+a_stop_waits_for_an_exchange(void **state)
+{
+    struct world *world = *state;
+    const struct refresher_key key = {"person", RELAY};
+
+    stop_meanwhile(world, true);
+    succeed(world, LOGIN_FLOW_ACCOUNT_SAME, RELAY);
+    assert_int_equal(world->stops, 1);
+    assert_string_equal(refresher_peek(world->refresher, &key)->text,
+                        "access~text");
+}
+
+static void
+a_stop_waits_for_an_exchange_that_fails(void **state)
+{
+    struct world *world = *state;
+
+    stop_meanwhile(world, true);
+    fail_as(world, PROBLEM_NEEDS_LOGIN, NULL);
+    assert_int_equal(world->stops, 1);
+}
+
+/* A device's code that nobody has typed yet. */
+static void
+a_stop_waits_for_one_more_answer_only(void **state)
+{
+    struct world *world = *state;
+
+    stop_meanwhile(world, true);
+    show_prompt(world);
+    assert_int_equal(world->cancels, 1);
+    assert_int_equal(world->stops, 1);
+}
+
+static void
+a_stop_waits_for_no_person(void **state)
+{
+    stop_meanwhile(*state, false);
+}
+
 /* ---- What is not on the disk --------------------------------------------- */
 
 #define UNSAVED "done, in memory only so far"
@@ -854,6 +931,14 @@ main(void)
         cmocka_unit_test_setup_teardown(
             a_reload_that_changes_something_else_does_no_harm, set_up,
             tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_waits_for_an_exchange, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_waits_for_an_exchange_that_fails,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_waits_for_one_more_answer_only,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_waits_for_no_person, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(what_is_in_memory_only_is_said, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
