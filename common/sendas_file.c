@@ -218,6 +218,13 @@ read_lines(struct reader *reader, const char *text)
 
 /* ---- a row of a table ---- */
 
+/* In other programs that is everybody there; here it is refused. */
+static bool
+is_starred(const char *text, size_t len)
+{
+    return len >= 2 && memcmp(text, "*@", 2) == 0;
+}
+
 /* Addresses as Exchange prints them. */
 static int
 take_proxies(struct reader *reader, const char *addresses)
@@ -230,7 +237,7 @@ take_proxies(struct reader *reader, const char *addresses)
     for (;;) {
         switch (proxy_addresses_next(&proxy, &text, &len)) {
         case PROXY_ADDRESSES_SMTP:
-            if (len > 2 && memcmp(text, "*@", 2) == 0)
+            if (is_starred(text, len))
                 skip_part(reader, SENDAS_FILE_UNUSABLE, text, len);
             else if (take(reader, sendas_table_line(&reader->table), text,
                           len) < 0)
@@ -277,6 +284,10 @@ take_identity(struct reader *reader, const char *identity)
         case RECIPIENTS_UNKNOWN:
             break;
         }
+    }
+    if (is_starred(identity, strlen(identity))) {
+        skip(reader, SENDAS_FILE_UNUSABLE, identity);
+        return 0;
     }
     if (is_address)
         return take(reader, sendas_table_line(&reader->table), identity,

@@ -125,7 +125,8 @@ noinst_PROGRAMS += %D%/fuzz_sendas_file
 %C%_fuzz_sendas_file_SOURCES = %D%/fuzz_sendas_file.c \
 	common/address.c common/buf.c common/config_value.c common/csv.c \
 	common/err.c common/proxy_addresses.c common/recipients.c \
-	common/secret.c common/sendas_file.c common/sendas_import.c \
+	common/secret.c common/sendas_denials.c common/sendas_file.c \
+	common/sendas_import.c common/sendas_row.c \
 	common/sendas_table.c common/strmap.c common/textfile.c \
 	common/utf16.c common/utf8.c
 %C%_fuzz_sendas_file_CFLAGS = $(FUZZ_CFLAGS)

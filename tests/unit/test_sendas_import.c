@@ -62,6 +62,11 @@ static struct row rows[] = {
      .mailbox = MAILBOX,
      .want = "d@e.f ",
      .notes = "permission of somebody else;"},
+    {.name = "an identity that no list may have",
+     .files = {"Identity,Trustee\n*@b.c," MAILBOX "\nd@e.f," MAILBOX "\n"},
+     .mailbox = MAILBOX,
+     .want = "d@e.f ",
+     .notes = "SMTP address that no From can have;"},
     {.name = "whose permissions there are",
      .files = {"Identity,Trustee\na@b.c,x@y.z\nd@e.f," MAILBOX
                "\ng@h.i,X@Y.z\nj@k.l,NT AUTHORITY\\SELF\n",
