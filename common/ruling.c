@@ -180,6 +180,10 @@ ruling_action_text(enum ruling_action action)
         return "discarded";
     case RULING_LOOPING:
         return "looping";
+    case RULING_OVERFULL:
+        return "overfull";
+    case RULING_HELD:
+        return "held";
     }
     return "";
 }
@@ -202,6 +206,9 @@ ruling_rule_name(const struct ruling *ruling)
         return "null_sender";
     case RULING_LOOPING:
         return "hop_limit";
+    case RULING_OVERFULL:
+    case RULING_HELD:
+        return "too many fields";
     }
     return "";
 }

@@ -46,6 +46,9 @@ enum ruling_action {
     RULING_REJECTED,  /* refuse it */
     RULING_DISCARDED, /* take it and drop it */
     RULING_LOOPING,   /* refuse it: it goes round */
+    /* Nobody rules these: they follow from what the edits would cost. */
+    RULING_OVERFULL, /* refuse it: too many fields would have to change */
+    RULING_HELD,     /* the same, but it may not be refused: put it aside */
 };
 
 struct ruling {

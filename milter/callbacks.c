@@ -7,8 +7,8 @@
  */
 #include "milter/callbacks.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,16 +31,18 @@
 
 #define ACTIONS (SMFIF_CHGFROM | SMFIF_CHGHDRS | SMFIF_ADDHDRS)
 
-/* Steps that no policy needs, and answers that nobody waits for. */
-#define NEVER_STEPS \
-    (SMFIP_NOHELO | SMFIP_NODATA | SMFIP_NOUNKNOWN | SMFIP_NOEOH | SMFIP_NOBODY)
-#define NO_REPLIES \
-    (SMFIP_NR_CONN | SMFIP_NR_MAIL | SMFIP_NR_RCPT | SMFIP_NR_HDR)
+/*
+ * What is asked for: all that any policy may want to know, since a reload may
+ * come at any time; not the steps that none does; and no answer before the end
+ * of the message. For a server that waits for one libmilter makes it up.
+ */
+#define STEPS                                                       \
+    (SMFIP_NOHELO | SMFIP_NODATA | SMFIP_NOUNKNOWN | SMFIP_NOEOH |  \
+     SMFIP_NOBODY | SMFIP_NR_CONN | SMFIP_NR_MAIL | SMFIP_NR_RCPT | \
+     SMFIP_NR_HDR | SMFIP_HDR_LEADSPC)
 
 struct session {
-    unsigned long steps;   /* SMFIP_*, as negotiated */
-    unsigned needs;        /* POLICY_NEED_* that this connection satisfies */
-    struct sendas *policy; /* owned; the newest one whose needs it satisfies */
+    bool has_blanks; /* values of fields have the blank that leads them */
     bool has_client;
     struct in6_addr client;
     struct message message;
@@ -49,19 +51,14 @@ struct session {
 /* libmilter gives callbacks nothing but the connection. Set once. */
 static const struct callbacks *env;
 
-/* For sessions that begin without negotiation; see get_session(). */
-static atomic_ulong last_steps;
-
 static struct session *
-session_new(unsigned long steps)
+session_new(bool has_blanks)
 {
     struct session *session = calloc(1, sizeof(*session));
 
     if (session == NULL)
         return NULL;
-    session->steps = steps;
-    session->policy = policy_get(env->policy);
-    session->needs = policy_needs(session->policy);
+    session->has_blanks = has_blanks;
     activity_session_begins(env->activity);
     return session;
 }
@@ -79,15 +76,14 @@ static void
 session_free(struct session *session)
 {
     end_message(session);
-    sendas_unref(&session->policy);
     free(session);
     activity_session_ends(env->activity);
 }
 
 /*
  * The session of a connection. Sendmail closes one and begins the next on the
- * same connection without negotiating again: then it is made anew, with what
- * was negotiated last. NULL when out of memory.
+ * same connection without negotiating again; a server that does has the option
+ * for blanks. NULL when out of memory.
  */
 static struct session *
 get_session(SMFICTX *ctx)
@@ -96,7 +92,7 @@ get_session(SMFICTX *ctx)
 
     if (session != NULL)
         return session;
-    session = session_new(atomic_load(&last_steps));
+    session = session_new(true);
     if (session != NULL && smfi_setpriv(ctx, session) != MI_SUCCESS) {
         session_free(session);
         return NULL;
@@ -104,51 +100,18 @@ get_session(SMFICTX *ctx)
     return session;
 }
 
-/* What a step answers when nothing is wrong. */
-static sfsistat
-answer(const struct session *session, unsigned long no_reply)
-{
-    unsigned long steps =
-        session != NULL ? session->steps : atomic_load(&last_steps);
-
-    return (steps & no_reply) != 0 ? SMFIS_NOREPLY : SMFIS_CONTINUE;
-}
-
-static unsigned long
-wanted_steps(unsigned needs)
-{
-    unsigned long steps = NEVER_STEPS | NO_REPLIES | SMFIP_HDR_LEADSPC;
-
-    /* A server that can't be asked for macros tells the daemon's name there. */
-    if ((needs & (POLICY_NEED_CLIENT | POLICY_NEED_DAEMON)) == 0)
-        steps |= SMFIP_NOCONNECT;
-    if ((needs & POLICY_NEED_RECIPIENTS) == 0)
-        steps |= SMFIP_NORCPT;
-    return steps;
-}
-
 static bool
-set_macros(SMFICTX *ctx, unsigned needs)
+set_macros(SMFICTX *ctx)
 {
     char none[] = "";
-    char origin[] = "i {client_port}";
-    char login[] = "i {client_port} {auth_authen}";
-    char daemon[] = "i {client_port} {daemon_name}";
-    char both[] = "i {client_port} {auth_authen} {daemon_name}";
-    char *at_mail[] = {origin, login, daemon, both};
-    size_t which = ((needs & POLICY_NEED_LOGIN) != 0 ? 1u : 0u) +
-                   ((needs & POLICY_NEED_DAEMON) != 0 ? 2u : 0u);
+    char at_mail[] = "i {client_port} {auth_authen} {daemon_name}";
     char queue_id[] = "i";
     const struct {
         int stage;
         char *macros;
     } wanted[] = {
-        {SMFIM_CONNECT, none},
-        {SMFIM_HELO, none},
-        {SMFIM_ENVFROM, at_mail[which]},
-        {SMFIM_ENVRCPT, none},
-        {SMFIM_DATA, none},
-        {SMFIM_EOH, none},
+        {SMFIM_CONNECT, none}, {SMFIM_HELO, none}, {SMFIM_ENVFROM, at_mail},
+        {SMFIM_ENVRCPT, none}, {SMFIM_DATA, none}, {SMFIM_EOH, none},
         {SMFIM_EOM, queue_id},
     };
 
@@ -175,19 +138,17 @@ on_negotiate(SMFICTX *ctx, unsigned long actions, unsigned long steps,
                   "and fields");
         return SMFIS_REJECT;
     }
-    session = session_new(0);
+    session = session_new((steps & SMFIP_HDR_LEADSPC) != 0);
     if (session == NULL || smfi_setpriv(ctx, session) != MI_SUCCESS) {
         log_error("out of memory");
         if (session != NULL)
             session_free(session);
         return SMFIS_REJECT;
     }
-    *actions_out = ACTIONS;
-    if ((actions & SMFIF_SETSYMLIST) != 0 && set_macros(ctx, session->needs))
+    *actions_out = ACTIONS | (actions & SMFIF_QUARANTINE);
+    if ((actions & SMFIF_SETSYMLIST) != 0 && set_macros(ctx))
         *actions_out |= SMFIF_SETSYMLIST;
-    session->steps = wanted_steps(session->needs) & steps;
-    atomic_store(&last_steps, session->steps);
-    *steps_out = session->steps;
+    *steps_out = STEPS & steps;
     *unused_2_out = 0;
     *unused_3_out = 0;
     return SMFIS_CONTINUE;
@@ -223,27 +184,7 @@ on_connect(SMFICTX *ctx, char *name, _SOCK_ADDR *address)
     (void)name;
     if (session != NULL)
         session->has_client = read_client(address, &session->client);
-    return answer(session, SMFIP_NR_CONN);
-}
-
-/*
- * The policy for the next message: see the header. Old ones are let go at the
- * next message of a session, not at its end: with many reloads they add up.
- */
-static struct sendas *
-choose_policy(struct session *session)
-{
-    struct sendas *newest = policy_get(env->policy);
-
-    if (newest == session->policy)
-        return newest;
-    if ((policy_needs(newest) & ~session->needs) == 0) {
-        sendas_unref(&session->policy);
-        session->policy = sendas_ref(newest);
-        return newest;
-    }
-    sendas_unref(&newest);
-    return sendas_ref(session->policy);
+    return SMFIS_NOREPLY;
 }
 
 static sfsistat
@@ -256,17 +197,15 @@ on_mail(SMFICTX *ctx, char **arguments)
     char client_port[] = "{client_port}";
 
     if (session == NULL)
-        return answer(session, SMFIP_NR_MAIL);
+        return SMFIS_NOREPLY;
     end_message(session);
     activity_message_begins(env->activity);
-    message_begin(&session->message, choose_policy(session), arguments);
+    message_begin(&session->message, policy_get(env->policy), arguments);
     message_set_origin(&session->message, smfi_getsymval(ctx, queue_id),
                        smfi_getsymval(ctx, client_port));
-    if ((session->needs & POLICY_NEED_LOGIN) != 0)
-        message_set_login(&session->message, smfi_getsymval(ctx, login));
-    if ((session->needs & POLICY_NEED_DAEMON) != 0)
-        message_set_daemon(&session->message, smfi_getsymval(ctx, daemon));
-    return answer(session, SMFIP_NR_MAIL);
+    message_set_login(&session->message, smfi_getsymval(ctx, login));
+    message_set_daemon(&session->message, smfi_getsymval(ctx, daemon));
+    return SMFIS_NOREPLY;
 }
 
 static sfsistat
@@ -276,7 +215,7 @@ on_rcpt(SMFICTX *ctx, char **arguments)
 
     if (session != NULL && session->message.policy != NULL)
         message_add_recipient(&session->message, arguments[0]);
-    return answer(session, SMFIP_NR_RCPT);
+    return SMFIS_NOREPLY;
 }
 
 /* With the leading blank, whatever was negotiated. */
@@ -285,7 +224,7 @@ add_field(struct session *session, const char *name, const char *value)
 {
     struct buf whole;
 
-    if ((session->steps & SMFIP_HDR_LEADSPC) != 0) {
+    if (session->has_blanks) {
         message_add_field(&session->message, name, value);
         return;
     }
@@ -303,10 +242,13 @@ on_header(SMFICTX *ctx, char *name, char *value)
     struct session *session = get_session(ctx);
     enum rewrite_name found;
 
-    if (session != NULL && session->message.policy != NULL &&
-        rewrite_name_find(name, &found))
+    if (session == NULL || session->message.policy == NULL)
+        return SMFIS_NOREPLY;
+    if (rewrite_name_find(name, &found))
         add_field(session, name, value);
-    return answer(session, SMFIP_NR_HDR);
+    else
+        message_add_other(&session->message);
+    return SMFIS_NOREPLY;
 }
 
 /*
@@ -325,7 +267,7 @@ apply_edit(SMFICTX *ctx, const struct session *session,
         return MI_FAILURE;
     /* Without that option the mail server puts a blank there itself. */
     if (edit->kind != REWRITE_EDIT_SENDER && value != NULL && *value == ' ' &&
-        (session->steps & SMFIP_HDR_LEADSPC) == 0)
+        !session->has_blanks)
         value++;
     switch (edit->kind) {
     case REWRITE_EDIT_SENDER:
@@ -361,6 +303,19 @@ or_null_path(const char *sender)
     return *sender != '\0' ? sender : "<>";
 }
 
+/* The client's address, or NULL when it is not known. */
+static const char *
+client_text(const struct session *session, char text[INET6_ADDRSTRLEN])
+{
+    const struct in6_addr *client = &session->client;
+
+    if (!session->has_client)
+        return NULL;
+    if (IN6_IS_ADDR_V4MAPPED(client))
+        return inet_ntop(AF_INET, &client->s6_addr[12], text, INET_ADDRSTRLEN);
+    return inet_ntop(AF_INET6, client, text, INET6_ADDRSTRLEN);
+}
+
 static void
 log_message(const char *queue_id, const struct message *message,
             const struct rewrite_plan *plan, const char *rule, bool is_audit)
@@ -383,16 +338,36 @@ log_message(const char *queue_id, const struct message *message,
         F_STR("mailbox", login), F_STR("rule", *rule != '\0' ? rule : NULL));
 }
 
+/* Somebody makes mischief, or has a program that runs wild: who? */
+static void
+log_overfull(const char *queue_id, const struct session *session,
+             const struct rewrite_plan *plan, bool is_audit)
+{
+    char client[INET6_ADDRSTRLEN];
+
+    log_warning(describe_action(plan, is_audit), F_STR("queue_id", queue_id),
+                F_STR("client", client_text(session, client)),
+                F_STR("login", session->message.login),
+                F_STR("sender", or_null_path(session->message.sender)),
+                F_INT("changes", (int64_t)plan->field_edits),
+                F_INT("fields", (int64_t)plan->all_count));
+}
+
 /* One line in the log, and one more in the counts. */
 static void
-tell(const char *queue_id, const struct message *message,
+tell(const char *queue_id, const struct session *session,
      const struct rewrite_plan *plan, bool is_audit)
 {
+    const struct message *message = &session->message;
     struct buf rule;
 
     buf_init(&rule, RULE_MAX);
     describe_rule(plan, &rule);
-    log_message(queue_id, message, plan, buf_str(&rule), is_audit);
+    if (plan->ruling.action == RULING_OVERFULL ||
+        plan->ruling.action == RULING_HELD)
+        log_overfull(queue_id, session, plan, is_audit);
+    else
+        log_message(queue_id, message, plan, buf_str(&rule), is_audit);
     metrics_message(env->metrics,
                     &(struct metrics_message){.policy = message->policy,
                                               .plan = plan,
@@ -415,6 +390,24 @@ reject(SMFICTX *ctx, const struct rewrite_plan *plan)
         (void)smfi_setreply(ctx, code, status, text.data);
     buf_clear(&text);
     return SMFIS_REJECT;
+}
+
+/*
+ * Let the mail server keep it until somebody looks at it. A server without such
+ * a place has no notices of its own in front of a milter, so it may refuse.
+ */
+static sfsistat
+hold(SMFICTX *ctx, const struct rewrite_plan *plan)
+{
+    sfsistat result = SMFIS_CONTINUE;
+    struct buf reason;
+
+    buf_init(&reason, REFUSAL_MAX);
+    rewrite_refusal(plan, &reason);
+    if (buf_failed(&reason) || smfi_quarantine(ctx, reason.data) != MI_SUCCESS)
+        result = reject(ctx, plan);
+    buf_clear(&reason);
+    return result;
 }
 
 /* Nothing can be decided: the sender tries again, but a bounce goes on. */
@@ -446,14 +439,24 @@ carry_out(SMFICTX *ctx, const struct session *session,
 
     if (!is_audit && !apply_edits(ctx, session, plan))
         return fail(ctx, queue_id, message, "the mail server took no change");
-    tell(queue_id, message, plan, is_audit);
+    tell(queue_id, session, plan, is_audit);
     if (is_audit)
         return SMFIS_CONTINUE;
-    if (plan->ruling.action == RULING_REJECTED ||
-        plan->ruling.action == RULING_LOOPING)
+    switch (plan->ruling.action) {
+    case RULING_REJECTED:
+    case RULING_LOOPING:
+    case RULING_OVERFULL:
         return reject(ctx, plan);
-    return plan->ruling.action == RULING_DISCARDED ? SMFIS_DISCARD
-                                                   : SMFIS_CONTINUE;
+    case RULING_HELD:
+        return hold(ctx, plan);
+    case RULING_DISCARDED:
+        return SMFIS_DISCARD;
+    case RULING_EXEMPT:
+    case RULING_KEPT:
+    case RULING_REWRITTEN:
+        break;
+    }
+    return SMFIS_CONTINUE;
 }
 
 static sfsistat
@@ -532,7 +535,7 @@ callbacks_register(const struct callbacks *callbacks, const char *spec,
     is_done = smfi_register((struct smfiDesc){
                   .xxfi_name = name,
                   .xxfi_version = SMFI_VERSION,
-                  .xxfi_flags = ACTIONS | SMFIF_SETSYMLIST,
+                  .xxfi_flags = ACTIONS | SMFIF_QUARANTINE | SMFIF_SETSYMLIST,
                   .xxfi_connect = on_connect,
                   .xxfi_envfrom = on_mail,
                   .xxfi_envrcpt = on_rcpt,

@@ -1,15 +1,11 @@
 /*
  * callbacks - what libmilter calls. The only module that includes it.
  *
- * Asks the mail server for as little as the policy needs: no body, no replies
- * before the end of the message, few macros. All state of a connection is in
- * one struct that hangs off libmilter's context: its calls come from changing
- * threads.
- *
- * A connection that was negotiated under a policy which needs less than the
- * newest one (after a reload) stays with the last policy that needs no more
- * than it was asked for: no message is decided on without what its policy has
- * to know.
+ * Asks the mail server for no more than a policy may need: no body, no replies
+ * before the end of the message, few macros. What the policy in force at the
+ * moment needs does not matter: a connection may outlive it, and each message
+ * is decided on by the newest one. All state of a connection is in one struct
+ * that hangs off libmilter's context: its calls come from changing threads.
  */
 #ifndef MILTER_CALLBACKS_H
 #define MILTER_CALLBACKS_H

@@ -23,6 +23,12 @@ describe_action(const struct rewrite_plan *plan, bool is_audit)
     case RULING_LOOPING:
         return is_audit ? "message in a loop would be rejected"
                         : "message in a loop rejected";
+    case RULING_OVERFULL:
+        return is_audit ? "message with too many fields would be rejected"
+                        : "message with too many fields rejected";
+    case RULING_HELD:
+        return is_audit ? "message with too many fields would be held"
+                        : "message with too many fields held";
     }
     return "";
 }

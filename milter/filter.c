@@ -68,8 +68,10 @@ gather_fields(struct message *message, const struct header *header,
         enum rewrite_name found;
         struct buf value;
 
-        if (!copy_name(field, text, name) || !rewrite_name_find(name, &found))
+        if (!copy_name(field, text, name) || !rewrite_name_find(name, &found)) {
+            message_add_other(message);
             continue;
+        }
         buf_init(&value, field->len);
         append_value(&value, field, text);
         message->has_failed |= buf_failed(&value);
@@ -138,6 +140,8 @@ filter_passes(const struct filter *filter)
     case RULING_REJECTED:
     case RULING_LOOPING:
     case RULING_DISCARDED:
+    case RULING_OVERFULL:
+    case RULING_HELD:
         return false;
     case RULING_EXEMPT:
     case RULING_KEPT:
@@ -221,7 +225,9 @@ assign_edits(const struct filter *filter, const struct header *header,
     const struct rewrite_plan *plan = &filter->plan;
     struct slot *slots = calloc(header->count + 1, sizeof(*slots));
 
-    for (int i = 0; slots != NULL && i < REWRITE_NAMES; i++) {
+    if (slots == NULL || plan->field_edits == 0)
+        return slots;
+    for (int i = 0; i < REWRITE_NAMES; i++) {
         enum rewrite_name name;
         size_t count = 0;
 
@@ -359,9 +365,7 @@ filter_explain(const struct filter *filter, struct buf *out)
     explain_line(out, "mailbox: ", plan->ruling.decision.login);
     explain_line(out, "rule: ", buf_str(&rule));
     buf_reset(&rule);
-    if (plan->ruling.action == RULING_REJECTED ||
-        plan->ruling.action == RULING_LOOPING)
-        rewrite_refusal(plan, &rule);
+    rewrite_refusal(plan, &rule);
     explain_line(out, "reply: ", buf_str(&rule));
     explain_line(out, "", plan->edit_count > 0 ? "edits:" : "no edits");
     for (size_t i = 0; i < plan->edit_count; i++)

@@ -166,6 +166,7 @@ message_add_bytes(struct message *message, const char *name, const char *value,
     struct rewrite_field field;
     char *copy;
 
+    message->all_count++;
     if (!rewrite_name_find(name, &field.name))
         return;
     message->counts[field.name]++;
@@ -194,6 +195,12 @@ message_add_bytes(struct message *message, const char *name, const char *value,
 }
 
 void
+message_add_other(struct message *message)
+{
+    message->all_count++;
+}
+
+void
 message_add_field(struct message *message, const char *name, const char *value)
 {
     message_add_bytes(message, name, value, strlen(value));
@@ -215,6 +222,7 @@ message_view(const struct message *message, struct rewrite_message *out)
         .is_internal = message->is_internal,
         .fields = message->fields,
         .field_count = message->field_count,
+        .all_count = message->all_count,
     };
     memcpy(out->counts, message->counts, sizeof(out->counts));
 }

@@ -36,6 +36,7 @@ struct message {
     size_t field_count;
     size_t bytes[REWRITE_NAMES]; /* of text in `values` */
     size_t counts[REWRITE_NAMES];
+    size_t all_count; /* of fields, those of other names included */
     bool is_smtputf8;
     bool is_internal; /* a notice of the mail server itself */
     bool has_failed;  /* out of memory: no decision can be made */
@@ -76,7 +77,10 @@ void message_add_recipient(struct message *message, const char *path);
 void message_add_field(struct message *message, const char *name,
                        const char *value);
 
-/* The same for a value of any bytes. */
+/* One more field, of a name that does not matter. */
+void message_add_other(struct message *message);
+
+/* As message_add_field(), for a value of any bytes. */
 void message_add_bytes(struct message *message, const char *name,
                        const char *value, size_t len);
 

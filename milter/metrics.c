@@ -56,6 +56,10 @@ metrics_outcome_name(enum metrics_outcome outcome)
         return "audited";
     case METRICS_LOOPING:
         return "looping";
+    case METRICS_OVERFULL:
+        return "overfull";
+    case METRICS_HELD:
+        return "held";
     case METRICS_DEFERRED:
         return "deferred";
     case METRICS_UNDECIDED:
@@ -110,6 +114,10 @@ outcome_of(const struct rewrite_plan *plan, bool is_audit)
         return is_audit ? METRICS_AUDITED : METRICS_DISCARDED;
     case RULING_LOOPING:
         return is_audit ? METRICS_AUDITED : METRICS_LOOPING;
+    case RULING_OVERFULL:
+        return is_audit ? METRICS_AUDITED : METRICS_OVERFULL;
+    case RULING_HELD:
+        return is_audit ? METRICS_AUDITED : METRICS_HELD;
     }
     return METRICS_UNDECIDED;
 }

@@ -31,6 +31,8 @@ enum metrics_outcome {
     METRICS_DISCARDED,
     METRICS_AUDITED,   /* it would have been changed or refused */
     METRICS_LOOPING,   /* refused, as it goes round */
+    METRICS_OVERFULL,  /* refused, as too many fields would have to change */
+    METRICS_HELD,      /* the same, but put aside, as nobody may refuse it */
     METRICS_DEFERRED,  /* nothing could be decided: to be tried again */
     METRICS_UNDECIDED, /* the same, but nobody may refuse it */
 };

@@ -113,32 +113,3 @@ policy_reload(struct policy *policy, struct err *err)
     sendas_unref(&old);
     return 0;
 }
-
-static unsigned
-needs_of(const struct config_criteria *criteria)
-{
-    unsigned needs = 0;
-
-    if (criteria->client_count > 0)
-        needs |= POLICY_NEED_CLIENT;
-    if (criteria->daemons.count > 0)
-        needs |= POLICY_NEED_DAEMON;
-    if (criteria->logins.count > 0)
-        needs |= POLICY_NEED_LOGIN;
-    if (criteria->recipients.count > 0)
-        needs |= POLICY_NEED_RECIPIENTS;
-    return needs;
-}
-
-unsigned
-policy_needs(const struct sendas *policy)
-{
-    const struct config_milter *settings = &sendas_config(policy)->milter;
-    unsigned needs = 0;
-
-    for (size_t i = 0; i < settings->exempt_count; i++)
-        needs |= needs_of(&settings->exempts[i].criteria);
-    for (size_t i = 0; i < settings->route_count; i++)
-        needs |= needs_of(&settings->routes[i].criteria);
-    return needs;
-}

@@ -31,15 +31,4 @@ struct sendas *policy_get(struct policy *policy);
 int policy_reload(struct policy *policy, struct err *err)
     __attribute__((warn_unused_result));
 
-/* What a policy has to know of a message, beside envelope sender and From. */
-enum policy_need {
-    POLICY_NEED_CLIENT = 1,
-    POLICY_NEED_LOGIN = 2,
-    POLICY_NEED_RECIPIENTS = 4,
-    POLICY_NEED_DAEMON = 8,
-};
-
-/* Which of them does this one need? Several are added. */
-unsigned policy_needs(const struct sendas *policy);
-
 #endif

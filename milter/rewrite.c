@@ -142,9 +142,11 @@ may_stay(const struct work *work, enum rewrite_name name, size_t index)
 static size_t
 keep_permitted(struct work *work, enum rewrite_name name)
 {
+    size_t known = work_known_count(work->message, name);
     size_t kept = 0;
 
-    for (size_t n = work->message->counts[name]; n > 0; n--)
+    work_delete_after(work, name, known);
+    for (size_t n = known; n > 0; n--)
         if (may_stay(work, name, n))
             kept++;
         else
@@ -260,6 +262,43 @@ view_message(const struct rewrite_message *message, struct ruling_message *out)
     };
 }
 
+/* More than a mail server can be asked to do? */
+static bool
+is_too_much(const struct rewrite_plan *plan)
+{
+    return plan->field_edits > REWRITE_EDITS_MAX ||
+           (plan->field_edits > 0 && plan->all_count > REWRITE_FIELDS_MAX);
+}
+
+static void
+clear_edits(struct rewrite_plan *plan)
+{
+    for (size_t i = 0; i < plan->edit_count; i++)
+        free(plan->edits[i].value);
+    free(plan->edits);
+    plan->edits = NULL;
+    plan->edit_count = 0;
+    plan->edit_capacity = 0;
+}
+
+/*
+ * Some of the edits are not enough, as any From: that stays may be the one that
+ * is read: the message goes nowhere. A bounce waits for somebody to look at it,
+ * since nobody would be told if it were refused.
+ */
+static void
+give_up(struct work *work)
+{
+    struct rewrite_plan *plan = work->plan;
+
+    clear_edits(plan);
+    plan->ruling.new_sender = NULL;
+    plan->ruling.action =
+        work->message->is_internal || work->message->envelope.sender[0] == '\0'
+            ? RULING_HELD
+            : RULING_OVERFULL;
+}
+
 int
 rewrite_plan(const struct sendas *policy, const struct rewrite_message *message,
              struct rewrite_plan *out, struct err *err)
@@ -271,7 +310,7 @@ rewrite_plan(const struct sendas *policy, const struct rewrite_message *message,
                         .message = message,
                         .plan = out};
 
-    *out = (struct rewrite_plan){0};
+    *out = (struct rewrite_plan){.all_count = message->all_count};
     view_message(message, &view);
     if (ruling_make(policy, &view, &out->ruling, err) < 0)
         return -1;
@@ -290,8 +329,11 @@ rewrite_plan(const struct sendas *policy, const struct rewrite_message *message,
         follow_other_senders(&work);
         signatures_follow(&work);
     }
-    if (!work.has_failed)
+    if (!work.has_failed) {
+        if (is_too_much(out))
+            give_up(&work);
         return 0;
+    }
     rewrite_plan_clear(out);
     return err_set(err, ERR_SYSTEM, "out of memory");
 }
@@ -299,28 +341,55 @@ rewrite_plan(const struct sendas *policy, const struct rewrite_message *message,
 const char *
 rewrite_refusal_status(const struct rewrite_plan *plan)
 {
-    return plan->ruling.action == RULING_LOOPING ? "5.4.6" : "5.7.1";
+    switch (plan->ruling.action) {
+    case RULING_LOOPING:
+        return "5.4.6";
+    case RULING_OVERFULL:
+    case RULING_HELD:
+        return "5.6.0";
+    case RULING_EXEMPT:
+    case RULING_KEPT:
+    case RULING_REWRITTEN:
+    case RULING_REJECTED:
+    case RULING_DISCARDED:
+        break;
+    }
+    return "5.7.1";
 }
 
-void
-rewrite_refusal(const struct rewrite_plan *plan, struct buf *out)
+static void
+refuse_overfull(const struct rewrite_plan *plan, struct buf *out)
 {
-    if (plan->ruling.action == RULING_LOOPING) {
-        buf_append_str(out, "Mail loop: more Received fields than hop_limit "
-                            "of this relay allows. Ask the mail administrator "
-                            "why it came here again.");
-        return;
-    }
-    if (plan->ruling.from.kind == FROM_FIELD_PLAIN &&
-        plan->ruling.from.is_address_ascii) {
+    bool is_edits = plan->field_edits > REWRITE_EDITS_MAX;
+
+    buf_append_str(out, is_edits ? "Too many sender and signature fields to "
+                                   "mend ("
+                                 : "Too many header fields in a message whose "
+                                   "sender has to be mended (");
+    buf_append_int(out,
+                   (int64_t)(is_edits ? plan->field_edits : plan->all_count));
+    buf_append_str(out, "); at most ");
+    buf_append_int(out, is_edits ? REWRITE_EDITS_MAX : REWRITE_FIELDS_MAX);
+    if (is_edits)
+        buf_append_str(out, ". These are From, Sender, Resent, "
+                            "X-Original-From, DKIM-Signature and ARC fields: "
+                            "send it with one From and without the others");
+    buf_append_char(out, '.');
+}
+
+static void
+refuse_from(const struct ruling *ruling, struct buf *out)
+{
+    if (ruling->from.kind == FROM_FIELD_PLAIN &&
+        ruling->from.is_address_ascii) {
         buf_append_str(out, "From address ");
-        buf_append_str(out, plan->ruling.from.address);
+        buf_append_str(out, ruling->from.address);
         buf_append_str(out,
                        " is not permitted: no mailbox and no send_as entry "
                        "of this relay covers it.");
     } else {
         buf_append_str(out, "From field not permitted (");
-        buf_append_str(out, plan->ruling.from_text);
+        buf_append_str(out, ruling->from_text);
         buf_append_str(out, "): it must hold exactly one plain address.");
     }
     buf_append_str(out, " Send as a permitted address, or ask the mail "
@@ -329,10 +398,32 @@ rewrite_refusal(const struct rewrite_plan *plan, struct buf *out)
 }
 
 void
+rewrite_refusal(const struct rewrite_plan *plan, struct buf *out)
+{
+    switch (plan->ruling.action) {
+    case RULING_REJECTED:
+        refuse_from(&plan->ruling, out);
+        break;
+    case RULING_LOOPING:
+        buf_append_str(out, "Mail loop: more Received fields than hop_limit "
+                            "of this relay allows. Ask the mail administrator "
+                            "why it came here again.");
+        break;
+    case RULING_OVERFULL:
+    case RULING_HELD:
+        refuse_overfull(plan, out);
+        break;
+    case RULING_EXEMPT:
+    case RULING_KEPT:
+    case RULING_REWRITTEN:
+    case RULING_DISCARDED:
+        break;
+    }
+}
+
+void
 rewrite_plan_clear(struct rewrite_plan *plan)
 {
-    for (size_t i = 0; i < plan->edit_count; i++)
-        free(plan->edits[i].value);
-    free(plan->edits);
+    clear_edits(plan);
     *plan = (struct rewrite_plan){0};
 }

@@ -78,7 +78,16 @@ struct rewrite_message {
      * `fields`, which then has the first ones: nobody has to keep thousands.
      */
     size_t counts[REWRITE_NAMES];
+    size_t all_count; /* of fields of any name; 0: not known */
 };
+
+/*
+ * What one message may take. Mail servers look for each field from the top of
+ * the header, so what edits cost is about the product of the two; and Postfix's
+ * cleanup(8) dies of some ten thousand.
+ */
+#define REWRITE_EDITS_MAX  500   /* of fields */
+#define REWRITE_FIELDS_MAX 10000 /* of any name, when any is edited */
 
 enum rewrite_edit_kind {
     REWRITE_EDIT_SENDER, /* the envelope sender becomes `value` */
@@ -103,14 +112,17 @@ struct rewrite_plan {
     struct rewrite_edit *edits;
     size_t edit_count;
     size_t edit_capacity;
+    size_t field_edits; /* that it would take, also when they are too many */
+    size_t all_count;   /* of fields, as in the message */
 };
 
 /*
  * Rule on the message, and say what to change: nothing unless From is kept or
- * rewritten. `out` must be given back with
- * rewrite_plan_clear() and may not be moved in memory, as the ruling points
- * into itself. Errors: ERR_CONFIG when message->mailbox is no mailbox,
- * ERR_SYSTEM when out of memory.
+ * rewritten. Where that would take more than the limits above the ruling
+ * becomes OVERFULL, or HELD for what may not be refused, and nothing changes.
+ * `out` must be given back with rewrite_plan_clear() and may not be moved in
+ * memory, as the ruling points into itself. Errors: ERR_CONFIG when
+ * message->mailbox is no mailbox, ERR_SYSTEM when out of memory.
  */
 int rewrite_plan(const struct sendas *policy,
                  const struct rewrite_message *message,
@@ -118,9 +130,10 @@ int rewrite_plan(const struct sendas *policy,
     __attribute__((warn_unused_result));
 
 /*
- * What a REJECTED or LOOPING message's sender is told: a status for the reply
- * 550, and a text that is appended: printable ASCII in one line, without a %,
- * which milters would have to double.
+ * What a REJECTED, LOOPING or OVERFULL message's sender is told: a status for
+ * the reply 550, and a text that is appended: printable ASCII in one line,
+ * without a %, which milters would have to double. Of a HELD one the same text
+ * says why; of all others there is none.
  */
 const char *rewrite_refusal_status(const struct rewrite_plan *plan);
 void rewrite_refusal(const struct rewrite_plan *plan, struct buf *out);

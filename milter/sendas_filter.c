@@ -273,6 +273,13 @@ copy_body(const char *first, size_t len)
     return status;
 }
 
+/* A held message is kept by whoever runs this, until somebody looks at it. */
+static int
+refusal_status(const struct filter *filter)
+{
+    return filter->plan.ruling.action == RULING_HELD ? EX_TEMPFAIL : EX_NOPERM;
+}
+
 /* Why the message is not passed on. */
 static int
 refuse(const struct filter *filter)
@@ -285,7 +292,7 @@ refuse(const struct filter *filter)
         buf_append_str(&text, "Bounce not passed on (null_sender = discard).");
     else
         rewrite_refusal(&filter->plan, &text);
-    status = fail(EX_NOPERM, buf_str(&text));
+    status = fail(refusal_status(filter), buf_str(&text));
     buf_clear(&text);
     return status;
 }
@@ -322,7 +329,8 @@ write_explanation(const struct filter *filter)
                               : write_all(buf_str(&out), out.len);
     buf_clear(&out);
     /* As without --explain, so that a script need not read the text. */
-    return status == EX_OK && !filter_passes(filter) ? EX_NOPERM : status;
+    return status == EX_OK && !filter_passes(filter) ? refusal_status(filter)
+                                                     : status;
 }
 
 static int

@@ -150,10 +150,13 @@ signatures_follow(struct work *work)
     is_chain = is_chain_broken(work);
     for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
         enum rewrite_name name = pairs[i].old;
+        size_t known = work_known_count(work->message, name);
 
         if (is_rename)
             add_renamed(work, i, is_chain);
-        for (size_t n = work->message->counts[name]; n > 0; n--)
+        if (must_go(work, name, known + 1, is_chain))
+            work_delete_after(work, name, known);
+        for (size_t n = known; n > 0; n--)
             if (must_go(work, name, n, is_chain))
                 work_edit_str(work, REWRITE_EDIT_DELETE, name, n, NULL);
     }

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define TALLY_NAMES_MAX 1000
-#define TALLY_KINDS     10
+#define TALLY_KINDS     12
 #define TALLY_OTHERS    "(others)"
 
 struct tally;

@@ -30,6 +30,12 @@ work_edit(struct work *work, enum rewrite_edit_kind kind,
     struct rewrite_plan *plan = work->plan;
     struct rewrite_edit edit = {kind, name, index, NULL};
 
+    if (kind != REWRITE_EDIT_SENDER) {
+        work->is_changed[name] = true;
+        /* More are counted, and none is done. */
+        if (++plan->field_edits > REWRITE_EDITS_MAX)
+            return;
+    }
     if (!grow(plan)) {
         work->has_failed = true;
         return;
@@ -43,8 +49,6 @@ work_edit(struct work *work, enum rewrite_edit_kind kind,
         memcpy(edit.value, value.text, value.len);
         edit.value[value.len] = '\0';
     }
-    if (kind != REWRITE_EDIT_SENDER)
-        work->is_changed[name] = true;
     plan->edits[plan->edit_count++] = edit;
 }
 

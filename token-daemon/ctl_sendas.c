@@ -154,6 +154,8 @@ verdict_name(enum ruling_action action)
         return "rewrite";
     case RULING_REJECTED:
     case RULING_LOOPING:
+    case RULING_OVERFULL:
+    case RULING_HELD:
         return "reject";
     case RULING_DISCARDED:
         return "discard";
@@ -284,6 +286,8 @@ print_verdict(const struct question *question, const struct answer *answer)
         break;
     case RULING_REJECTED:
     case RULING_LOOPING:
+    case RULING_OVERFULL:
+    case RULING_HELD:
         (void)printf("%s: not permitted, %s\n", from,
                      answer->has_milter ? "refused"
                                         : "and there is no milter section");

@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	%D%/test_grants.py \
 	%D%/test_login.py \
 	%D%/test_milter_fields.py \
+	%D%/test_milter_limits.py \
 	%D%/test_milter_protocol.py \
 	%D%/test_milter_soak.py \
 	%D%/test_milter_status.py \

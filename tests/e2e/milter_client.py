@@ -94,6 +94,11 @@ class MilterClient:
             pass
         self._socket.close()
 
+    def begin_again(self):
+        """The end of the session, and a new one on the same connection, as
+        Sendmail does it."""
+        self._send(b"K")
+
     def drop(self):
         """The end of the connection without a word."""
         self._socket.close()

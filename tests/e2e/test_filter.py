@@ -61,6 +61,23 @@ def test_rewrites_the_header_and_keeps_the_body(run, end):
         b"Reply-To: scan@printers.local", b"", b""]) + body
 
 
+@pytest.mark.parametrize("explain", [[], ["--explain"]], ids=["", "explain"])
+@pytest.mark.parametrize("sender, status", [("alerts@contoso.com", 77),
+                                            ("", 75)])
+def test_too_many_fields_are_not_passed_on(run, conf, sender, status, explain):
+    message = b"Sender: x\n" * 100000 + _message(b"alerts@contoso.com")
+    done = run(message, "--sender", sender, *explain)
+    assert done.returncode == status
+    assert b"signature fields to mend (100000); at most 500." in \
+        done.stderr + done.stdout
+    assert b"alerts@contoso.com" in done.stdout if explain else \
+        done.stdout == b""
+    conf.milter(not_permitted="audit")
+    done = run(message, "--sender", sender, *explain)
+    assert done.returncode == 0
+    assert b"would be" in done.stdout if explain else done.stdout == message
+
+
 def test_leaves_alone_what_is_permitted(run):
     message = _message(b"Alerts\n\t<alerts@contoso.com> (x)", b"\0\xff")
     assert run(message, "--sender", "alerts@contoso.com").stdout == message

@@ -20,9 +20,10 @@ RELAY = "relay@contoso.com"  # the default mailbox
 ALERTS = "alerts@contoso.com"  # it may send as this one
 DEVICE = "scan@inside.example"
 RECIPIENT = "<someone@example.com>"
-LEAST = {"NOHELO", "NODATA", "NOUNKNOWN", "NOEOH", "NOBODY", "NR_CONN",
-         "NR_MAIL", "NR_RCPT", "NR_HDR", "HDR_LEADSPC"}
-ORIGIN = ["i", "{client_port}"]  # by which Postfix's own notices are told
+STEPS_WANTED = {"NOHELO", "NODATA", "NOUNKNOWN", "NOEOH", "NOBODY", "NR_CONN",
+                "NR_MAIL", "NR_RCPT", "NR_HDR", "HDR_LEADSPC"}
+# By the first two Postfix's own notices are told.
+AT_MAIL = ["i", "{client_port}", "{auth_authen}", "{daemon_name}"]
 
 
 @pytest.fixture
@@ -69,34 +70,21 @@ def send(client, from_value=DEVICE, sender=f"<{DEVICE}>", **options):
 # What is asked of the mail server
 
 
-def test_asks_for_as_little_as_it_can(milter_world):
-    with connect(milter_world()) as client:
-        assert client.version == 6
-        assert client.actions == {"ADDHDRS", "CHGHDRS", "CHGFROM",
-                                  "SETSYMLIST"}
-        assert client.steps == LEAST | {"NOCONNECT", "NORCPT"}
-        assert client.macros == {"connect": [], "helo": [], "mail": ORIGIN,
-                                 "rcpt": [], "data": [], "end": ["i"],
-                                 "eoh": []}
-
-
-@pytest.mark.parametrize("options, steps, macros", [
-    ({"routes": [{"client": "192.0.2.0/24", "mailbox": RELAY}]},
-     {"NORCPT"}, []),
-    ({"exempts": [{"client": "192.0.2.0/24"}]}, {"NORCPT"}, []),
-    ({"exempts": [{"recipient": "@local.example"}]}, {"NOCONNECT"}, []),
-    ({"routes": [{"recipient": "@local.example", "mailbox": RELAY}]},
-     {"NOCONNECT"}, []),
-    ({"routes": [{"login": "erp", "mailbox": RELAY}]},
-     {"NOCONNECT", "NORCPT"}, ["{auth_authen}"]),
-    ({"exempts": [{"daemon": "in"}]}, {"NORCPT"}, ["{daemon_name}"]),
-    ({"routes": [{"login": "erp", "daemon": "in", "mailbox": RELAY}]},
-     {"NORCPT"}, ["{auth_authen}", "{daemon_name}"]),
-])
-def test_asks_for_what_the_rules_need(milter_world, options, steps, macros):
-    with connect(milter_world(**options)) as client:
-        assert client.steps == LEAST | steps
-        assert client.macros["mail"] == ORIGIN + macros
+def test_asks_for_no_more_than_a_policy_may_need(milter_world):
+    world = milter_world()
+    for exempts in ({}, {"client": "192.0.2.0/24", "daemon": "in",
+                         "recipient": "@local.example"}):
+        if exempts:
+            world.conf.exempt(**exempts)
+            world.reload()
+        with connect(world) as client:
+            assert client.version == 6
+            assert client.actions == {"ADDHDRS", "CHGHDRS", "CHGFROM",
+                                      "QUARANTINE", "SETSYMLIST"}
+            assert client.steps == STEPS_WANTED
+            assert client.macros == {
+                "connect": [], "helo": [], "mail": AT_MAIL, "rcpt": [],
+                "data": [], "end": ["i"], "eoh": []}
 
 
 def test_works_with_a_server_that_offers_little(milter_world):
@@ -193,7 +181,8 @@ def test_keeps_no_more_of_a_message_than_it_needs(milter_world):
         before = _resident(world)
         for name in ("From", "Sender", "DKIM-Signature", "X-Original-From"):
             client.mail(f"<{DEVICE}>")
-            for _ in range(500):
+            client.rcpt(RECIPIENT)
+            for _ in range(400):
                 client.header(name, " " + "x" * 60000)
             result = client.end()
             assert result.reply == "continue"
@@ -310,6 +299,7 @@ def test_many_messages_on_one_connection(milter_world):
 def test_forgets_a_message_that_is_aborted(milter_world):
     with connect(milter_world()) as client:
         client.mail(f"<{DEVICE}>")
+        client.rcpt(RECIPIENT)
         client.header("From", f" Old <{DEVICE}>")
         client.header("Reply-To", " old@inside.example")
         client.abort()
@@ -323,6 +313,7 @@ def test_two_hundred_connections_at_once(milter_world):
     clients = [connect(world) for _ in range(200)]
     for number, client in enumerate(clients):
         client.mail(f"<{DEVICE}>")
+        client.rcpt(RECIPIENT)
         client.header("From", f" Scan {number} <{DEVICE}>")
     for number, client in enumerate(clients):
         assert client.end().values("From") == [f" Scan {number} <{RELAY}>"]
@@ -427,6 +418,7 @@ def test_reloads_in_place(milter_world):
     with connect_answered(world) as client:
         assert send(client).sender == RELAY
         client.mail(f"<{DEVICE}>")
+        client.rcpt(RECIPIENT)
         client.header("From", f" {DEVICE}")
         world.conf.milter(default_mailbox="other@contoso.com")
         world.reload()
@@ -447,17 +439,60 @@ def test_a_bad_file_changes_nothing(milter_world):
         assert send(client).sender == RELAY
 
 
-def test_a_connection_keeps_a_policy_whose_needs_it_meets(milter_world):
+EXEMPTS = [{"recipient": "@example.com"}, {"client": "192.0.2.0/24"},
+           {"daemon": "in"}]
+
+
+@pytest.mark.parametrize("is_new_session", [False, True],
+                         ids=["same session", "session without negotiation"])
+@pytest.mark.parametrize("exempt", EXEMPTS, ids=str)
+def test_the_next_message_is_decided_by_the_newest_policy(
+        milter_world, exempt, is_new_session):
     world = milter_world()
-    with connect(world) as old:
-        assert "NORCPT" in old.steps
-        world.conf.exempt(recipient="@example.com")
+    with connect(world) as client:
+        client.connect()
+        assert _send_from_daemon(client).sender == RELAY
+        if is_new_session:
+            client.begin_again()
+            client.connect()
+        world.conf.exempt(**exempt)
         world.reload()
-        assert send(old).sender == RELAY
-        with connect(world) as new:
-            assert "NORCPT" not in new.steps
-            assert send(new).edits == []
-        assert send(old).sender == RELAY
+        assert _send_from_daemon(client).edits == []
+
+
+def _send_from_daemon(client):
+    return send(client, macros={"i": "4bXyz", "{daemon_name}": "in"})
+
+
+@pytest.mark.parametrize("route, is_met", [
+    ({"login": "erp"}, True), ({"client": "192.0.2.7"}, True),
+    ({"login": "other"}, False), ({"client": "198.51.100.1"}, False)],
+    ids=str)
+def test_a_session_without_negotiation_is_routed(milter_world, route, is_met):
+    other = "other@contoso.com"
+    world = milter_world()
+    world.add_mailbox(other)
+    with connect(world) as client:
+        client.connect(address="198.51.100.1")
+        assert send(client).sender == RELAY
+        client.begin_again()
+        world.conf.route(mailbox=other, **route)
+        world.reload()
+        client.connect()
+        result = send(client, macros={"{auth_authen}": "erp"})
+        assert result.sender == (other if is_met else RELAY)
+
+
+def test_sessions_of_servers_that_offer_different_steps(milter_world):
+    world = milter_world()
+    with connect(world, steps=STEPS["NOBODY"]) as little, \
+            connect(world) as all_of_it:
+        for client in (little, all_of_it) * 2:
+            client.connect()
+            result = send(client, f"Scan <{DEVICE}>")
+            assert result.values("From")[0].split() == ["Scan", f"<{RELAY}>"]
+            assert result.values("Reply-To")[0].strip() == DEVICE
+            client.begin_again()
 
 
 def test_reloads_under_load_lose_nothing_and_no_memory(milter_world):
@@ -496,6 +531,7 @@ def test_stops_when_the_message_is_done(milter_world, inherits, number):
     process = world.milter.process
     client = connect_answered(world)
     client.mail(f"<{DEVICE}>")
+    client.rcpt(RECIPIENT)
     client.header("From", f" {DEVICE}")
     process.send_signal(number)
     world.milter.notify.wait_for("STOPPING=1")
@@ -511,6 +547,7 @@ def test_who_connects_after_the_stop_waits_for_the_next(milter_world):
     process = world.milter.process
     client = connect_answered(world)
     client.mail(f"<{DEVICE}>")
+    client.rcpt(RECIPIENT)
     client.header("From", f" {DEVICE}")
     process.send_signal(signal.SIGTERM)
     world.milter.notify.wait_for("STOPPING=1")

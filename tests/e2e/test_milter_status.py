@@ -82,7 +82,7 @@ def test_messages_are_counted(watched):
     counts = _counts(page, "sendas_messages_total")
     assert {outcome: int(value) for (outcome,), value in counts.items()} == {
         "rewritten": 4, "kept": 2, "exempt": 1, "discarded": 1, "rejected": 1,
-        "audited": 1, "looping": 0, "deferred": 0,
+        "audited": 1, "looping": 0, "overfull": 0, "held": 0, "deferred": 0,
         "undecided": 0}
     by_mailbox = page.metrics()["sendas_mailbox_messages_total"]
     assert by_mailbox[frozenset({"mailbox": RELAY,

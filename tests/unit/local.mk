@@ -51,6 +51,7 @@ MILTER_TESTS = \
 	%D%/test_milter_metrics \
 	%D%/test_rewrite \
 	%D%/test_rewrite_alloc \
+	%D%/test_rewrite_limits \
 	%D%/test_rewrite_random \
 	%D%/test_tally
 
@@ -66,6 +67,9 @@ MILTER_TEST_LDADD = milter/libsendas-milter.la $(CMOCKA_LIBS)
 %C%_test_rewrite_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_alloc_SOURCES = %D%/test_rewrite_alloc.c %D%/mail.c \
 	%D%/mail.h
+%C%_test_rewrite_limits_SOURCES = %D%/test_rewrite_limits.c %D%/mail.c \
+	%D%/mail.h
+%C%_test_rewrite_limits_LDADD = $(MILTER_TEST_LDADD)
 %C%_test_rewrite_random_SOURCES = %D%/test_rewrite_random.c %D%/mail.c \
 	%D%/mail.h
 %C%_test_rewrite_random_LDADD = $(MILTER_TEST_LDADD)

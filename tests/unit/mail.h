@@ -11,7 +11,7 @@
 #include "common/sendas.h"
 #include "milter/rewrite.h"
 
-#define MAIL_FIELDS 200
+#define MAIL_FIELDS 700
 
 struct mail {
     char *sender;              /* with its brackets, as in MAIL FROM */

@@ -32,6 +32,7 @@ struct row {
     const char *settings; /* of the milter section */
     const char *sender;
     const char *header;
+    size_t field_count;          /* of empty Sender fields beside these */
     const char *want[LINES_MAX]; /* NULL: no more */
 };
 
@@ -93,6 +94,29 @@ static struct row rows[] = {
      .sender = "<a@x.example>",
      .header = "Received: a\nReceived: b\nFrom: a@x.example",
      .want = {"sendas_messages_total{outcome=\"looping\"} 1"}},
+    {.name = "one with too many fields",
+     .settings = plain,
+     .sender = "<a@x.example>",
+     .header = "Subject: x",
+     .field_count = 600,
+     .want = {"sendas_messages_total{outcome=\"overfull\"} 1",
+              "sendas_messages_total{outcome=\"held\"} 0",
+              "sendas_rule_messages_total{rule=\"too many fields\","
+              "outcome=\"overfull\"} 1"}},
+    {.name = "a bounce with too many fields",
+     .settings = plain,
+     .sender = "<>",
+     .header = "Subject: x",
+     .field_count = 600,
+     .want = {"sendas_messages_total{outcome=\"held\"} 1",
+              "sendas_messages_total{outcome=\"overfull\"} 0"}},
+    {.name = "what an audit would refuse for its fields",
+     .settings = audit,
+     .sender = "<a@x.example>",
+     .header = "Subject: x",
+     .field_count = 600,
+     .want = {"sendas_messages_total{outcome=\"audited\"} 1",
+              "sendas_messages_total{outcome=\"overfull\"} 0"}},
 };
 
 static void
@@ -113,6 +137,8 @@ count_row(const struct row *row, struct metrics *metrics)
     struct buf rule;
 
     mail_init(&mail, row->sender, NULL, row->header);
+    for (size_t i = 0; i < row->field_count; i++)
+        mail_add(&mail, "Sender", "");
     assert_int_equal(mail_filter(&mail, policy, &plan), 0);
     buf_init(&rule, TEXT_SIZE);
     describe_rule(&plan, &rule);

@@ -370,6 +370,8 @@ check_message(struct sendas *policy)
         break;
     case RULING_EXEMPT:
     case RULING_DISCARDED:
+    case RULING_OVERFULL:
+    case RULING_HELD:
         fail_msg("no policy here allows that");
     }
     rewrite_plan_clear(&plan);

@@ -26,6 +26,9 @@ function open()
     check(conn ~= nil, "can't connect")
     -- Version 6 with all actions and steps, as Postfix offers them.
     done(mt.negotiate(conn, 6, 0x1ff, 0x1fffff), "negotiate")
+    if not mt.test_option(conn, SMFIP_NOCONNECT) then
+        done(mt.conninfo(conn, "printer.inside.example", "192.0.2.7"), "connect")
+    end
     return conn
 end
 
@@ -39,9 +42,6 @@ end
 
 -- Send a message up to its end. `fields` is a list of {name, value}.
 function send(conn, sender, fields)
-    if not mt.test_option(conn, SMFIP_NOCONNECT) then
-        done(mt.conninfo(conn, "printer.inside.example", "192.0.2.7"), "connect")
-    end
     mt.macro(conn, SMFIC_MAIL, "i", "4bXyz")
     done(mt.mailfrom(conn, sender), "MAIL")
     if not mt.test_option(conn, SMFIP_NORCPT) then
