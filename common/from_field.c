@@ -16,26 +16,10 @@
 #include <strings.h>
 
 #include "common/encoded_word.h"
+#include "common/field_token.h"
 #include "common/utf8.h"
 
 #define LABEL_LEN 5 /* bytes of `From:`, which share the first line */
-
-enum token_kind {
-    TOKEN_END,
-    TOKEN_BLANK,   /* blanks and folds */
-    TOKEN_WORD,    /* anything but blanks and specials; may hold . and @ */
-    TOKEN_QUOTED,  /* with its quotes */
-    TOKEN_COMMENT, /* with its parentheses */
-    TOKEN_ANGLE,   /* with its brackets */
-    TOKEN_SPECIAL, /* one of ) > [ ] : ; , \ */
-    TOKEN_OPEN, /* a quote, comment or bracket that is not closed: the rest */
-};
-
-struct token {
-    enum token_kind kind;
-    size_t at;
-    size_t len;
-};
 
 /* What the field is made of, at the outer level. */
 struct census {
@@ -51,113 +35,18 @@ struct census {
     bool has_hidden_at;   /* an @ in a quoted string or comment */
     bool has_hidden_mark; /* in one, what parts an address from a name */
     bool starts_with_dot;
-    struct token angle;   /* the first one */
-    struct token at_word; /* the first one */
-    struct token comment; /* the first one */
-    struct token first;   /* the first word or special */
-    size_t name_end;      /* end of the last word or special before < > */
-    size_t part_end;      /* the first separator or colon, or < or the end */
+    struct field_token angle;   /* the first one */
+    struct field_token at_word; /* the first one */
+    struct field_token comment; /* the first one */
+    struct field_token first;   /* the first word or special */
+    size_t name_end;            /* end of the last word or special before < > */
+    size_t part_end; /* the first separator or colon, or < or the end */
 };
 
 static bool
 is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static bool
-is_special(char c)
-{
-    return c != '\0' && strchr("()<>[]:;\\,\"", c) != NULL;
-}
-
-/* The end of a quoted string that begins at `at`, or 0 when it has none. */
-static size_t
-quoted_end(const char *text, size_t len, size_t at)
-{
-    for (size_t i = at + 1; i < len; i++) {
-        if (text[i] == '\\')
-            i++;
-        else if (text[i] == '"')
-            return i + 1;
-    }
-    return 0;
-}
-
-/* The same for a comment; comments nest. */
-static size_t
-comment_end(const char *text, size_t len, size_t at)
-{
-    size_t depth = 0;
-
-    for (size_t i = at; i < len; i++) {
-        if (text[i] == '\\')
-            i++;
-        else if (text[i] == '(')
-            depth++;
-        else if (text[i] == ')' && --depth == 0)
-            return i + 1;
-    }
-    return 0;
-}
-
-/* The same for < and >. There is none when another < comes first. */
-static size_t
-angle_end(const char *text, size_t len, size_t at)
-{
-    size_t i = at + 1;
-
-    while (i < len && text[i] != '<') {
-        size_t end = i + 1;
-
-        if (text[i] == '>')
-            return end;
-        if (text[i] == '"')
-            end = quoted_end(text, len, i);
-        else if (text[i] == '(')
-            end = comment_end(text, len, i);
-        if (end == 0)
-            return 0;
-        i = end;
-    }
-    return 0;
-}
-
-static struct token
-closed(enum token_kind kind, size_t len, size_t at, size_t end)
-{
-    if (end == 0)
-        return (struct token){TOKEN_OPEN, at, len - at};
-    return (struct token){kind, at, end - at};
-}
-
-static struct token
-next_token(const char *text, size_t len, size_t at)
-{
-    size_t end = at;
-
-    if (at == len)
-        return (struct token){TOKEN_END, at, 0};
-    switch (text[at]) {
-    case '"':
-        return closed(TOKEN_QUOTED, len, at, quoted_end(text, len, at));
-    case '(':
-        return closed(TOKEN_COMMENT, len, at, comment_end(text, len, at));
-    case '<':
-        return closed(TOKEN_ANGLE, len, at, angle_end(text, len, at));
-    default:
-        break;
-    }
-    if (is_special(text[at]))
-        return (struct token){TOKEN_SPECIAL, at, 1};
-    if (is_blank(text[at])) {
-        while (end < len && is_blank(text[end]))
-            end++;
-        return (struct token){TOKEN_BLANK, at, end - at};
-    }
-    while (end < len && !is_blank(text[end]) && !is_special(text[end]))
-        end++;
-    return (struct token){TOKEN_WORD, at, end - at};
 }
 
 static bool
@@ -262,12 +151,12 @@ hides_address(const struct census *census, const char *text, size_t len)
 
 /* Could a careless reader find an address in this quoted string or comment? */
 static bool
-is_suspicious(const char *text, const struct token *token)
+is_suspicious(const char *text, const struct field_token *token)
 {
     const char *inside = text + token->at + 1;
     size_t len = token->len - 2;
 
-    if (token->kind == TOKEN_COMMENT)
+    if (token->kind == FIELD_TOKEN_COMMENT)
         return has_any(inside, len, "()<>@\"\\");
     return has_any(inside, len, "@") && has_any(inside, len, "<>\\");
 }
@@ -278,11 +167,11 @@ is_suspicious(const char *text, const struct token *token)
  * blanks, quotes and brackets up to the next `?=`?
  */
 static bool
-is_stray(const char *text, size_t len, const struct token *token)
+is_stray(const char *text, size_t len, const struct field_token *token)
 {
     size_t end = token->at + token->len;
 
-    if (token->kind != TOKEN_WORD)
+    if (token->kind != FIELD_TOKEN_WORD)
         return !encoded_word_all_valid(text + token->at + 1, token->len - 2);
     if (memmem(text + token->at, token->len, "=?", 2) == NULL)
         return false;
@@ -292,7 +181,7 @@ is_stray(const char *text, size_t len, const struct token *token)
 }
 
 static void
-stretch_name(struct census *census, const struct token *token)
+stretch_name(struct census *census, const struct field_token *token)
 {
     if (census->angles > 0)
         return;
@@ -302,7 +191,7 @@ stretch_name(struct census *census, const struct token *token)
 }
 
 static void
-count_special(struct census *census, char c, const struct token *token)
+count_special(struct census *census, char c, const struct field_token *token)
 {
     stretch_name(census, token);
     if (c == ',' || c == ';')
@@ -317,9 +206,9 @@ count_special(struct census *census, char c, const struct token *token)
 
 static void
 count_word(struct census *census, const char *text, size_t len,
-           const struct token *token)
+           const struct field_token *token)
 {
-    bool has_at = token->kind == TOKEN_WORD &&
+    bool has_at = token->kind == FIELD_TOKEN_WORD &&
                   memchr(text + token->at, '@', token->len) != NULL;
 
     if (census->words == 0 && text[token->at] == '.')
@@ -334,7 +223,8 @@ count_word(struct census *census, const char *text, size_t len,
 }
 
 static void
-look_inside(struct census *census, const char *text, const struct token *token)
+look_inside(struct census *census, const char *text,
+            const struct field_token *token)
 {
     const char *inside = text + token->at + 1;
     size_t len = token->len - 2;
@@ -345,7 +235,7 @@ look_inside(struct census *census, const char *text, const struct token *token)
 }
 
 static void
-count_angle(struct census *census, const struct token *token)
+count_angle(struct census *census, const struct field_token *token)
 {
     if (census->angles++ == 0) {
         census->angle = *token;
@@ -356,33 +246,33 @@ count_angle(struct census *census, const struct token *token)
 
 static void
 count_token(struct census *census, const char *text, size_t len,
-            const struct token *token)
+            const struct field_token *token)
 {
     switch (token->kind) {
-    case TOKEN_WORD:
+    case FIELD_TOKEN_WORD:
         count_word(census, text, len, token);
         break;
-    case TOKEN_QUOTED:
+    case FIELD_TOKEN_QUOTED:
         count_word(census, text, len, token);
         look_inside(census, text, token);
         break;
-    case TOKEN_COMMENT:
+    case FIELD_TOKEN_COMMENT:
         if (census->comment.len == 0)
             census->comment = *token;
         census->has_suspicious |= is_stray(text, len, token);
         look_inside(census, text, token);
         break;
-    case TOKEN_ANGLE:
+    case FIELD_TOKEN_ANGLE:
         count_angle(census, token);
         break;
-    case TOKEN_SPECIAL:
+    case FIELD_TOKEN_SPECIAL:
         count_special(census, text[token->at], token);
         break;
-    case TOKEN_OPEN:
+    case FIELD_TOKEN_OPEN:
         census->has_open = true;
         break;
-    case TOKEN_BLANK:
-    case TOKEN_END:
+    case FIELD_TOKEN_BLANK:
+    case FIELD_TOKEN_END:
         break;
     }
 }
@@ -390,13 +280,13 @@ count_token(struct census *census, const char *text, size_t len,
 static void
 take_census(const char *text, size_t len, struct census *out)
 {
-    struct token token = {0};
+    struct field_token token = {0};
 
     *out = (struct census){.part_end = len};
     do {
-        token = next_token(text, len, token.at + token.len);
+        token = field_token_next(text, len, token.at + token.len);
         count_token(out, text, len, &token);
-    } while (token.kind != TOKEN_END);
+    } while (token.kind != FIELD_TOKEN_END);
     /* The brackets are looked at by themselves. */
     out->has_suspicious |=
         hides_address(out, text, out->angles > 0 ? out->angle.at : len) ||
@@ -540,7 +430,7 @@ judge_bare(const char *text, const struct census *census,
     if (census->at_words == 1)
         set_address(out, text);
     if (census->words > 1)
-        out->kind = census->first.kind == TOKEN_QUOTED &&
+        out->kind = census->first.kind == FIELD_TOKEN_QUOTED &&
                             text[census->at_word.at] == '@'
                         ? FROM_FIELD_QUOTED_LOCAL
                         : FROM_FIELD_AMBIGUOUS;
@@ -687,17 +577,17 @@ bool
 from_field_next(const char *text, size_t len, size_t *at,
                 struct from_field_span *member)
 {
-    struct token token;
+    struct field_token token;
     size_t from = *at;
 
     if (from >= len)
         return false;
     do {
-        token = next_token(text, len, *at);
+        token = field_token_next(text, len, *at);
         *at = token.at + token.len;
-    } while (
-        token.kind != TOKEN_END &&
-        (token.kind != TOKEN_SPECIAL || strchr(",;:", text[token.at]) == NULL));
+    } while (token.kind != FIELD_TOKEN_END &&
+             (token.kind != FIELD_TOKEN_SPECIAL ||
+              strchr(",;:", text[token.at]) == NULL));
     member->at = from;
     member->len = token.at - from;
     return true;

@@ -10,6 +10,7 @@ noinst_LTLIBRARIES += %D%/libcommon.la
 	%D%/csv.c %D%/csv.h \
 	%D%/encoded_word.c %D%/encoded_word.h \
 	%D%/err.c %D%/err.h \
+	%D%/field_token.c %D%/field_token.h \
 	%D%/from_field.c %D%/from_field.h \
 	%D%/log.c %D%/log.h \
 	%D%/proxy_addresses.c %D%/proxy_addresses.h \

@@ -76,8 +76,8 @@ endif
 noinst_PROGRAMS += %D%/fuzz_from_field
 %C%_fuzz_from_field_SOURCES = %D%/fuzz_from_field.c \
 	common/address.c common/buf.c common/encoded_word.c \
-	common/from_field.c common/secret.c common/utf8.c \
-	milter/name_template.c milter/new_field.c
+	common/field_token.c common/from_field.c common/secret.c \
+	common/utf8.c milter/name_template.c milter/new_field.c
 %C%_fuzz_from_field_CFLAGS = $(FUZZ_CFLAGS)
 
 # Addresses, and names that are encoded.
@@ -95,8 +95,9 @@ if MILTER
 noinst_PROGRAMS += %D%/fuzz_message
 %C%_fuzz_message_SOURCES = %D%/fuzz_message.c \
 	common/address.c common/buf.c common/encoded_word.c \
-	common/from_field.c common/secret.c common/utf8.c milter/answers.c \
-	milter/describe.c milter/filter.c milter/header.c milter/message.c \
+	common/field_token.c common/from_field.c common/ruling.c \
+	common/secret.c common/utf8.c milter/answers.c milter/describe.c \
+	milter/filter.c milter/header.c milter/message.c \
 	milter/name_template.c milter/new_field.c milter/rewrite.c \
 	milter/signatures.c milter/work.c
 %C%_fuzz_message_CFLAGS = $(FUZZ_CFLAGS)
