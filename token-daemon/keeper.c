@@ -139,11 +139,17 @@ keeper_release(struct keeper *keeper)
 }
 
 bool
+keeper_has_to_spend(const struct keeper *keeper)
+{
+    return keeper_refresh_text(keeper) != NULL &&
+           grant_needs_login(keeper->credential->grant);
+}
+
+bool
 keeper_is_spending(const struct keeper *keeper)
 {
     return (keeper->acquire != NULL || keeper_probe_is_asking(keeper)) &&
-           keeper_refresh_text(keeper) != NULL &&
-           grant_needs_login(keeper->credential->grant);
+           keeper->is_spending;
 }
 
 bool
@@ -178,6 +184,18 @@ keeper_retire(struct keeper **keeper, bool may_leave)
         k->shared->env.unsave(k->shared->env.arg, k);
     keeper_waiters_refuse(k);
     keeper_release(k);
+}
+
+void
+keeper_return(struct keeper *keeper, const struct config_credential *credential)
+{
+    bool was_unsaved = keeper_is_unsaved(keeper);
+
+    keeper->is_gone = keeper->is_leaving = false;
+    keeper_adopt(keeper, credential);
+    keeper->unsaved = 0; /* nobody would tell of those any more */
+    if (was_unsaved)
+        (void)keeper_secure(keeper);
 }
 
 const char *
@@ -274,9 +292,7 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
 {
     static const char text[] = "the configuration was read again meanwhile";
     int64_t now = keeper_now(keeper);
-    bool may_finish = keeper_is_spending(keeper) &&
-                      grant_needs_login(credential->grant) &&
-                      is_same_application(keeper->credential, credential);
+    bool may_finish = keeper_is_spending(keeper);
 
     keeper_probe_doom(keeper, may_finish, ERR_RETRY, text);
     if (keeper->acquire != NULL &&

@@ -71,6 +71,10 @@ void keeper_retire(struct keeper **keeper, bool may_leave);
 /* Ask nothing any more. Is there a request that `finished` will come for? */
 bool keeper_stop(struct keeper *keeper);
 
+/* Configured again, with these settings, before `finished` came. */
+void keeper_return(struct keeper *keeper,
+                   const struct config_credential *credential);
+
 const char *keeper_name(const struct keeper *keeper);
 const char *keeper_credential(const struct keeper *keeper);
 const struct token *keeper_token(const struct keeper *keeper);
@@ -95,9 +99,21 @@ void keeper_plan(struct keeper *keeper, int64_t window_ms);
 /* planner_fire_fn: the time has come. */
 void keeper_fire(struct timetable_entry *entry);
 
-/* Go on where another process left off; takes the refresh token. What is there
- * already stays. */
-void keeper_restore(struct keeper *keeper, struct token_record *record);
+/* Go on where another left off; takes the refresh token. What is there already
+ * stays; true when something was taken. */
+bool keeper_restore(struct keeper *keeper, struct token_record *record);
+
+/* All that keeper_restore() can go on with. Owned: token_record_clear().
+ * Errors: ERR_SYSTEM. */
+int keeper_record(const struct keeper *keeper, struct token_record *out,
+                  struct err *err) __attribute__((warn_unused_result));
+
+/* May the disk not have its refresh token yet? */
+bool keeper_is_unsaved(const struct keeper *keeper);
+
+/* Store what it has; a refresh token is not used before it is durable. -1: it
+ * could not be stored, and is in memory only. */
+int keeper_secure(struct keeper *keeper);
 
 /* Store what is held, for a state that was made anew. */
 void keeper_save(struct keeper *keeper);

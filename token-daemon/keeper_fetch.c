@@ -261,19 +261,51 @@ store_rotated(struct keeper *keeper, int64_t answered_us)
     return -1;
 }
 
+int
+keeper_secure(struct keeper *keeper)
+{
+    if (keeper->refresh.text == NULL) {
+        keeper_save(keeper);
+        return 0;
+    }
+    if (store_rotated(keeper, 0) == 0)
+        return 0;
+    note_unsaved(keeper);
+    return -1;
+}
+
 /* A newer refresh token takes the place of the old one. Takes it. */
 static void
-take_refresh_token(struct keeper *keeper, struct oauth_token *token)
+renew_refresh_token(struct keeper *keeper, struct oauth_token *token)
 {
     bool is_newer = token->refresh != NULL;
 
-    if (is_newer || (keeper->refresh.text != NULL && !keeper->is_aside)) {
-        keeper->application = keeper_application(keeper->credential);
-        keeper->is_aside = false;
-    }
     refresh_token_renew(&keeper->refresh, token, keeper_wall(keeper));
     if (is_newer)
         hardening_lock(keeper->refresh.text, strlen(keeper->refresh.text));
+}
+
+/* The same, of the application that the credential is now. */
+static void
+take_refresh_token(struct keeper *keeper, struct oauth_token *token)
+{
+    if (token->refresh != NULL ||
+        (keeper->refresh.text != NULL && !keeper->is_aside)) {
+        keeper->application = keeper_application(keeper->credential);
+        keeper->is_aside = false;
+    }
+    renew_refresh_token(keeper, token);
+}
+
+/* The same, of a request with former settings: perhaps another application's,
+ * which is put aside. */
+static void
+take_unwanted(struct keeper *keeper, struct oauth_token *token)
+{
+    if (keeper->is_aside)
+        renew_refresh_token(keeper, token);
+    else
+        take_refresh_token(keeper, token);
 }
 
 static void
@@ -338,12 +370,12 @@ keeper_fetch_finish(struct keeper *keeper, struct acquire_result *result,
 {
     bool has_failed = result->err.code != ERR_NONE;
 
-    if (!has_failed) {
+    if (!has_failed && keeper->is_unwanted) {
+        take_unwanted(keeper, &result->token);
+        token_reset(&keeper->token, keeper_now(keeper));
+    } else if (!has_failed) {
         take_refresh_token(keeper, &result->token);
-        if (keeper->is_unwanted)
-            token_reset(&keeper->token, keeper_now(keeper));
-        else
-            use(keeper, &result->token);
+        use(keeper, &result->token);
     } else if (keeper->token.state == TOKEN_FETCHING) {
         fail(keeper, result);
     }
@@ -358,8 +390,9 @@ void
 keeper_fetch_salvage(struct keeper *keeper, struct acquire_result *result)
 {
     keeper->is_unwanted = false;
-    take_refresh_token(keeper, &result->token);
+    take_unwanted(keeper, &result->token);
     token_reset(&keeper->token, keeper_now(keeper));
+    keeper_wait_for_login(keeper);
     if (store_rotated(keeper, result->answered_us) < 0)
         note_unsaved(keeper);
 }
@@ -374,6 +407,7 @@ end_outdated(struct keeper *keeper, struct acquire_result *result)
     if (result->err.code != ERR_NONE) {
         fail(keeper, result);
         token_retry_now(&keeper->token, keeper_now(keeper));
+        keeper_wait_for_login(keeper);
         keeper_save(keeper);
     } else if (is_unwanted) {
         keeper_fetch_salvage(keeper, result);
@@ -418,6 +452,7 @@ ask(struct keeper *keeper)
         return;
     keeper->asked_at = keeper_now(keeper);
     keeper->is_asking_later = false;
+    keeper->is_spending = keeper_has_to_spend(keeper);
     keeper_fetch_plan(keeper);
     keeper->acquire =
         env->start(env->arg,

@@ -35,7 +35,8 @@ struct keeper {
     struct acquire *acquire;  /* a request is in flight, */
     struct oauth_token *held; /* its answer waits until it is durable (owned),*/
     bool is_asking_later;     /* or it begins when what came before is. */
-    bool is_outdated;         /* what is in flight began with former settings,*/
+    bool is_spending;         /* what is in flight carries a refresh token, */
+    bool is_outdated;         /* it began with former settings, */
     bool is_unwanted;         /* which were for another access token */
     bool is_to_spread; /* what `entry` says of when was not chosen here */
     bool is_aside;     /* `refresh` is another application's: not used */
@@ -84,6 +85,9 @@ keeper_refresh_text(const struct keeper *keeper)
 {
     return keeper->is_aside ? NULL : keeper->refresh.text;
 }
+
+/* Would a request use the refresh token? */
+bool keeper_has_to_spend(const struct keeper *keeper);
 
 /*
  * Whoever is told something may do anything: ask again, send another one away,

@@ -174,6 +174,7 @@ keeper_probe_begin(struct keeper *keeper)
         return;
     keys = (struct key_list){&probe->key, 1};
     probe->asked_at = keeper_now(keeper);
+    keeper->is_spending = keeper_has_to_spend(keeper);
     probe->acquire =
         env->start(env->arg,
                    &(struct acquire_request){

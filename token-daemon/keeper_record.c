@@ -122,7 +122,23 @@ keeper_save(struct keeper *keeper)
     (void)keeper_record_store(keeper, NULL);
 }
 
-void
+int
+keeper_record(const struct keeper *keeper, struct token_record *out,
+              struct err *err)
+{
+    struct token_record borrowed;
+
+    make_record(keeper, &borrowed);
+    return token_record_copy(&borrowed, out, err);
+}
+
+bool
+keeper_is_unsaved(const struct keeper *keeper)
+{
+    return keeper->unsaved > 0;
+}
+
+bool
 keeper_restore(struct keeper *keeper, struct token_record *record)
 {
     struct token_snapshot snapshot = {
@@ -136,10 +152,12 @@ keeper_restore(struct keeper *keeper, struct token_record *record)
     };
     uint64_t application = strtoull(record->application, NULL, 16);
     struct err err = {ERR_NONE, ""};
+    bool is_taken = false;
 
     if (keeper->refresh.text == NULL && record->refresh_token != NULL) {
         refresh_token_restore(&keeper->refresh, record);
         keeper->application = application;
+        is_taken = true;
         keeper_judge_aside(keeper);
         hardening_lock(keeper->refresh.text, strlen(keeper->refresh.text));
         if (keeper->token.due_at == TOKEN_NEVER)
@@ -148,11 +166,12 @@ keeper_restore(struct keeper *keeper, struct token_record *record)
     if (keeper->token.state != TOKEN_EMPTY ||
         (application != 0 &&
          application != keeper_application(keeper->credential)))
-        return;
+        return is_taken;
     keeper->is_to_spread = true;
     if (token_restore(&keeper->token, &snapshot, ++keeper->shared->serial,
                       keeper_now(keeper), keeper_wall(keeper), &err) < 0)
         log_error("a stored token could not be used, out of memory",
                   F_STR("credential", keeper->credential->name),
                   F_STR("user", keeper->user));
+    return true;
 }

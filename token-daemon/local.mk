@@ -115,6 +115,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/planner.c %D%/planner.h \
 	%D%/refresh_token.c %D%/refresh_token.h \
 	%D%/refresher.c %D%/refresher.h \
+	%D%/shelf.c %D%/shelf.h \
 	%D%/refusals.c %D%/refusals.h \
 	%D%/repeats.c %D%/repeats.h \
 	%D%/rotation.c %D%/rotation.h \

@@ -14,17 +14,11 @@
 #include "common/strmap.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/keeper.h"
+#include "token-daemon/shelf.h"
 
 #define MARGIN_DEFAULT_S 300   /* what a server wants left, unless told */
 #define START_SPREAD_MS  5     /* for each token, at start */
 #define KEEPERS_MAX      50000 /* those of "@domain" mailboxes come on demand */
-
-/* A record of a token that is not configured, or not yet. */
-struct stored {
-    TAILQ_ENTRY(stored) link;
-    struct token_record record;
-    char name[];
-};
 
 /* All tokens of one configuration. */
 struct ring {
@@ -35,12 +29,16 @@ struct ring {
     struct strmap *credentials; /* name -> struct config_credential */
 };
 
-/* A keeper that is no longer configured, while its last request is let finish:
- * it needs its own configuration. */
+/*
+ * A keeper that is no longer configured, while its last request is let finish:
+ * it needs its own configuration. A name is that of one keeper in the ring, or
+ * of one that is leaving, or of a record on the shelf.
+ */
 struct leaving {
     TAILQ_ENTRY(leaving) link;
     struct keeper *keeper;
     struct config *config; /* a reference */
+    bool is_told;          /* keeper_retire() was called */
 };
 
 struct refresher {
@@ -50,8 +48,7 @@ struct refresher {
     size_t ending; /* requests that a stop waits for */
     void (*stopped)(void *arg);
     void *stopped_arg;
-    TAILQ_HEAD(, stored) stored;
-    struct strmap *stored_by_name;
+    struct shelf *shelf;
 };
 
 static int64_t
@@ -115,74 +112,161 @@ find(const struct refresher *refresher, const struct refresher_key *key)
     return find_name(&refresher->ring, name);
 }
 
-/* ---- What was stored ---------------------------------------------------- */
+/* ---- What is known of tokens that nobody keeps ----------------------------
+ */
 
-static struct stored *
-find_stored(const struct refresher *refresher, const char *name)
+static struct leaving *
+find_leaving(const struct refresher *refresher, const char *name)
 {
-    return strmap_get(refresher->stored_by_name, name, strlen(name));
+    struct leaving *leaving;
+
+    TAILQ_FOREACH(leaving, &refresher->leaving, link)
+    {
+        if (strcmp(keeper_name(leaving->keeper), name) == 0)
+            break;
+    }
+    return leaving;
 }
 
+/*
+ * What a sign-in left outlives the keeper. An access token is fetched anew when
+ * its section comes back, as that may ask for another one then.
+ */
 static void
-forget_stored(struct refresher *refresher, struct stored *stored)
+shelve(struct refresher *refresher, const struct keeper *keeper)
 {
-    (void)strmap_remove(refresher->stored_by_name, stored->name,
-                        strlen(stored->name));
-    TAILQ_REMOVE(&refresher->stored, stored, link);
-    token_record_clear(&stored->record);
-    free(stored);
+    struct token_record record;
+    struct err err = {ERR_NONE, ""};
+
+    if (keeper_record(keeper, &record, &err) == 0) {
+        if (record.refresh_token == NULL && record.not_before_wall == 0) {
+            token_record_clear(&record);
+            return;
+        }
+        token_record_drop_access(&record);
+        if (shelf_put(refresher->shelf, keeper_name(keeper), &record,
+                      keeper_is_unsaved(keeper)) != SHELF_NO_MEMORY)
+            return;
+    }
+    log_error("what is known of a token that is no longer configured is on "
+              "the disk only, out of memory",
+              F_STR("name", keeper_name(keeper)));
 }
 
-/* Hand a keeper what was stored for it, if anything was. */
+/*
+ * A keeper that is new in the ring goes on with what is known of its token: the
+ * shelf's record, or the keeper that was about to leave takes its place.
+ */
 static void
-restore_keeper(struct refresher *refresher, struct keeper *keeper)
+unshelve(struct refresher *refresher, struct keeper *keeper)
 {
-    struct stored *stored = find_stored(refresher, keeper_name(keeper));
+    struct token_record record;
+    bool is_unsaved;
 
-    if (stored == NULL)
+    if (!shelf_take(refresher->shelf, keeper_name(keeper), &record,
+                    &is_unsaved))
         return;
-    keeper_restore(keeper, &stored->record);
-    forget_stored(refresher, stored);
+    keeper_restore(keeper, &record);
+    if (is_unsaved)
+        (void)keeper_secure(keeper); /* it has said what is wrong */
+    token_record_clear(&record);
+}
+
+/* It was about to leave and is configured again. */
+static void
+take_back(struct refresher *refresher, struct leaving *leaving,
+          const struct config_credential *credential)
+{
+    TAILQ_REMOVE(&refresher->leaving, leaving, link);
+    keeper_return(leaving->keeper, credential);
+    config_unref(&leaving->config);
+    free(leaving);
+}
+
+/* Whether it is taken, and of what was known before the newer is. */
+static enum shelf_result
+restore(struct refresher *refresher, const char *name,
+        struct token_record *record)
+{
+    struct keeper *keeper = find_name(&refresher->ring, name);
+    struct leaving *leaving = find_leaving(refresher, name);
+    bool is_taken;
+
+    if (keeper == NULL && leaving == NULL)
+        return shelf_put(refresher->shelf, name, record, false);
+    is_taken =
+        keeper_restore(keeper != NULL ? keeper : leaving->keeper, record);
+    if (keeper != NULL)
+        keeper_plan(keeper, (int64_t)refresher->ring.count * START_SPREAD_MS);
+    token_record_clear(record);
+    return is_taken ? SHELF_TAKEN : SHELF_OLDER;
 }
 
 void
 refresher_restore(struct refresher *refresher, const char *name,
                   struct token_record *record)
 {
-    struct keeper *keeper = find_name(&refresher->ring, name);
-    size_t size = strlen(name) + 1;
-    struct stored *stored;
+    if (restore(refresher, name, record) == SHELF_NO_MEMORY)
+        log_error("a stored token is not used, out of memory",
+                  F_STR("name", name));
+}
 
-    if (keeper != NULL) {
-        keeper_restore(keeper, record);
-        keeper_plan(keeper, (int64_t)refresher->ring.count * START_SPREAD_MS);
-        token_record_clear(record);
-        return;
+/* Store what was taken. */
+static int
+save_taken(struct refresher *refresher, const char *name)
+{
+    const struct refresher_env *env = &refresher->shared.env;
+    struct keeper *keeper = find_name(&refresher->ring, name);
+    struct leaving *leaving = find_leaving(refresher, name);
+
+    if (env->save == NULL)
+        return 0;
+    if (keeper == NULL && leaving == NULL)
+        return env->save(env->arg, name, shelf_find(refresher->shelf, name),
+                         NULL, NULL);
+    return keeper_secure(keeper != NULL ? keeper : leaving->keeper);
+}
+
+int
+refresher_import(struct refresher *refresher, const char *name,
+                 struct token_record *record, struct err *err)
+{
+    switch (restore(refresher, name, record)) {
+    case SHELF_OLDER:
+        return 0;
+    case SHELF_TAKEN:
+        if (save_taken(refresher, name) == 0)
+            return 0;
+        return err_set(err, ERR_SYSTEM,
+                       "what was imported can't be stored; see the log");
+    case SHELF_NO_MEMORY:
+        break;
     }
-    stored = find_stored(refresher, name);
-    if (stored != NULL)
-        forget_stored(refresher, stored);
-    stored = calloc(1, sizeof(*stored) + size);
-    if (stored != NULL) {
-        memcpy(stored->name, name, size);
-        if (strmap_add(refresher->stored_by_name, stored->name, stored) ==
-            STRMAP_ADDED) {
-            stored->record = *record;
-            *record = (struct token_record){0};
-            TAILQ_INSERT_TAIL(&refresher->stored, stored, link);
-            return;
-        }
-        free(stored);
-    }
-    log_error("a stored token is not used, out of memory", F_STR("name", name));
-    token_record_clear(record);
+    return err_set(err, ERR_SYSTEM, "out of memory");
+}
+
+static void
+save_shelved(const char *name, const struct token_record *record, void *arg)
+{
+    const struct refresher_env *env = arg;
+
+    /* What fails is said by the one who writes, and is tried again there. */
+    (void)env->save(env->arg, name, record, NULL, NULL);
 }
 
 void
 refresher_save_all(struct refresher *refresher)
 {
+    struct leaving *leaving;
+
     for (size_t i = 0; i < refresher->ring.count; i++)
         keeper_save(refresher->ring.keepers[i]);
+    TAILQ_FOREACH(leaving, &refresher->leaving, link)
+    {
+        keeper_save(leaving->keeper);
+    }
+    if (refresher->shared.env.save != NULL)
+        shelf_each(refresher->shelf, save_shelved, &refresher->shared.env);
 }
 
 /* ---- The ring ----------------------------------------------------------- */
@@ -223,9 +307,22 @@ ring_add(struct ring *ring, struct keeper *keeper)
     return 0;
 }
 
+/* The one that keeps this token already, also when it was about to leave. */
+static struct keeper *
+find_kept(const struct refresher *refresher, const char *name)
+{
+    struct keeper *keeper = find_name(&refresher->ring, name);
+    struct leaving *leaving;
+
+    if (keeper != NULL)
+        return keeper;
+    leaving = find_leaving(refresher, name);
+    return leaving != NULL ? leaving->keeper : NULL;
+}
+
 /*
- * The keeper of this token in the new ring: the old ring's, else a new one.
- * Twice is fine.
+ * The keeper of this token in the new ring: the one that keeps it already, else
+ * a new one. Twice is fine.
  */
 static int
 carry_over(struct refresher *refresher, struct ring *ring,
@@ -238,7 +335,7 @@ carry_over(struct refresher *refresher, struct ring *ring,
         return -1;
     if (find_name(ring, name) != NULL)
         return 0;
-    keeper = find_name(&refresher->ring, name);
+    keeper = find_kept(refresher, name);
     if (keeper != NULL)
         return ring_add(ring, keeper);
     keeper = keeper_new(&refresher->shared, credential, name,
@@ -302,7 +399,7 @@ static void
 undo_ring(struct refresher *refresher, struct ring *ring)
 {
     for (size_t i = 0; i < ring->count; i++)
-        if (find_name(&refresher->ring, keeper_name(ring->keepers[i])) !=
+        if (find_kept(refresher, keeper_name(ring->keepers[i])) !=
             ring->keepers[i])
             keeper_free(&ring->keepers[i]);
     ring_clear(ring);
@@ -327,12 +424,16 @@ settle(struct refresher *refresher, const struct ring *old)
 
     for (size_t i = 0; i < ring->count; i++) {
         struct keeper *keeper = ring->keepers[i];
+        const struct config_credential *credential =
+            find_credential(ring, keeper_credential(keeper));
+        struct leaving *leaving = find_leaving(refresher, keeper_name(keeper));
 
-        if (find_name(old, keeper_name(keeper)) != NULL)
-            keeper_adopt(keeper,
-                         find_credential(ring, keeper_credential(keeper)));
+        if (leaving != NULL)
+            take_back(refresher, leaving, credential);
+        else if (find_name(old, keeper_name(keeper)) != NULL)
+            keeper_adopt(keeper, credential);
         else
-            restore_keeper(refresher, keeper);
+            unshelve(refresher, keeper);
         keeper_plan(keeper, (int64_t)ring->count * START_SPREAD_MS);
     }
 }
@@ -359,39 +460,70 @@ on_finished(struct keeper_shared *shared, struct keeper *keeper)
         if (leaving->keeper == keeper)
             break;
     }
-    if (leaving != NULL)
+    if (leaving != NULL) {
+        shelve(refresher, keeper);
         end_leaving(refresher, leaving);
+    }
     if (shared->is_stopping && --refresher->ending == 0)
         refresher->stopped(refresher->stopped_arg);
 }
 
-/* It is no longer configured. */
-static void
-retire(struct refresher *refresher, struct keeper *keeper,
-       struct config *config)
+/*
+ * It is no longer configured: it is about to leave, or what it knows is on the
+ * shelf. Tells nobody. False: it may leave, when it is told.
+ */
+static bool
+part_with(struct refresher *refresher, struct keeper *keeper,
+          struct config *config)
 {
     struct leaving *leaving = NULL;
 
     if (keeper_is_spending(keeper))
         leaving = calloc(1, sizeof(*leaving));
-    if (leaving != NULL) {
-        leaving->keeper = keeper;
-        leaving->config = config_ref(config);
-        TAILQ_INSERT_TAIL(&refresher->leaving, leaving, link);
+    if (leaving == NULL) {
+        shelve(refresher, keeper);
+        return true;
     }
-    keeper_retire(&keeper, leaving != NULL);
+    leaving->keeper = keeper;
+    leaving->config = config_ref(config);
+    TAILQ_INSERT_TAIL(&refresher->leaving, leaving, link);
+    return false;
 }
 
-/* How many of the old ring's keepers are not in the new one: they are its first
- * then. */
+/* Tell those that are about to leave; each time the list may be another one. */
+static void
+tell_leaving(struct refresher *refresher)
+{
+    struct leaving *leaving = TAILQ_FIRST(&refresher->leaving);
+
+    while (leaving != NULL) {
+        struct keeper *keeper = leaving->keeper;
+
+        if (leaving->is_told) {
+            leaving = TAILQ_NEXT(leaving, link);
+            continue;
+        }
+        leaving->is_told = true;
+        keeper_retire(&keeper, true);
+        leaving = TAILQ_FIRST(&refresher->leaving);
+    }
+}
+
+/* Part with the old ring's keepers that are not in the new one. How many of
+ * them are to be freed: they are the old ring's first then. */
 static size_t
-keep_gone(struct ring *old, const struct ring *ring)
+part_with_all(struct refresher *refresher, struct ring *old,
+              struct config *old_config)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < old->count; i++)
-        if (find_name(ring, keeper_name(old->keepers[i])) != old->keepers[i])
-            old->keepers[count++] = old->keepers[i];
+    for (size_t i = 0; i < old->count; i++) {
+        struct keeper *keeper = old->keepers[i];
+
+        if (find_name(&refresher->ring, keeper_name(keeper)) != keeper &&
+            part_with(refresher, keeper, old_config))
+            old->keepers[count++] = keeper;
+    }
     return count;
 }
 
@@ -403,21 +535,6 @@ tell_probers(struct refresher *refresher)
 
     while (i < refresher->ring.count)
         i = keeper_probe_tell(refresher->ring.keepers[i]) ? 0 : i + 1;
-}
-
-/* A newer sign-in counts, not what one that is gone may still bring. */
-static void
-forget_leaving(struct refresher *refresher, const char *name)
-{
-    struct leaving *leaving = TAILQ_FIRST(&refresher->leaving);
-
-    while (leaving != NULL) {
-        struct leaving *next = TAILQ_NEXT(leaving, link);
-
-        if (strcmp(keeper_name(leaving->keeper), name) == 0)
-            end_leaving(refresher, leaving);
-        leaving = next;
-    }
 }
 
 bool
@@ -461,10 +578,11 @@ refresher_configure(struct refresher *refresher, struct config *config,
     refresher->shared.config = config_ref(config);
     refresher->ring = ring;
     settle(refresher, &old);
-    old.count = keep_gone(&old, &ring);
+    old.count = part_with_all(refresher, &old, old_config);
     /* Last, as whoever is told may ask or even reload again. */
     for (size_t i = 0; i < old.count; i++)
-        retire(refresher, old.keepers[i], old_config);
+        keeper_retire(&old.keepers[i], false);
+    tell_leaving(refresher);
     tell_probers(refresher);
     ring_clear(&old);
     config_unref(&old_config);
@@ -481,11 +599,10 @@ refresher_new(const struct refresher_env *env)
     refresher->shared.env = *env;
     refresher->shared.finished = on_finished;
     TAILQ_INIT(&refresher->leaving);
-    TAILQ_INIT(&refresher->stored);
-    refresher->stored_by_name = strmap_new();
+    refresher->shelf = shelf_new();
     refresher->shared.planner =
         planner_new(&refresher->shared.env, keeper_fire);
-    if (refresher->stored_by_name == NULL || refresher->shared.planner == NULL)
+    if (refresher->shelf == NULL || refresher->shared.planner == NULL)
         refresher_free(&refresher);
     return refresher;
 }
@@ -495,7 +612,6 @@ refresher_free(struct refresher **refresher)
 {
     struct refresher *r = *refresher;
     struct leaving *leaving;
-    struct stored *stored;
 
     if (r == NULL)
         return;
@@ -504,10 +620,8 @@ refresher_free(struct refresher **refresher)
     for (size_t i = 0; i < r->ring.count; i++)
         keeper_free(&r->ring.keepers[i]);
     ring_clear(&r->ring);
-    while ((stored = TAILQ_FIRST(&r->stored)) != NULL)
-        forget_stored(r, stored);
     planner_free(&r->shared.planner);
-    strmap_free(&r->stored_by_name);
+    shelf_free(&r->shelf);
     config_unref(&r->shared.config);
     free(r);
     *refresher = NULL;
@@ -522,18 +636,26 @@ make_on_demand(struct refresher *refresher, const struct refresher_key *key)
     const struct config_credential *credential =
         find_credential(&refresher->ring, key->credential);
     char name[REFRESHER_NAME_MAX];
+    struct leaving *leaving;
     struct keeper *keeper;
 
     if (credential == NULL || !grant_is_per_user(credential->grant) ||
         key->user == NULL || refresher->ring.count >= KEEPERS_MAX ||
         !make_name(credential, key->user, name))
         return NULL;
-    keeper = keeper_new(&refresher->shared, credential, name, key->user);
+    leaving = find_leaving(refresher, name);
+    keeper = leaving != NULL
+                 ? leaving->keeper
+                 : keeper_new(&refresher->shared, credential, name, key->user);
     if (keeper == NULL || ring_add(&refresher->ring, keeper) < 0) {
-        keeper_free(&keeper);
+        if (leaving == NULL)
+            keeper_free(&keeper);
         return NULL;
     }
-    restore_keeper(refresher, keeper);
+    if (leaving != NULL)
+        take_back(refresher, leaving, credential);
+    else
+        unshelve(refresher, keeper);
     keeper_plan(keeper, 0);
     return keeper;
 }
@@ -628,7 +750,6 @@ refresher_sign_in(struct refresher *refresher, const struct refresher_key *key,
 
     if (keeper == NULL)
         return -1;
-    forget_leaving(refresher, keeper_name(keeper));
     keeper_sign_in(keeper, token);
     return 0;
 }
@@ -641,7 +762,6 @@ refresher_sign_out(struct refresher *refresher, const struct refresher_key *key,
 
     if (keeper == NULL)
         return -1;
-    forget_leaving(refresher, keeper_name(keeper));
     keeper_sign_out(keeper);
     return 0;
 }

@@ -104,7 +104,7 @@ bool refresher_stop(struct refresher *refresher, void (*stopped)(void *arg),
  * Work with this configuration from now on (keeps a reference). A token stays
  * when what it was obtained with stays; requests and back-offs of a credential
  * that changed start again at once, but for a request that carries a refresh
- * token of the same application: that is let finish. Errors: ERR_SYSTEM; the
+ * token: that is let finish. Errors: ERR_SYSTEM; the
  * old configuration then stays.
  */
 int refresher_configure(struct refresher *refresher, struct config *config,
@@ -163,13 +163,24 @@ void refresher_accepted(struct refresher *refresher,
 
 /*
  * Go on with what another process stored under `name`; for names that are not
- * configured it is kept in memory in case they will be. Before the first
- * refresher_configure(), or later when the state was opened late.
+ * configured it is kept in memory in case they will be, as is what was known of
+ * those that no longer are. Before the first refresher_configure(), or later
+ * when the state was opened late.
  */
 void refresher_restore(struct refresher *refresher, const char *name,
                        struct token_record *record); /* takes what is in it */
 
-/* Store all there is, for a state that was made anew. */
+/*
+ * Take what another host had: of a token that is kept what is known already
+ * counts, of one that is not configured the newer record; what was taken is
+ * stored. Takes what is in `record`. Errors: ERR_SYSTEM.
+ */
+int refresher_import(struct refresher *refresher, const char *name,
+                     struct token_record *record, struct err *err)
+    __attribute__((warn_unused_result));
+
+/* Store all there is, also of what is not configured: for a state that was made
+ * anew, and for an export. */
 void refresher_save_all(struct refresher *refresher);
 
 /*

@@ -90,12 +90,16 @@ static void
 on_opened(const struct writer_opening *opening, void *arg)
 {
     struct state *state = arg;
+    bool was_known = state->is_known;
 
     state->is_known =
         state->is_known || opening->err == NULL || opening->count > 0;
     for (size_t i = 0; i < opening->count; i++)
         restore(state, &opening->records[i]);
-    if (opening->err == NULL && opening->is_new && state->is_told)
+    /* Opened late: state_save() has left out what might have cost a refresh
+     * token. */
+    if (opening->err == NULL && state->is_told &&
+        (opening->is_new || !was_known))
         refresher_save_all(state->refresher);
     for (size_t i = 0; opening->err == NULL && i < state->kind_count; i++)
         if (state->kinds[i].opened != NULL)
@@ -393,6 +397,8 @@ state_save(struct state *state, const char *name,
 
     if (state == NULL)
         return -1;
+    if (record->refresh_token == NULL && !state->is_known)
+        return -1; /* what is stored may have one, and has not been read */
     buf_init(&value, TOKEN_RECORD_MAX);
     if (token_record_encode(record, &value, &err) < 0)
         log_error("a token can not be stored", F_STR("name", name),
@@ -460,11 +466,10 @@ state_settle(struct state *state, refresher_saved_fn *done, void *done_arg)
     return -1;
 }
 
-/* Everybody puts all that is held. */
+/* Everybody else puts all that is held. */
 static void
-put_all(struct state *state)
+put_others(struct state *state)
 {
-    refresher_save_all(state->refresher);
     for (size_t i = 0; state->is_known && i < state->kind_count; i++)
         if (state->kinds[i].opened != NULL)
             state->kinds[i].opened(state->kinds[i].arg, true);
@@ -477,8 +482,24 @@ state_export(struct state *state, state_record_fn *tell, void *arg)
         return;
     state->tell = tell;
     state->tell_arg = arg;
-    put_all(state);
+    refresher_save_all(state->refresher);
+    put_others(state);
     state->tell = NULL;
+}
+
+/* A token of another host. What can't be read is not taken. */
+static int
+import_token(struct state *state, const struct store_record *record,
+             struct err *err)
+{
+    struct token_record token = {0};
+    struct err why = {ERR_NONE, ""};
+
+    if (token_record_decode(record->value, record->len, &token, &why) == 0)
+        return refresher_import(state->refresher, record->name, &token, err);
+    log_error("an imported token can not be read and is not taken",
+              F_STR("name", record->name), F_STR("error", why.text));
+    return 0;
 }
 
 int
@@ -489,12 +510,17 @@ state_import(struct state *state, const struct store_record *records,
         return err_set(err, ERR_RETRY,
                        "the state can't be used at present; see the log");
     for (size_t i = 0; i < count; i++) {
+        if (strcmp(records[i].kind, KIND) == 0) {
+            if (import_token(state, &records[i], err) < 0)
+                return -1;
+            continue;
+        }
         /* First, so that what is held here already takes its place again. */
         if (writer_put(state->writer, &records[i], NULL, NULL, err) < 0)
             return -1;
         restore(state, &records[i]);
     }
-    put_all(state);
+    put_others(state);
     return 0;
 }
 

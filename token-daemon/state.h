@@ -102,7 +102,8 @@ void state_export(struct state *state, state_record_fn *tell, void *arg);
 
 /*
  * Take records from another host as if they had been stored here: what is held
- * in memory already is kept, and all is stored. Errors: ERR_RETRY (what is
+ * in memory already is kept (of a token that is not configured: the newer), and
+ * what was taken is stored. Errors: ERR_RETRY (what is
  * stored is not known yet, so it could be lost); nothing was taken then.
  */
 int state_import(struct state *state, const struct store_record *records,

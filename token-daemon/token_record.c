@@ -35,13 +35,47 @@ token_record_clear(struct token_record *record)
     *record = (struct token_record){0};
 }
 
-/* ---- to bytes ---- */
+void
+token_record_drop_access(struct token_record *record)
+{
+    secret_free(&record->access_token);
+    record->expires_wall = record->lifetime_s = record->due_wall = 0;
+    record->failures = 0;
+    record->reason[0] = '\0';
+}
 
 static int
 fail_memory(struct err *err)
 {
     return err_set(err, ERR_SYSTEM, "out of memory");
 }
+
+/* NULL is a copy of NULL. */
+static bool
+copy_text(const char *text, char **out)
+{
+    *out = text != NULL ? secret_dup(text) : NULL;
+    return text == NULL || *out != NULL;
+}
+
+int
+token_record_copy(const struct token_record *record, struct token_record *out,
+                  struct err *err)
+{
+    bool is_whole;
+
+    *out = *record;
+    is_whole = copy_text(record->access_token, &out->access_token);
+    is_whole &= copy_text(record->refresh_token, &out->refresh_token);
+    is_whole &= copy_text(record->scope, &out->scope);
+    is_whole &= copy_text(record->user, &out->user);
+    if (is_whole)
+        return 0;
+    token_record_clear(out);
+    return fail_memory(err);
+}
+
+/* ---- to bytes ---- */
 
 static int
 check_text(const char *key, const char *text, size_t len, size_t max,

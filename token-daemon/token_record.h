@@ -48,6 +48,15 @@ struct token_record {
 /* Wipe and free; the struct is then zeroed. Twice is fine. */
 void token_record_clear(struct token_record *record);
 
+/* Forget the access token, when the next was planned, and what went wrong. What
+ * the provider forbade stays. */
+void token_record_drop_access(struct token_record *record);
+
+/* Owned: token_record_clear(). Errors: ERR_SYSTEM; *out is then zeroed. */
+int token_record_copy(const struct token_record *record,
+                      struct token_record *out, struct err *err)
+    __attribute__((warn_unused_result));
+
 /*
  * Append the bytes to `out`. Errors: ERR_PROTO (a text is too long or no
  * UTF-8, a number is negative), ERR_SYSTEM.

@@ -1,5 +1,6 @@
 """What a restart keeps, and what a broken disk costs: no token."""
 
+import concurrent.futures
 import os
 import sqlite3
 
@@ -180,6 +181,52 @@ def test_a_refresh_token_from_elsewhere_is_used_and_replaced(world):
                *made.endpoint.refresh_tokens]
     for name, text in made.logs().items():
         assert find_leaks(text, secrets) == [], name
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+def test_a_sign_in_outlives_another_grant(world, in_flight):
+    """The section's grant is another one for two reloads, with an export and an
+    import of something older meanwhile: the single-use token is still there, in
+    memory and after a kill, also when it was being replaced."""
+    made = world(start=False, postfix=False)
+    path = _use_refresh_tokens(made)
+    made.start()
+    assert made.tokend.ctl("login", "relay@contoso.com",
+                           "--refresh-token-file", path).returncode == 0
+    phrase = made.write_secret("phrase", "planted correct horse")
+
+    def transfer(verb, name):
+        result = made.tokend.ctl(verb, made.path(name), "--passphrase-file",
+                                 phrase)
+        assert result.returncode == 0, result.stderr
+
+    transfer("export", "older")
+    assert made.tokend.ctl("refresh", "relay@contoso.com").returncode == 0
+    if in_flight:
+        made.endpoint.fail(fault.late(1.0))
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            count = made.endpoint.count
+            asking = pool.submit(made.tokend.ctl, "refresh",
+                                 "relay@contoso.com")
+            wait_until(lambda: made.endpoint.count > count)
+            _change_grant_and_back(made, lambda: transfer("import", "older"))
+            asking.result()
+    else:
+        _change_grant_and_back(made, lambda: transfer("import", "older"))
+    transfer("export", "newer")
+    wait_until(lambda: made.tokend.ask("token", KEY).is_ok)
+    assert made.tokend.ctl("refresh", "relay@contoso.com").returncode == 0
+    made.tokend.kill()
+    made.tokend.start()
+    assert made.tokend.ctl("refresh", "relay@contoso.com").returncode == 0
+
+
+def _change_grant_and_back(made, meanwhile):
+    for grant in ("client_credentials", "authorization_code"):
+        made.conf.credential("contoso", grant=grant)
+        made.reload()
+        if grant == "client_credentials":
+            meanwhile()
 
 
 def test_logout_forgets_the_refresh_token(world):

@@ -38,7 +38,8 @@ struct acquire {
     struct fake_env *env;
     struct config *config;
     const struct config_credential *credential;
-    char *user; /* "": none */
+    char *user;          /* "": none */
+    char *refresh_token; /* "": none */
     acquire_done_fn *done;
     void *arg;
     struct fake_timer *timer; /* NULL: the test answers */
@@ -253,6 +254,7 @@ release(struct acquire *request)
 {
     config_unref(&request->config);
     free(request->user);
+    free(request->refresh_token);
     free(request);
 }
 
@@ -328,6 +330,9 @@ start(void *arg, const struct acquire_request *request, acquire_done_fn *done,
     started->credential = request->credential;
     started->user = strdup(user);
     assert_non_null(started->user);
+    started->refresh_token =
+        strdup(request->refresh_token != NULL ? request->refresh_token : "");
+    assert_non_null(started->refresh_token);
     started->done = done;
     started->arg = done_arg;
     if (env->script != NULL) {
@@ -395,6 +400,19 @@ const char *
 fake_env_credential(const struct fake_env *env)
 {
     return env->credential;
+}
+
+bool
+fake_env_oldest(const struct fake_env *env, struct fake_request *out)
+{
+    const struct acquire *request = TAILQ_FIRST(&env->requests);
+
+    if (request == NULL)
+        return false;
+    *out = (struct fake_request){.credential = request->credential->name,
+                                 .user = request->user,
+                                 .refresh_token = request->refresh_token};
+    return true;
 }
 
 void

@@ -67,6 +67,14 @@ size_t fake_env_cancelled(const struct fake_env *env);
 /* The credential of the last one that was started. */
 const char *fake_env_credential(const struct fake_env *env);
 
+/* The oldest one that is open; borrowed: until it is answered. False: none. */
+struct fake_request {
+    const char *credential;
+    const char *user;          /* "": none */
+    const char *refresh_token; /* "": none */
+};
+bool fake_env_oldest(const struct fake_env *env, struct fake_request *out);
+
 struct fake_answer {
     const char *text; /* of the token; NULL: it failed */
     int64_t life_s;

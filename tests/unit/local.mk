@@ -289,6 +289,8 @@ STATE_TESTS = \
 	%D%/test_change_queue \
 	%D%/test_seal \
 	%D%/test_seal_key_file \
+	%D%/test_shelf \
+	%D%/test_sign_ins_random \
 	%D%/test_state \
 	%D%/test_store \
 	%D%/test_store_damage \
@@ -302,6 +304,12 @@ STATE_FILES = %D%/state_files.c %D%/state_files.h $(SCRATCH)
 %C%_test_seal_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_seal_key_file_SOURCES = %D%/test_seal_key_file.c $(SCRATCH)
 %C%_test_seal_key_file_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_shelf_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_sign_ins_random_SOURCES = %D%/test_sign_ins_random.c $(FAKE_ENV) \
+	$(SCRATCH)
+%C%_test_sign_ins_random_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
+%C%_test_sign_ins_random_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_sign_ins_random_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_state_SOURCES = %D%/test_state.c $(FAKE_ENV) $(SCRATCH)
 %C%_test_state_CPPFLAGS = $(TOKEND_TEST_CPPFLAGS)
 %C%_test_state_LDFLAGS = $(FAKE_ENV_LINK)

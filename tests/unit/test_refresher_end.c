@@ -33,7 +33,14 @@
 #define MAILBOX "mailbox \"m@x.example\" { credential = \"c\" }\n"
 #define OTHER   "mailbox \"o@x.example\" { credential = \"c\" }\n"
 #define PLAIN   APPLICATION("id", "mail", "")
-#define PROXY   APPLICATION("id", "mail", "proxy = \"http://p.example:3128\"\n")
+#define GONE                                                          \
+    "credential \"c\" {\nprovider = \"custom\"\nclient_id = \"id\"\n" \
+    "grant = \"client_credentials\"\n"                                \
+    "client_secret = {\"file:/secret\"}\n"                            \
+    "servers = {\"mx.example\"}\n"                                    \
+    "token_url = \"https://sts.example/token\"\n"                     \
+    "scope = \"mail\"\n}\n" MAILBOX
+#define PROXY APPLICATION("id", "mail", "proxy = \"http://p.example:3128\"\n")
 
 static const struct refresher_key key = {"c", "m@x.example"};
 static const struct fake_answer rotated = {
@@ -153,8 +160,8 @@ a_reload_lets_it_finish(void **state)
         {PROXY MAILBOX, "access-2", 0, "refresh-2"},
         {APPLICATION("id", "other", "") MAILBOX, "", 0, "refresh-2"},
         {PLAIN OTHER, "access-2", 0, "refresh-2"},
-        /* Another application: nothing of the former one is waited for. */
-        {APPLICATION("id2", "mail", "") MAILBOX, NULL, 1, NULL},
+        /* Of no use to another application, but it may be put back. */
+        {APPLICATION("id2", "mail", "") MAILBOX, "", 0, "refresh-2"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -259,6 +266,56 @@ what_another_application_left_is_set_aside_and_not_deleted(void **state)
     assert_int_equal(fake_env_starts(world->env), 3);
 }
 
+/* What is in flight brings the former application's, which is put aside too. */
+static void
+what_comes_for_another_application_is_set_aside(void **state)
+{
+    struct world *world = *state;
+    struct fake_request request;
+
+    configure(world, APPLICATION("id2", "mail", "") MAILBOX);
+    fake_env_answer(world->env, &rotated);
+    assert_string_equal(world->refresh, "refresh-2");
+    fake_env_advance(world->env, INT64_C(24) * 3600 * 1000);
+    assert_int_equal(fake_env_starts(world->env), 1);
+    configure(world, PLAIN MAILBOX);
+    fake_env_advance(world->env, 1000);
+    assert_true(fake_env_oldest(world->env, &request));
+    assert_string_equal(request.refresh_token, "refresh-2");
+}
+
+/* Taken out and put back while it is in flight: it goes on with what comes. */
+static void
+who_is_back_before_the_answer_takes_it(void **state)
+{
+    struct world *world = *state;
+    struct fake_request request;
+
+    configure(world, GONE);
+    configure(world, PLAIN MAILBOX);
+    fake_env_advance(world->env, 1000);
+    assert_int_equal(fake_env_starts(world->env), 1);
+    fake_env_answer(world->env, &rotated);
+    assert_string_equal(world->refresh, "refresh-2");
+    fake_env_advance(world->env, INT64_C(3600) * 1000);
+    assert_true(fake_env_oldest(world->env, &request));
+    assert_string_equal(request.refresh_token, "refresh-2");
+}
+
+static void
+who_is_back_after_the_answer_has_it(void **state)
+{
+    struct world *world = *state;
+    struct fake_request request;
+
+    configure(world, GONE);
+    fake_env_answer(world->env, &rotated);
+    configure(world, PLAIN MAILBOX);
+    fake_env_advance(world->env, 1000);
+    assert_true(fake_env_oldest(world->env, &request));
+    assert_string_equal(request.refresh_token, "refresh-2");
+}
+
 static void
 a_record_of_another_application_is_set_aside(void **state)
 {
@@ -357,6 +414,9 @@ main(void)
         WORLD_TEST(who_is_gone_and_signs_in_anew_counts),
         WORLD_TEST(a_daemon_that_ends_frees_who_is_gone),
         WORLD_TEST(what_another_application_left_is_set_aside_and_not_deleted),
+        WORLD_TEST(what_comes_for_another_application_is_set_aside),
+        WORLD_TEST(who_is_back_before_the_answer_takes_it),
+        WORLD_TEST(who_is_back_after_the_answer_has_it),
         WORLD_TEST(a_record_of_another_application_is_set_aside),
         WORLD_TEST(a_stop_waits_for_it),
         WORLD_TEST(a_stop_ends_when_it_fails),

@@ -27,6 +27,9 @@
 #define TEXT_MAX 64
 #define KEY      "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+#define ELSEWHERE "elsewhere a@x.example" /* is not configured */
+
+static char access_text[] = "access";
 static const struct refresher_key first = {"c", "a@x.example"};
 static const struct refresher_key second = {"c", "b@x.example"};
 
@@ -40,10 +43,11 @@ struct world {
     struct state *state;
     struct config *config;
     bool is_settled, is_durable;
-    size_t told;          /* records, by an export */
-    size_t restored;      /* records of the other kind */
-    unsigned opened;      /* likewise */
-    unsigned audit_reads; /* that were answered */
+    size_t told;              /* records, by an export */
+    size_t restored;          /* records of the other kind */
+    unsigned opened;          /* likewise */
+    unsigned audit_reads;     /* that were answered */
+    char elsewhere[TEXT_MAX]; /* the refresh token of ELSEWHERE */
 };
 
 /* The environment's functions see the fake's argument: one world at a time. */
@@ -332,6 +336,22 @@ on_record(const struct store_record *record, void *arg)
     world->told++;
 }
 
+static void
+find_elsewhere(const struct store_record *record, void *arg)
+{
+    struct world *world = arg;
+    struct token_record token;
+    struct err err = {ERR_NONE, ""};
+
+    if (strcmp(record->name, ELSEWHERE) != 0)
+        return;
+    assert_int_equal(
+        token_record_decode(record->value, record->len, &token, &err), 0);
+    (void)snprintf(world->elsewhere, sizeof(world->elsewhere), "%s",
+                   token.refresh_token);
+    token_record_clear(&token);
+}
+
 /* Nothing is known of what is stored, so nothing may replace it. */
 static void
 an_export_before_the_key_is_there_costs_nothing(void **state)
@@ -358,6 +378,77 @@ an_export_before_the_key_is_there_costs_nothing(void **state)
     assert_true(is_signed_in(world, &first));
     assert_true(is_signed_in(world, &second));
     stop(&world);
+}
+
+/*
+ * A token that was fetched before what is stored was read has no refresh token
+ * to show: it takes nothing's place.
+ */
+static void
+what_was_not_read_is_not_replaced_by_less(void **state)
+{
+    struct world *world = start("late.key");
+    const struct token_record less = {.access_token = access_text,
+                                      .expires_wall = FAKE_ENV_WALL + 3600,
+                                      .lifetime_s = 3600};
+
+    (void)state;
+    assert_int_equal(
+        state_save(world->state, "c a@x.example", &less, NULL, NULL), -1);
+    scratch_write("late.key", KEY, strlen(KEY), 0600);
+    wait_for_writer(world);
+    assert_true(settle(world));
+    assert_true(is_signed_in(world, &first));
+    stop(&world);
+    world = start("key");
+    assert_true(is_signed_in(world, &first));
+    stop(&world);
+}
+
+/* A file is older than what the disk has of a mailbox that is not configured.
+ */
+static void
+an_import_takes_nothings_place_that_is_newer(void **state)
+{
+    static const struct {
+        int64_t obtained;
+        const char *wanted;
+    } rows[] = {{FAKE_ENV_WALL - 1, "refresh-new"},
+                {FAKE_ENV_WALL + 1, "refresh-file"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct token_record held = {.refresh_token = secret_dup("refresh-new"),
+                                    .refresh_token_obtained_wall =
+                                        FAKE_ENV_WALL};
+        struct token_record file = {.refresh_token = secret_dup("refresh-file"),
+                                    .refresh_token_obtained_wall =
+                                        rows[i].obtained};
+        struct store_record record = {.kind = "token", .name = ELSEWHERE};
+        struct err err = {ERR_NONE, ""};
+        struct world *world;
+        struct buf value;
+
+        (void)set_up(state);
+        world = start("key");
+        refresher_restore(world->refresher, ELSEWHERE, &held);
+        buf_init(&value, TOKEN_RECORD_MAX);
+        assert_int_equal(token_record_encode(&file, &value, &err), 0);
+        record.value = buf_str(&value);
+        record.len = value.len;
+        assert_int_equal(state_import(world->state, &record, 1, &err), 0);
+        state_export(world->state, find_elsewhere, world);
+        assert_string_equal(world->elsewhere, rows[i].wanted);
+        buf_clear(&value);
+        token_record_clear(&file);
+        assert_true(settle(world));
+        stop(&world);
+
+        /* What was taken is on the disk; what was not has not been put. */
+        world = start("key");
+        state_export(world->state, find_elsewhere, world);
+        assert_string_equal(world->elsewhere, i == 0 ? "" : rows[i].wanted);
+        stop(&world);
+    }
 }
 
 static void
@@ -401,6 +492,10 @@ main(void)
             what_changes_before_the_key_is_there_is_done_then, set_up),
         cmocka_unit_test_setup(what_was_not_written_at_the_end_is_said, set_up),
         cmocka_unit_test_setup(an_export_before_the_key_is_there_costs_nothing,
+                               set_up),
+        cmocka_unit_test_setup(what_was_not_read_is_not_replaced_by_less,
+                               set_up),
+        cmocka_unit_test_setup(an_import_takes_nothings_place_that_is_newer,
                                set_up),
         cmocka_unit_test_setup(who_asked_for_the_trail_and_left_hears_nothing,
                                set_up),
