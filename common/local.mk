@@ -6,6 +6,7 @@ noinst_LTLIBRARIES += %D%/libcommon.la
 %C%_libcommon_la_SOURCES = \
 	%D%/address.c %D%/address.h \
 	%D%/buf.c %D%/buf.h \
+	%D%/charset.c %D%/charset.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/csv.c %D%/csv.h \
 	%D%/encoded_word.c %D%/encoded_word.h \

@@ -5,6 +5,7 @@ if UNIT_TESTS
 COMMON_TESTS = \
 	%D%/test_address \
 	%D%/test_buf \
+	%D%/test_charset \
 	%D%/test_csv \
 	%D%/test_encoded_word \
 	%D%/test_from_field \
