@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/charset.h"
 #include "common/utf8.h"
 
 #define LINE_MAX_BYTES 78
@@ -64,13 +65,6 @@ encoded_word_find(const char *text, size_t len, size_t from,
             read_word(text, len, at, out))
             return true;
     return false;
-}
-
-bool
-encoded_word_is_charset(const struct encoded_word *word, const char *name)
-{
-    return word->charset_len == strlen(name) &&
-           strncasecmp(word->charset, name, word->charset_len) == 0;
 }
 
 static int
@@ -246,33 +240,68 @@ append_byte(char byte, void *arg)
     buf_append_char(arg, byte);
 }
 
-static void
-append_latin1(struct buf *out, const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        utf8_append(out, (unsigned char)text[i]);
-}
-
 bool
 encoded_word_decode_utf8(const struct encoded_word *word, struct buf *out)
 {
-    bool is_latin1 = encoded_word_is_charset(word, "iso-8859-1");
+    const struct charset *charset =
+        charset_find(word->charset, word->charset_len);
     struct buf bytes;
     bool is_good;
 
-    if (!is_latin1 && !encoded_word_is_charset(word, "utf-8") &&
-        !encoded_word_is_charset(word, "us-ascii"))
+    if (charset == NULL)
         return false;
     buf_init(&bytes, word->encoded_len);
     encoded_word_decode(word, append_byte, &bytes);
     is_good = !buf_failed(&bytes) &&
-              (is_latin1 || utf8_is_valid(buf_str(&bytes), bytes.len));
-    if (is_good && is_latin1)
-        append_latin1(out, buf_str(&bytes), bytes.len);
-    else if (is_good)
-        buf_append(out, buf_str(&bytes), bytes.len);
+              charset_append_utf8(charset, buf_str(&bytes), bytes.len, out);
     buf_clear(&bytes);
     return is_good;
+}
+
+/* Go on to the next word, if it belongs to this one. */
+static bool
+find_next(const char *text, size_t len, struct encoded_word *word)
+{
+    size_t at = word->at + word->len;
+    struct encoded_word next;
+    bool is_next;
+
+    while (at < len && strchr(" \t\r\n", text[at]) != NULL && text[at] != '\0')
+        at++;
+    is_next = len - at > 1 && text[at] == '=' && text[at + 1] == '?' &&
+              read_word(text, len, at, &next) &&
+              next.charset_len == word->charset_len &&
+              strncasecmp(next.charset, word->charset, word->charset_len) == 0;
+    if (is_next)
+        *word = next;
+    return is_next;
+}
+
+bool
+encoded_word_decode_run(const char *text, size_t len,
+                        const struct encoded_word *word, struct buf *out,
+                        size_t *end)
+{
+    const struct charset *charset =
+        charset_find(word->charset, word->charset_len);
+    struct encoded_word next = *word;
+    bool is_whole = true;
+    struct buf bytes;
+
+    buf_init(&bytes, len);
+    do {
+        encoded_word_decode(&next, append_byte, &bytes);
+        *end = next.at + next.len;
+    } while (find_next(text, len, &next));
+    if (charset == NULL || buf_failed(&bytes) ||
+        !charset_append_utf8(charset, buf_str(&bytes), bytes.len, out)) {
+        next = *word;
+        do
+            is_whole = encoded_word_decode_utf8(&next, out) && is_whole;
+        while (find_next(text, len, &next));
+    }
+    buf_clear(&bytes);
+    return is_whole;
 }
 
 /* What the "Q" encoding may leave as it is in a phrase: RFC 2047, 5 (3). */

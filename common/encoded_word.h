@@ -40,9 +40,6 @@ bool encoded_word_find(const char *text, size_t len, size_t from,
  */
 bool encoded_word_all_valid(const char *text, size_t len);
 
-/* Is its charset `name`? Without case. */
-bool encoded_word_is_charset(const struct encoded_word *word, const char *name);
-
 /* Takes one decoded byte. */
 typedef void encoded_word_sink(char byte, void *arg);
 
@@ -51,10 +48,20 @@ void encoded_word_decode(const struct encoded_word *word,
                          encoded_word_sink *sink, void *arg);
 
 /*
- * Append them as UTF-8. False, with nothing appended, when the charset is
- * not US-ASCII, UTF-8 or ISO 8859-1, or the bytes are not valid in it.
+ * Append them as UTF-8. False, with nothing appended, when the charset is not
+ * known (charset.h), or the bytes are not valid in it.
  */
 bool encoded_word_decode_utf8(const struct encoded_word *word, struct buf *out);
+
+/*
+ * Append as UTF-8 what `word`, found in this text, stands for, and all after it
+ * of the same charset with nothing but blanks between, as many writers cut
+ * within a character. *end is where the last one ends. False when one of them
+ * can't be decoded; it is left out then.
+ */
+bool encoded_word_decode_run(const char *text, size_t len,
+                             const struct encoded_word *word, struct buf *out,
+                             size_t *end);
 
 /*
  * Append `text` (valid UTF-8) as encoded words which may stand in a phrase,

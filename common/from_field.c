@@ -15,11 +15,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/early_reading.h"
 #include "common/encoded_word.h"
 #include "common/field_token.h"
 #include "common/utf8.h"
 
 #define LABEL_LEN 5 /* bytes of `From:`, which share the first line */
+#define MAILTO    "mailto:"
 
 /* What the field is made of, at the outer level. */
 struct census {
@@ -32,14 +34,15 @@ struct census {
     bool has_odd_special; /* one that no phrase and no list has */
     bool has_open;        /* something is not closed */
     bool has_suspicious;  /* see is_suspicious(), is_stray() */
-    bool has_hidden_at;   /* an @ in a quoted string or comment */
-    bool has_hidden_mark; /* in one, what parts an address from a name */
     bool starts_with_dot;
+    struct early_reading_around around;
     struct field_token angle;   /* the first one */
     struct field_token at_word; /* the first one */
     struct field_token comment; /* the first one */
     struct field_token first;   /* the first word or special */
-    size_t name_end;            /* end of the last word or special before < > */
+    struct field_token
+        after;       /* from the first word after < > to the last one */
+    size_t name_end; /* end of the last word or special before < > */
     size_t part_end; /* the first separator or colon, or < or the end */
 };
 
@@ -58,97 +61,6 @@ has_any(const char *text, size_t len, const char *set)
     return false;
 }
 
-/* What the encoded words of a field stand for, seen byte by byte. */
-struct decoded {
-    bool is_iso2022; /* this word is in a charset that shifts */
-    bool is_shifted; /* its bytes are not ASCII at the moment */
-    bool is_utf8;    /* this word is in UTF-8 */
-    uint32_t last;   /* the last three bytes, the newest one lowest */
-    int escape;      /* bytes seen of an escape sequence, ESC included */
-    char escape_set; /* the byte after ESC */
-    bool has_control;
-    bool has_at;
-    bool has_mark; /* one that ends a name or parts a list */
-};
-
-/*
- * ISO-2022 switches between ASCII and sets whose bytes look like ASCII by
- * `ESC ( B` (or J) and `ESC $ x` or `ESC $ ( x`. Only what is ASCII counts, so
- * that no Japanese name seems to hold brackets. True when `byte` is none.
- */
-static bool
-is_shifted(struct decoded *seen, char byte)
-{
-    if (byte == '\033') {
-        seen->escape = 1;
-    } else if (seen->escape == 1) {
-        seen->escape_set = byte;
-        seen->escape = 2;
-    } else if (seen->escape == 2 && (seen->escape_set != '$' || byte != '(')) {
-        seen->is_shifted =
-            seen->escape_set != '(' || (byte != 'B' && byte != 'J');
-        seen->escape = 0;
-    } else if (seen->escape == 2) {
-        seen->escape_set = byte;
-    } else {
-        return seen->is_shifted;
-    }
-    return true;
-}
-
-/* Do the last bytes end with a character in UTF-8 that is a control? */
-static bool
-ends_with_control(uint32_t last)
-{
-    const char bytes[] = {(char)(last >> 16 & 0xff), (char)(last >> 8 & 0xff),
-                          (char)(last & 0xff)};
-    uint32_t code;
-
-    return (utf8_next(bytes, 3, &code) == 3 && utf8_is_control(code)) ||
-           (utf8_next(bytes + 1, 2, &code) == 2 && utf8_is_control(code));
-}
-
-static void
-see_byte(char byte, void *arg)
-{
-    struct decoded *seen = arg;
-
-    if (seen->is_iso2022 && is_shifted(seen, byte))
-        return;
-    seen->has_control |= (unsigned char)byte < ' ' || byte == '\177';
-    seen->last = seen->last << 8 | (unsigned char)byte;
-    seen->has_control |= seen->is_utf8 && ends_with_control(seen->last);
-    seen->has_at |= byte == '@';
-    seen->has_mark |= byte != '\0' && strchr("<>,;\"\\", byte) != NULL;
-}
-
-/*
- * Do the encoded words in it, all together and with what is quoted, stand for
- * control bytes or for something that a reader who decodes too early takes for
- * an address or for the end of the name? UTF-7 can't be judged and counts as
- * such.
- */
-static bool
-hides_address(const struct census *census, const char *text, size_t len)
-{
-    struct encoded_word word = {0};
-    struct decoded seen = {.has_at = census->has_hidden_at,
-                           .has_mark = census->has_hidden_mark};
-
-    while (encoded_word_find(text, len, word.at + word.len, &word)) {
-        seen.is_iso2022 = word.charset_len > 9 &&
-                          strncasecmp(word.charset, "iso-2022-", 9) == 0;
-        seen.is_utf8 = encoded_word_is_charset(&word, "utf-8");
-        seen.is_shifted = false;
-        seen.escape = 0;
-        encoded_word_decode(&word, see_byte, &seen);
-        if (seen.has_control || (seen.has_at && seen.has_mark) ||
-            encoded_word_is_charset(&word, "utf-7"))
-            return true;
-    }
-    return false;
-}
-
 /* Could a careless reader find an address in this quoted string or comment? */
 static bool
 is_suspicious(const char *text, const struct field_token *token)
@@ -157,7 +69,7 @@ is_suspicious(const char *text, const struct field_token *token)
     size_t len = token->len - 2;
 
     if (token->kind == FIELD_TOKEN_COMMENT)
-        return has_any(inside, len, "()<>@\"\\");
+        return has_any(inside, len, "()<>@\"\\,");
     return has_any(inside, len, "@") && has_any(inside, len, "<>\\");
 }
 
@@ -218,8 +130,12 @@ count_word(struct census *census, const char *text, size_t len,
     /* What an address may hold is another question. */
     census->has_suspicious |= !has_at && is_stray(text, len, token);
     census->words++;
-    census->words_after += census->angles > 0;
     stretch_name(census, token);
+    if (census->angles == 0)
+        return;
+    if (census->words_after++ == 0)
+        census->after = *token;
+    census->after.len = token->at + token->len - census->after.at;
 }
 
 static void
@@ -230,8 +146,8 @@ look_inside(struct census *census, const char *text,
     size_t len = token->len - 2;
 
     census->has_suspicious |= is_suspicious(text, token);
-    census->has_hidden_at |= has_any(inside, len, "@");
-    census->has_hidden_mark |= has_any(inside, len, "<>\\");
+    census->around.has_at |= has_any(inside, len, "@");
+    census->around.has_mark |= has_any(inside, len, "<>\\");
 }
 
 static void
@@ -288,10 +204,11 @@ take_census(const char *text, size_t len, struct census *out)
         count_token(out, text, len, &token);
     } while (token.kind != FIELD_TOKEN_END);
     /* The brackets are looked at by themselves. */
-    out->has_suspicious |=
-        hides_address(out, text, out->angles > 0 ? out->angle.at : len) ||
-        (out->angles > 0 &&
-         hides_address(out, text + out->angle.at, len - out->angle.at));
+    out->has_suspicious |= early_reading_finds_address(
+        text, out->angles > 0 ? out->angle.at : len, out->around);
+    if (out->angles > 0)
+        out->has_suspicious |= early_reading_finds_address(
+            text + out->angle.at, len - out->angle.at, out->around);
 }
 
 /* Controls that are not ASCII, in UTF-8. */
@@ -370,16 +287,49 @@ judge_address(const char *text, size_t len)
     return FROM_FIELD_PLAIN;
 }
 
+/*
+ * Copy the address without what changes nothing about it: blanks around the @,
+ * `mailto:` in front, the dot of a full domain name at the end. The bytes
+ * copied, or 0 when there is no @ or they are too many.
+ */
+static size_t
+copy_address(const char *text, size_t len, char out[ADDRESS_MAX + 1])
+{
+    const char *at = memchr(text, '@', len);
+    const char *end = text + len;
+    const char *domain;
+    const char *local_end;
+
+    if (at == NULL)
+        return 0;
+    if (len > sizeof(MAILTO) - 1 &&
+        strncasecmp(text, MAILTO, sizeof(MAILTO) - 1) == 0)
+        text += sizeof(MAILTO) - 1;
+    for (local_end = at; local_end > text && is_blank(local_end[-1]);)
+        local_end--;
+    for (domain = at + 1; domain < end && is_blank(*domain);)
+        domain++;
+    if (end > domain && end[-1] == '.')
+        end--;
+    len = (size_t)(local_end - text) + 1 + (size_t)(end - domain);
+    if (len > ADDRESS_MAX)
+        return 0;
+    memcpy(out, text, (size_t)(local_end - text));
+    out += local_end - text;
+    *out++ = '@';
+    memcpy(out, domain, (size_t)(end - domain));
+    return len;
+}
+
 static void
 set_address(struct from_field *out, const char *text)
 {
-    const char *spot = text + out->spot.at;
+    size_t len = copy_address(text + out->spot.at, out->spot.len, out->address);
 
-    if (judge_address(spot, out->spot.len) != FROM_FIELD_PLAIN)
-        return;
-    memcpy(out->address, spot, out->spot.len);
-    out->address[out->spot.len] = '\0';
-    out->is_address_ascii = utf8_is_ascii(spot, out->spot.len);
+    if (len == 0 || judge_address(out->address, len) != FROM_FIELD_PLAIN)
+        len = 0;
+    out->address[len] = '\0';
+    out->is_address_ascii = utf8_is_ascii(out->address, len);
 }
 
 /* What is wrong with the words before and after the brackets, if anything? */
@@ -398,19 +348,58 @@ judge_around(const struct census *census)
     return FROM_FIELD_PLAIN;
 }
 
+/* Blanks around an address in brackets are nothing to any reader. */
+static struct from_field_span
+trim(const char *text, size_t at, size_t len)
+{
+    while (len > 0 && is_blank(text[at])) {
+        at++;
+        len--;
+    }
+    while (len > 0 && is_blank(text[at + len - 1]))
+        len--;
+    return (struct from_field_span){at, len};
+}
+
+/* `<a@b> Name`: nothing but a name in the wrong place? */
+static bool
+is_name_after(const struct census *census)
+{
+    return census->words_after > 0 && census->at_words == 0 &&
+           census->separators == 0 && !census->has_colon &&
+           !census->has_odd_special && !census->has_open &&
+           !census->has_suspicious && !census->around.has_at;
+}
+
 static void
 judge_bracketed(const char *text, const struct census *census,
                 struct from_field *out)
 {
     out->has_brackets = true;
-    out->spot.at = census->angle.at + 1;
-    out->spot.len = census->angle.len - 2;
-    if (census->angles == 1 && census->words_after == 0)
+    out->spot = trim(text, census->angle.at + 1, census->angle.len - 2);
+    if (census->angles == 1 && is_name_after(census))
+        out->name_after =
+            (struct from_field_span){census->after.at, census->after.len};
+    if (census->angles == 1 &&
+        (census->words_after == 0 || is_name_after(census)))
         set_address(out, text);
     out->kind = judge_around(census);
     out->may_splice = out->kind == FROM_FIELD_PLAIN;
     if (out->may_splice)
         out->kind = judge_address(text + out->spot.at, out->spot.len);
+}
+
+/* Is the only @ outside of quotes in an address, whatever else is there? */
+static bool
+is_only_address(const struct census *census, enum from_field_kind kind)
+{
+    if (census->at_words != 1)
+        return false;
+    if (kind == FROM_FIELD_GROUP) /* not its name */
+        return census->at_word.at > census->part_end;
+    if (kind == FROM_FIELD_SEVERAL) /* the others are empty */
+        return census->words == 1;
+    return kind == FROM_FIELD_PLAIN || kind == FROM_FIELD_AMBIGUOUS;
 }
 
 /* A field without brackets that has at least one @ outside of quotes. */
@@ -425,10 +414,10 @@ judge_bare(const char *text, const struct census *census,
     others.at_words--;
     others.starts_with_dot = false;
     out->kind = judge_around(&others);
+    if (is_only_address(census, out->kind))
+        set_address(out, text);
     if (out->kind != FROM_FIELD_PLAIN && out->kind != FROM_FIELD_AMBIGUOUS)
         return;
-    if (census->at_words == 1)
-        set_address(out, text);
     if (census->words > 1)
         out->kind = census->first.kind == FIELD_TOKEN_QUOTED &&
                             text[census->at_word.at] == '@'
@@ -471,6 +460,17 @@ name_of_rest(const char *text, size_t len)
     return name;
 }
 
+/* `mailto:a@b`, which is no group of that name. */
+static bool
+is_mailto(const char *text, const struct census *census)
+{
+    size_t len = sizeof(MAILTO) - 1;
+
+    return census->words == 2 && census->at_words == 1 && census->angles == 0 &&
+           census->at_word.at >= len &&
+           strncasecmp(text + census->at_word.at - len, MAILTO, len) == 0;
+}
+
 /*
  * Where the display name is. `Doe, John <a@b>` is taken for one name, as it is
  * what was meant; in a real list it is the name of the first member or of the
@@ -488,6 +488,8 @@ find_name(const char *text, size_t len, const struct census *census)
         return name_of_rest(text, len);
     if (is_one)
         return name_until(text, census, census->angle.at);
+    if (is_mailto(text, census))
+        return (struct from_field_span){0, 0};
     if (census->at_words == 0 || census->at_word.at > census->part_end)
         return name_until(text, census, census->part_end);
     /* `Name a@b`; but not `"a b"@c`, which is no name. */

@@ -51,7 +51,9 @@ struct from_field {
     enum from_field_kind kind;
     /*
      * For PLAIN the address. Otherwise the only address that is there, if it
-     * is valid by itself, good enough for a Reply-To; or "".
+     * is valid by itself, or but for what changes nothing about it (`mailto:`,
+     * blanks around the @, a dot at the end): good enough for a Reply-To; or
+     * "".
      */
     char address[ADDRESS_MAX + 1];
     bool is_address_ascii;
@@ -60,13 +62,15 @@ struct from_field {
      * of `spot` makes the field plain.
      */
     bool may_splice;
-    struct from_field_span spot; /* the bytes between < and >, or, without
-                                    these, the bare address */
+    struct from_field_span spot; /* what is between < and > but for blanks at
+                                    the ends, or else the bare address */
     bool has_brackets;
-    struct from_field_span name;    /* as written, outer blanks cut off; perhaps
-                                       no valid phrase */
-    struct from_field_span comment; /* of a bare address: the first comment
-                                       without its parentheses */
+    struct from_field_span name; /* as written, outer blanks cut off; perhaps
+                                    no valid phrase */
+    struct from_field_span name_after; /* words behind the brackets, when they
+                                          can only be meant as a name */
+    struct from_field_span comment;    /* of a bare address: the first comment
+                                          without its parentheses */
 };
 
 /* Read the value of a field: what follows the colon, folds as LF and blank. */

@@ -9,6 +9,7 @@ noinst_LTLIBRARIES += %D%/libcommon.la
 	%D%/charset.c %D%/charset.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/csv.c %D%/csv.h \
+	%D%/early_reading.c %D%/early_reading.h \
 	%D%/encoded_word.c %D%/encoded_word.h \
 	%D%/err.c %D%/err.h \
 	%D%/field_token.c %D%/field_token.h \

@@ -16,7 +16,9 @@ noinst_LTLIBRARIES += %D%/libsendas-milter.la
 	%D%/name_template.c %D%/name_template.h \
 	%D%/new_field.c %D%/new_field.h \
 	%D%/observer.c %D%/observer.h \
+	%D%/phrase.c %D%/phrase.h \
 	%D%/policy.c %D%/policy.h \
+	%D%/readable.c %D%/readable.h \
 	%D%/reload.c %D%/reload.h \
 	%D%/rewrite.c %D%/rewrite.h \
 	%D%/signals.c %D%/signals.h \

@@ -39,8 +39,11 @@ struct new_field_rules {
  * are read as UTF-8 or, when they are not, as ISO 8859-1, and encoded (RFC
  * 2047).
  *
- * The template makes a name in place of none, or of all; but a name in a
- * charset that we can't read stays as it is.
+ * Encoded words that are valid but can't be decoded stay; those of which nobody
+ * can say what they hold (early_reading.h) are left out.
+ *
+ * The template makes a name in place of none, or of all; but a name that can't
+ * be decoded stays as it is.
  */
 void new_field_from(struct buf *out, struct new_field_text old,
                     const struct new_field_rules *rules);

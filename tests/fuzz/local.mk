@@ -75,9 +75,11 @@ endif
 # From: and what the milter makes of it.
 noinst_PROGRAMS += %D%/fuzz_from_field
 %C%_fuzz_from_field_SOURCES = %D%/fuzz_from_field.c \
-	common/address.c common/buf.c common/encoded_word.c \
-	common/field_token.c common/from_field.c common/secret.c \
-	common/utf8.c milter/name_template.c milter/new_field.c
+	common/address.c common/buf.c common/charset.c \
+	common/early_reading.c common/encoded_word.c common/field_token.c \
+	common/from_field.c common/secret.c common/utf8.c \
+	milter/name_template.c milter/new_field.c milter/phrase.c \
+	milter/readable.c
 %C%_fuzz_from_field_CFLAGS = $(FUZZ_CFLAGS)
 
 # Addresses, and names that are encoded.
@@ -86,7 +88,8 @@ noinst_PROGRAMS += %D%/fuzz_address %D%/fuzz_encoded_word
 	common/address.c common/buf.c common/secret.c common/utf8.c
 %C%_fuzz_address_CFLAGS = $(FUZZ_CFLAGS)
 %C%_fuzz_encoded_word_SOURCES = %D%/fuzz_encoded_word.c \
-	common/buf.c common/encoded_word.c common/secret.c common/utf8.c
+	common/buf.c common/charset.c common/encoded_word.c common/secret.c \
+	common/utf8.c
 %C%_fuzz_encoded_word_CFLAGS = $(FUZZ_CFLAGS)
 
 # A whole message, by sendas-filter. Begin with a few:
@@ -94,12 +97,13 @@ noinst_PROGRAMS += %D%/fuzz_address %D%/fuzz_encoded_word
 if MILTER
 noinst_PROGRAMS += %D%/fuzz_message
 %C%_fuzz_message_SOURCES = %D%/fuzz_message.c \
-	common/address.c common/buf.c common/encoded_word.c \
+	common/address.c common/buf.c common/charset.c \
+	common/early_reading.c common/encoded_word.c \
 	common/field_token.c common/from_field.c common/ruling.c \
 	common/secret.c common/utf8.c milter/answers.c milter/describe.c \
 	milter/filter.c milter/header.c milter/message.c \
-	milter/name_template.c milter/new_field.c milter/rewrite.c \
-	milter/signatures.c milter/work.c
+	milter/name_template.c milter/new_field.c milter/phrase.c \
+	milter/readable.c milter/rewrite.c milter/signatures.c milter/work.c
 %C%_fuzz_message_CFLAGS = $(FUZZ_CFLAGS)
 %C%_fuzz_message_LDADD = common/libconfig.la common/libcommon.la
 endif

@@ -24,7 +24,8 @@ static struct row rows[] = {
     {"base64 without padding", "=?UTF-8?B?TcO8bGxlcg?=", "M\xc3\xbcller", true},
     {"ISO 8859-1", "=?ISO-8859-1?Q?M=FCller?=", "M\xc3\xbcller", true},
     {"a language", "=?us-ascii*en?q?a?=", "a", true},
-    {"another charset", "=?koi8-r?q?=C1?=", NULL, true},
+    {"another charset", "=?koi8-r?q?=C1?=", "\xd0\xb0", true},
+    {"a charset that nobody knows", "=?x-nobody?q?a?=", NULL, true},
     {"bytes that are no UTF-8", "=?utf-8?q?=FF?=", NULL, true},
     {"an = without digits stays", "=?utf-8?q?a=b=4?=", "a=b=4", true},
     {"a word without text",
@@ -246,10 +247,46 @@ only_what_the_standard_allows_is_valid(void **state)
     }
 }
 
+/* A character may be cut in two; another charset begins a run of its own. */
+static void
+words_of_one_charset_are_decoded_together(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *want;
+        const char *rest; /* what is not taken */
+        bool is_whole;
+    } runs[] = {
+        {"=?utf-8?q?=C3?=\n =?UTF-8?b?vA==?=", "\xc3\xbc", "", true},
+        {"=?gb2312?b?tA==?= =?gb2312?b?8g==?= x", "\xe6\x89\x93", " x", true},
+        {"=?koi8-r?q?=C1?= =?utf-8?q?a?=", "\xd0\xb0", " =?utf-8?q?a?=", true},
+        {"=?utf-8?q?=FF?= =?utf-8?q?a?=", "a", "", false},
+        {"=?utf-8?q?a?= x =?utf-8?q?b?=", "a", " x =?utf-8?q?b?=", true},
+        {"=?x-nobody?q?a?= =?x-nobody?q?b?=", "", "", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
+        size_t len = strlen(runs[i].text);
+        struct encoded_word word;
+        struct buf got;
+        size_t end = 0;
+
+        buf_init(&got, 100);
+        assert_true(encoded_word_find(runs[i].text, len, 0, &word));
+        assert_int_equal(
+            encoded_word_decode_run(runs[i].text, len, &word, &got, &end),
+            runs[i].is_whole);
+        assert_string_equal(buf_str(&got), runs[i].want);
+        assert_string_equal(runs[i].text + end, runs[i].rest);
+        buf_clear(&got);
+    }
+}
+
 int
 main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 4];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 5];
     size_t count = ARRAY_LEN(rows);
 
     for (size_t i = 0; i < count; i++) {
@@ -267,5 +304,7 @@ main(void)
         (struct CMUnitTest)cmocka_unit_test(only_valid_utf8_is_valid);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(
         only_what_the_standard_allows_is_valid);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(
+        words_of_one_charset_are_decoded_together);
     return cmocka_run_group_tests_name("encoded_word", tests, NULL, NULL);
 }

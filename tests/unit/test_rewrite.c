@@ -64,6 +64,12 @@ static struct row rows[] = {
     {"a bounce whose From the default mailbox may use",
      KEPT("<>", "From: alerts@contoso.com\n")},
 
+    {"blanks within the brackets of a permitted address",
+     KEPT("<alerts@contoso.com>", "From: < alerts@contoso.com >\n")},
+    {"a comma and an @ in an encoded word",
+     KEPT("<alerts@contoso.com>",
+          "From: =?utf-8?q?Doe=2C_John_=40_Home?= <alerts@contoso.com>\n")},
+
     /* The envelope follows. */
     {"an envelope that logs in as another mailbox",
      .sender = "<erp@contoso.com>", .header = "From: " RELAY "\n",
@@ -100,6 +106,116 @@ static struct row rows[] = {
      .header = "From:\t\"Scan,\n\t3rd\"\n <s@inside.example>\t(x)\n",
      .want = "From:\t\"Scan,\n\t3rd\"\n <" RELAY ">\t(x)\n"
              "X-Original-From: \"Scan, 3rd\" <s@inside.example> (x)\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    /* A name that is not valid to the letter, in any charset. */
+    {"a blank within an encoded word",
+     .header = "From: =?windows-1252?q?J=F6hn Doe?= <s@inside.example>\n",
+     .want =
+         "From: =?utf-8?b?SsO2aG4gRG9l?= <" RELAY ">\n"
+         "X-Original-From: =?windows-1252?q?J=F6hn Doe?= <s@inside.example>\n"
+         "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an encoded word without its padding",
+     .header = "From: =?koi8-r?b?8tXT08vJyg?= <s@inside.example>\n",
+     .want = "From: =?utf-8?b?0KDRg9GB0YHQutC40Lk=?= <" RELAY ">\n"
+             "X-Original-From: =?koi8-r?b?8tXT08vJyg?= <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an unquoted comma before an encoded word",
+     .header = "From: Doe, =?windows-1252?q?J=F6hn?= <s@inside.example>\n",
+     .want =
+         "From: =?utf-8?q?Doe=2C_J=C3=B6hn?= <" RELAY ">\n"
+         "X-Original-From: Doe, =?windows-1252?q?J=F6hn?= <s@inside.example>\n"
+         "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a character in two encoded words, and a comma",
+     .header = "From: =?gb2312?b?tA==?= =?gb2312?b?8tOhu/o=?=, x "
+               "<s@inside.example>\n",
+     .want = "From: =?utf-8?b?5omT5Y2w5py6LCB4?= <" RELAY ">\n"
+             "X-Original-From: =?gb2312?b?tA==?= =?gb2312?b?8tOhu/o=?=, x "
+             "<s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an unquoted comma before a word that can't be decoded",
+     .header = "From: Doe, =?windows-1252?q?J=81hn?= <s@inside.example>\n",
+     .want =
+         "From: \"Doe,\" =?windows-1252?q?J=81hn?= <" RELAY ">\n"
+         "X-Original-From: Doe, =?windows-1252?q?J=81hn?= <s@inside.example>\n"
+         "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an unquoted comma before a word that nobody can judge",
+     .header = "From: Doe, =?x-nobody?q?John?= <s@inside.example>\n",
+     .want = "From: \"Doe,\" <" RELAY ">\n"
+             "X-Original-From: Doe, =?x-nobody?q?John?= <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an address in UTF-7",
+     .header =
+         "From: =?utf7?q?+ADw-evil+AEA-x.example+AD4-?= <s@inside.example>\n",
+     .want = "From: \"evil@x.example\" <" RELAY ">\n"
+             "X-Original-From: =?utf7?q?+ADw-evil+AEA-x.example+AD4-?= "
+             "<s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an address in EBCDIC",
+     .header = "From: =?cp037?b?TIWliZN8p0uDlpRuQA==?= <s@inside.example>\n",
+     .want = "From: " RELAY "\n"
+             "X-Original-From: =?cp037?b?TIWliZN8p0uDlpRuQA==?= "
+             "<s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"an encoded name with a comma behind an @",
+     .header = "From: =?utf-8?q?J=C3=B6hn_=40_Home=2C_3?= <s@inside.example>\n",
+     .want = "From: =?utf-8?b?SsO2aG4=?= \"@ Home, 3\" <" RELAY ">\n"
+             "X-Original-From: =?utf-8?q?J=C3=B6hn_=40_Home=2C_3?= "
+             "<s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a quoted name with a comma behind an @",
+     .header = "From: =?utf-8?q?J_=40_Home=2C_3?= <s@inside.example>\n",
+     .want = "From: \"J @ Home, 3\" <" RELAY ">\n"
+             "X-Original-From: =?utf-8?q?J_=40_Home=2C_3?= <s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    /* An address that is understood, written oddly. */
+    {"blanks within the brackets",
+     .header = "From: Scan < s@inside.example >\n",
+     .want = "From: Scan < " RELAY " >\n"
+             "X-Original-From: Scan < s@inside.example >\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a name behind the brackets",
+     .header = "From: <s@inside.example> Scanner\n",
+     .want = "From: Scanner <" RELAY ">\n"
+             "X-Original-From: <s@inside.example> Scanner\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a name on both sides of the brackets",
+     .header = "From: Scan <s@inside.example> floor 3\n",
+     .want = "From: Scan floor 3 <" RELAY ">\n"
+             "X-Original-From: Scan <s@inside.example> floor 3\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a URI", .header = "From: <mailto:s@inside.example>\n",
+     .want = "From: <" RELAY ">\n"
+             "X-Original-From: <mailto:s@inside.example>\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a full domain name", .header = "From: s@inside.example.\n",
+     .want = "From: " RELAY "\n"
+             "X-Original-From: s@inside.example.\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a comment with a comma", .header = "From: s@inside.example (Doe, John)\n",
+     .want = "From: \"Doe, John\" <" RELAY ">\n"
+             "X-Original-From: s@inside.example (Doe, John)\n"
+             "Reply-To: s@inside.example\n",
+     REWRITTEN},
+    {"a comment with a comma behind the brackets",
+     .header = "From: <s@inside.example> (Doe, John)\n",
+     .want = "From: \"Doe, John\" <" RELAY ">\n"
+             "X-Original-From: <s@inside.example> (Doe, John)\n"
              "Reply-To: s@inside.example\n",
      REWRITTEN},
     {"an encoded word with a comma",
@@ -319,7 +435,7 @@ static struct row rows[] = {
      REWRITTEN},
     {"a template that would hide an address", TEMPLATE("%n <%a>, x"),
      .header = "From: scan@inside.example\nReply-To: x@y.example\n",
-     .want = "From: \"scan scan@inside.example x\" <" RELAY ">\n"
+     .want = "From: \"scan scan@inside.example , x\" <" RELAY ">\n"
              "Reply-To: x@y.example\n"
              "X-Original-From: scan@inside.example\n",
      REWRITTEN},
@@ -364,12 +480,28 @@ static struct row rows[] = {
      REWRITTEN},
     {"a template for all, and a name that can't be read",
      TEMPLATE_ALL("%n via relay"),
+     .header = "From: =?utf-8?q?M=FCller?= <s@inside.example>\n"
+               "Reply-To: x@y.example\n",
+     .want = "From: =?utf-8?q?M=FCller?= <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: =?utf-8?q?M=FCller?= <s@inside.example>\n",
+     REWRITTEN},
+    {"a template for all, and a name in an old charset",
+     TEMPLATE_ALL("%n via relay"),
      .header = "From: =?iso-2022-jp?b?GyRCPHUbKEI=?= <s@inside.example>\n"
                "Reply-To: x@y.example\n",
-     .want = "From: =?iso-2022-jp?b?GyRCPHUbKEI=?= <" RELAY ">\n"
+     .want = "From: =?utf-8?q?=E5=8F=97_via_relay?= <" RELAY ">\n"
              "Reply-To: x@y.example\n"
              "X-Original-From: =?iso-2022-jp?b?GyRCPHUbKEI=?= "
              "<s@inside.example>\n",
+     REWRITTEN},
+    {"a template in place of a name that nobody can judge",
+     TEMPLATE("%n at %d"),
+     .header = "From: =?cp037?b?TIWl?= <s@inside.example>\n"
+               "Reply-To: x@y.example\n",
+     .want = "From: \"s at inside.example\" <" RELAY ">\n"
+             "Reply-To: x@y.example\n"
+             "X-Original-From: =?cp037?b?TIWl?= <s@inside.example>\n",
      REWRITTEN},
     {"a template for all leaves a permitted sender alone",
      TEMPLATE_ALL("%n via relay"), KEPT("<" RELAY ">", "From: " RELAY "\n")},
