@@ -110,6 +110,52 @@ def _fields():
         "an encoded word without an end, folded":
             'From: =?us-ascii?q?=41\r\n "?= <evil""@elsewhere.example"'
             "\r\n <{good}>\r\n",
+        "an encoded address in UTF-7":
+            "From: =?utf-7?q?+ADw-evil+AEA-elsewhere.example+AD4-?= "
+            "<{good}>\r\n",
+        "an encoded address in UTF-7 by another name":
+            "From: =?utf7?q?+ADw-evil+AEA-elsewhere.example+AD4-?= "
+            "<{good}>\r\n",
+        "an encoded address in UTF-7 by its oldest name":
+            "From: =?unicode-1-1-utf-7?q?+ADw-evil+AEA-elsewhere.example+AD4-?= "
+            "<{good}>\r\n",
+        "an encoded address in EBCDIC":
+            "From: =?cp037?b?TIWliZN8hZOihaaIhZmFS4WngZSXk4Vuaw==?= "
+            "<{good}>\r\n",
+        "an encoded address in another EBCDIC":
+            "From: =?cp500?b?TIWliZN8hZOihaaIhZmFS4WngZSXk4Vuaw==?= "
+            "<{good}>\r\n",
+        "an encoded address in ISO-2022-KR":
+            "From: =?iso-2022-kr?b?GyQpQzxldmlsQGVsc2V3aGVyZS5leGFtcGxl"
+            "Piw=?= "
+            "<{good}>\r\n",
+        "an encoded address in ISO-2022-JP-2":
+            "From: =?iso-2022-jp-2?b?Gy5BPGV2aWxAZWxzZXdoZXJlLmV4YW1wbG"
+            "U+LA==?= "
+            "<{good}>\r\n",
+        "an encoded address in escapes of Unicode":
+            "From: =?unicode-escape?b?XHgzY2V2aWxceDQwZWxzZXdoZXJlLmV4Y"
+            "W1wbGVceDNlLA==?= "
+            "<{good}>\r\n",
+        "an encoded address in ISO-2022-JP behind a line end":
+            "From: =?iso-2022-jp?b?GyRCCjxldmlsQGVsc2V3aGVyZS5leGFtcGxl"
+            "Piw=?= "
+            "<{good}>\r\n",
+        "an encoded address in UTF-16":
+            "From: =?utf-16le?b?PABlAHYAaQBsAEAAZQBsAHMAZQB3AGgAZQByAGU"
+            "ALgBlAHgAYQBtAHAAbABlAD4ALAA=?= "
+            "<{good}>\r\n",
+        "an encoded address in HZ":
+            "From: =?hz?b?fn48ZXZpbEBlbHNld2hlcmUuZXhhbXBsZT4s?= "
+            "<{good}>\r\n",
+        "an encoded comma behind an address":
+            "From: =?utf-8?q?evil=40elsewhere.example=2C?= <{good}>\r\n",
+        "an encoded comma behind a quoted address":
+            'From: "{evil}" =?utf-8?q?=2C?= <{good}>\r\n',
+        "a comma in a comment": "From: {good} (x, {evil})\r\n",
+        "blanks in brackets and an address": "From: < {good} > <{evil}>\r\n",
+        "an address behind brackets": "From: <{evil}> {good}\r\n",
+        "a URI": "From: <mailto:{good}>\r\n",
         "two encoded words glued by a dot":
             "From: =?utf-8?q?=3C.=?us-ascii?q?=3Cevil=40elsewhere.example=3E "
             "<{good}>\r\n",

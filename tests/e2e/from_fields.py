@@ -5,6 +5,7 @@ python3-gi.
 """
 
 import email
+import email.header
 import email.policy
 import email.utils
 import os
@@ -38,6 +39,32 @@ def legacy_addresses(value):
     """By email.utils.getaddresses(), which most Python programs use."""
     return [address for _, address in
             email.utils.getaddresses([_unfold(value)])]
+
+
+def early_addresses(value):
+    """The same of a field whose words were decoded before it was parsed."""
+    try:
+        text = str(email.header.make_header(email.header.decode_header(
+            _unfold(value))))
+    except (UnicodeError, LookupError, ValueError):
+        return []
+    return [address for _, address in email.utils.getaddresses([text])]
+
+
+def decoded_words(value):
+    """What each encoded word stands for; those of one charset that follow each
+    other are one. Raises when one can't be decoded."""
+    return [data.decode(charset.partition("*")[0])
+            for data, charset in email.header.decode_header(
+                re.sub(r"(=\?[^?*]+)\*[^?]*", r"\1", _unfold(value)))
+            if charset is not None]
+
+
+def shown_name(text):
+    """A display name decoded, without quotes, blanks and parentheses."""
+    text = re.sub(r"(=\?[^?*]+)\*[^?]*", r"\1", _unfold(text))
+    shown = str(email.header.make_header(email.header.decode_header(text)))
+    return re.sub(r'[\s"\\]', "", shown)
 
 
 def modern_addresses(value):

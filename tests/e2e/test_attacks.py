@@ -8,7 +8,7 @@ import smtplib
 import pytest
 
 from attacks import EVIL, attacks
-from from_fields import gmime_senders, modern_senders
+from from_fields import early_addresses, gmime_senders, modern_senders
 from world.wait import wait_until
 
 RELAY = "relay@contoso.com"
@@ -80,6 +80,13 @@ def test_what_is_refused_is_told_why(outcome):
     for key, (code, text) in refusals.items():
         assert 500 <= code < 600 and len(text) > 10, names[key]
     assert len(refusals) <= 2, [names[key] for key in refusals]
+
+
+def test_who_decodes_first_does_not_find_the_attacker(outcome):
+    names, arrived, _, _ = outcome
+    for key, message in arrived.items():
+        parsed = email.message_from_bytes(message.content)
+        assert EVIL not in early_addresses(str(parsed["From"])), names[key]
 
 
 def test_python_finds_one_permitted_sender(outcome):
