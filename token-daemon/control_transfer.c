@@ -7,7 +7,7 @@
  * of it is used.
  *
  *     {"event": "record", "kind": K, "name": N, "sealed": "..."} ...
- *     {"ok": true, "result": {"count": 7, "sealed": "..."}}
+ *     {"ok": true, "result": {"count": 7, "sealed": "...", "renewing": [N]}}
  *
  *     {"kind": K, "name": N, "sealed": "..."} ...
  *     {"count": 7, "sealed": "..."}
@@ -23,6 +23,7 @@
 #include "common/secret.h"
 #include "token-daemon/base64url.h"
 #include "token-daemon/control_exchange.h"
+#include "token-daemon/graph_rotator.h"
 #include "token-daemon/opening.h"
 #include "token-daemon/seal.h"
 
@@ -75,8 +76,24 @@ struct export
     struct control_exchange *exchange;
     struct seal *seal;
     size_t count;
-    struct err err; /* the first that went wrong */
+    json_t *renewing; /* names of credentials that renew themselves */
+    struct err err;   /* the first that went wrong */
 };
+
+/* Two hosts must not renew one and the same. */
+static void
+note_renewing(struct export *export, const struct store_record *record)
+{
+    const struct control_env *env = export->exchange->env;
+    struct graph_renewal_info info;
+
+    /* On failure the file is good all the same. */
+    if (strcmp(record->kind, GRAPH_ROTATOR_KIND) == 0 &&
+        env->graph_rotator != NULL &&
+        graph_rotator_describe(env->graph_rotator, record->name, &info))
+        (void)json_array_append_new(export->renewing,
+                                    control_string(record->name));
+}
 
 /* state_record_fn */
 static void
@@ -96,6 +113,7 @@ tell_record(const struct store_record *record, void *arg)
                                control_string(record->name), "sealed",
                                buf_str(&text)));
         export->count++;
+        note_renewing(export, record);
     }
     buf_clear(&text);
 }
@@ -111,18 +129,21 @@ control_verb_export(struct control_exchange *exchange)
     export.seal = take_key(exchange);
     if (export.seal == NULL)
         return;
+    export.renewing = json_array();
     buf_init(&text, TEXT_MAX);
     env->export_records(env->arg, tell_record, &export);
     (void)snprintf(count, sizeof(count), "%zu", export.count);
     if (export.err.code == ERR_NONE &&
         seal_text(export.seal, END_KIND, count, "", 0, &text, &export.err) == 0)
-        control_answer(exchange, json_pack("{s:I, s:s}", "count",
-                                           (json_int_t) export.count, "sealed",
-                                           buf_str(&text)));
+        control_answer(exchange,
+                       json_pack("{s:I, s:s, s:O*}", "count",
+                                 (json_int_t) export.count, "sealed",
+                                 buf_str(&text), "renewing", export.renewing));
     else
         control_refuse(exchange, "failed", export.err.text);
     log_info("what is held was exported by an operator",
              F_INT("records", export.count));
+    json_decref(export.renewing);
     buf_clear(&text);
     seal_free(&export.seal);
 }
@@ -183,6 +204,7 @@ finish_import(struct import_wait *wait, json_int_t count, const char *sealed)
     struct err err = {ERR_NONE, ""};
     struct buf plain;
     char name[24];
+    int kept;
 
     buf_init(&plain, STORE_VALUE_MAX);
     (void)snprintf(name, sizeof(name), "%lld", (long long)count);
@@ -191,14 +213,15 @@ finish_import(struct import_wait *wait, json_int_t count, const char *sealed)
                       "the file is not whole; nothing was taken");
     } else if (open_text(wait, END_KIND, name, sealed, &plain, &err) < 0) {
         refuse_import(wait, "bad-passphrase", err.text);
-    } else if (env->import_records(env->arg, wait->records->records,
-                                   wait->records->count, &err) < 0) {
+    } else if ((kept = env->import_records(env->arg, wait->records->records,
+                                           wait->records->count, &err)) < 0) {
         refuse_import(wait, "failed", err.text);
     } else {
         log_info("what another host held was imported by an operator",
-                 F_INT("records", wait->records->count));
+                 F_INT("records", wait->records->count), F_INT("kept", kept));
         control_answer_durable(wait->exchange,
-                               json_pack("{s:I}", "count", count));
+                               json_pack("{s:I, s:I, s:i}", "count", count,
+                                         "taken", count - kept, "kept", kept));
         import_free(wait);
     }
     buf_clear(&plain);

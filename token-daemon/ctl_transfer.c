@@ -235,6 +235,16 @@ write_records(struct ctl_client *client, FILE *out, struct err *err)
     return NULL;
 }
 
+/* What the file ends with; the rest of the answer is for who exports. */
+static json_t *
+last_line(const json_t *answer)
+{
+    json_t *line = json_copy(json_object_get(answer, "result"));
+
+    (void)json_object_del(line, "renewing"); /* there may be none */
+    return line;
+}
+
 /* The whole exchange. The daemon's answer, owned; NULL with *err. */
 static json_t *
 export_to(const struct ctl *ctl, FILE *out, const char *passphrase,
@@ -256,8 +266,7 @@ export_to(const struct ctl *ctl, FILE *out, const char *passphrase,
         ctl_client_send(client, request, err) == 0)
         answer = write_records(client, out, err);
     if (json_is_true(json_object_get(answer, "ok")) &&
-        write_line(out, json_incref(json_object_get(answer, "result")), err) <
-            0) {
+        write_line(out, last_line(answer), err) < 0) {
         json_decref(answer);
         answer = NULL;
     }
@@ -269,11 +278,20 @@ export_to(const struct ctl *ctl, FILE *out, const char *passphrase,
 static int
 print_exported(const struct ctl *ctl, const json_t *result, void *arg)
 {
+    const json_t *renewing = json_object_get(result, "renewing");
+
     (void)ctl;
     (void)printf(
         "%lld records written to %s\n",
         (long long)json_integer_value(json_object_get(result, "count")),
         (const char *)arg);
+    for (size_t i = 0; i < json_array_size(renewing); i++)
+        (void)fprintf(stderr,
+                      CTL_PROGRAM ": credential %s renews itself at Microsoft "
+                                  "Graph: stop the daemon here before the file "
+                                  "is imported elsewhere, or each host removes "
+                                  "what the other one uses\n",
+                      json_string_value(json_array_get(renewing, i)));
     return EX_OK;
 }
 
@@ -432,10 +450,17 @@ send_records(struct ctl_client *client, FILE *in, struct err *err)
 static int
 print_imported(const struct ctl *ctl, const json_t *result, void *arg)
 {
+    json_int_t kept = json_integer_value(json_object_get(result, "kept"));
+
     (void)ctl;
     (void)arg;
-    (void)printf("%lld records taken\n", (long long)json_integer_value(
-                                             json_object_get(result, "count")));
+    (void)printf("%" JSON_INTEGER_FORMAT " records taken",
+                 json_integer_value(json_object_get(result, "count")) - kept);
+    if (kept > 0)
+        (void)printf("; %" JSON_INTEGER_FORMAT
+                     " not taken, as what is here goes on: see the log",
+                     kept);
+    (void)putchar('\n');
     return EX_OK;
 }
 

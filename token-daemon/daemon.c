@@ -393,6 +393,7 @@ open_state(struct daemon *daemon, struct config *config, struct err *err)
             .kinds = {key_state_kind(daemon->keyring),
                       {.kind = GRAPH_ROTATOR_KIND,
                        .restore = graph_rotator_restore,
+                       .import = graph_rotator_import,
                        .opened = graph_rotator_opened,
                        .arg = daemon->graph_rotator}},
             .kind_count = 2,

@@ -123,6 +123,29 @@ save(struct graph_renewal *renewal)
         set_timer(renewal, UNSAVED_MS);
 }
 
+/* Without a step that follows: it is not to renew itself, or is busy. */
+static void
+put_now(const struct graph_renewal *renewal)
+{
+    const struct graph_renewal_env *env = renewal->env;
+    struct err err = {ERR_NONE, ""};
+    struct buf value;
+    int rc = 0;
+
+    buf_init(&value, GRAPH_RECORD_MAX);
+    if (renewal->client_id != NULL)
+        rc = graph_record_encode(&renewal->rotation, renewal->client_id, &value,
+                                 &err);
+    else
+        buf_append(&value, buf_str(&renewal->stored), renewal->stored.len);
+    if (rc < 0)
+        log_error("a rotation can not be stored",
+                  F_STR("credential", renewal->name), F_STR("error", err.text));
+    else if (value.len > 0)
+        (void)env->put(env->arg, renewal->name, &value, NULL, NULL); /* said */
+    buf_clear(&value);
+}
+
 /* ---- Failures -------------------------------------------------------------
  */
 
@@ -665,6 +688,7 @@ advance(struct graph_renewal *renewal)
         save(renewal);
         return;
     }
+    graph_rotation_fit(rotation, &renewal->credential->rotation, now);
     graph_rotation_next(rotation, now, &plan);
     take_step(renewal, &plan, now);
 }
@@ -830,12 +854,54 @@ graph_renewal_restore(struct graph_renewal *renewal, const char *value,
         load(renewal, renewal->client_id);
 }
 
+/* It is not configured here: what was known of it before stays. */
+static bool
+import_unused(struct graph_renewal *renewal, const char *value, size_t len)
+{
+    if (renewal->client_id != NULL || renewal->stored.len > 0)
+        return false; /* and is put again */
+    graph_renewal_restore(renewal, value, len);
+    return true;
+}
+
+bool
+graph_renewal_import(struct graph_renewal *renewal, const char *value,
+                     size_t len)
+{
+    struct graph_rotation other;
+    struct err err = {ERR_NONE, ""};
+    bool is_taken;
+
+    if (renewal->client_id == NULL || renewal->config == NULL)
+        return import_unused(renewal, value, len);
+    if (graph_record_decode(value, len, renewal->client_id, &other, &err) < 0) {
+        log_warning("an imported rotation is of no use; what it may have "
+                    "registered is not removed",
+                    F_STR("credential", renewal->name),
+                    F_STR("error", err.text));
+        return false;
+    }
+    interrupt(renewal);
+    is_taken =
+        graph_rotation_merge(&renewal->rotation, &other,
+                             &renewal->credential->rotation, now_of(renewal));
+    log_info(is_taken ? "the rotation of another host goes on here"
+                      : "the rotation of another host is older than that of "
+                        "here; what it registered will be removed",
+             F_STR("credential", renewal->name),
+             F_STR("name", renewal->rotation.current.tag),
+             F_INT("retired", renewal->rotation.retired_count));
+    return is_taken;
+}
+
 void
 graph_renewal_open(struct graph_renewal *renewal, bool is_lost)
 {
     if (is_lost && renewal->client_id != NULL)
         renewal->is_unsaved = true;
     renewal->is_open = true;
+    if (is_lost && (renewal->config == NULL || is_busy(renewal)))
+        put_now(renewal);
     advance(renewal);
 }
 

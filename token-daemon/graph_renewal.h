@@ -76,6 +76,14 @@ void graph_renewal_stop(struct graph_renewal *renewal);
 void graph_renewal_restore(struct graph_renewal *renewal, const char *value,
                            size_t len);
 
+/*
+ * Take what another host stored, while the state can be written here: see
+ * graph_rotation_merge(). Stored by the next graph_renewal_open(). False: what
+ * is here goes on.
+ */
+bool graph_renewal_import(struct graph_renewal *renewal, const char *value,
+                          size_t len);
+
 /* The state can be written. `is_lost`: it holds nothing of this any more. */
 void graph_renewal_open(struct graph_renewal *renewal, bool is_lost);
 

@@ -91,9 +91,7 @@ retire(struct graph_rotation *rotation,
 {
     struct graph_rotation_entry *retired;
 
-    if (!is_there(entry) ||
-        (entry->key_id[0] != '\0' &&
-         strcasecmp(entry->key_id, rotation->current.key_id) == 0))
+    if (!is_there(entry) || graph_rotation_is_same(entry, &rotation->current))
         return;
     for (size_t i = 0; i < rotation->retired_count; i++)
         if (graph_rotation_is_same(&rotation->retired[i], entry))
@@ -555,6 +553,88 @@ graph_rotation_failed(struct graph_rotation *rotation,
     rotation->is_listed = false;
     if (step == GRAPH_ROTATION_ADD && failure->is_unknown)
         rotation->is_doubtful = true;
+}
+
+/* ---- From elsewhere -------------------------------------------------------
+ */
+
+/* Has nothing been done that would be missed? */
+static bool
+is_untouched(const struct graph_rotation *rotation)
+{
+    return rotation->rotated_wall == 0 && !is_there(&rotation->current) &&
+           rotation->retired_count == 0 &&
+           (rotation->phase == GRAPH_ROTATION_IDLE ||
+            (rotation->phase == GRAPH_ROTATION_SENDING &&
+             !rotation->is_doubtful));
+}
+
+/* Retire what the one that does not go on has registered. */
+static void
+retire_all(struct graph_rotation *rotation, const struct graph_rotation *other,
+           int64_t grace_s, int64_t now)
+{
+    bool has_candidate = rotation->phase != GRAPH_ROTATION_IDLE;
+    const struct graph_rotation_entry *mine = &rotation->candidate;
+
+    for (size_t i = 0; i < other->retired_count; i++) {
+        const struct graph_rotation_entry *entry = &other->retired[i];
+
+        if (!has_candidate || !graph_rotation_is_same(entry, mine))
+            retire(rotation, entry, entry->was_used, entry->remove_wall);
+    }
+    if (!has_candidate || !graph_rotation_is_same(&other->current, mine))
+        retire(rotation, &other->current, true, now + grace_s);
+    if (other->phase != GRAPH_ROTATION_IDLE &&
+        (!has_candidate || !graph_rotation_is_same(&other->candidate, mine)))
+        retire(rotation, &other->candidate,
+               other->phase == GRAPH_ROTATION_PROMOTING, now + grace_s);
+    rotation->is_listed = false;
+    rotation->is_checked = false;
+}
+
+bool
+graph_rotation_merge(struct graph_rotation *rotation,
+                     struct graph_rotation *other,
+                     const struct config_rotation *settings, int64_t now)
+{
+    struct graph_rotation mine = *rotation;
+    bool is_taken =
+        is_untouched(rotation) || other->rotated_wall > rotation->rotated_wall;
+
+    if (is_taken) {
+        *rotation = *other;
+        *other = mine;
+    }
+    if (!is_untouched(other))
+        retire_all(rotation, other, settings->grace_s, now);
+    graph_rotation_clear(other);
+    return is_taken;
+}
+
+static void
+limit(int64_t *at, int64_t latest)
+{
+    if (*at > latest)
+        *at = latest;
+}
+
+void
+graph_rotation_fit(struct graph_rotation *rotation,
+                   const struct config_rotation *settings, int64_t now)
+{
+    const int64_t longest = RETRY_AFTER_S;
+    int64_t grace =
+        settings->grace_s > MISS_S ? settings->grace_s : (int64_t)MISS_S;
+
+    limit(&rotation->due_wall, now + settings->every_s);
+    limit(&rotation->not_before_wall, now + longest);
+    limit(&rotation->clean_wall, now + longest);
+    limit(&rotation->probe_wall, now + longest);
+    limit(&rotation->added_wall, now);
+    limit(&rotation->working_wall, now);
+    for (size_t i = 0; i < rotation->retired_count; i++)
+        limit(&rotation->retired[i].remove_wall, now + grace);
 }
 
 void

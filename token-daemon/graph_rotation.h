@@ -186,6 +186,23 @@ void graph_rotation_failed(struct graph_rotation *rotation,
  */
 void graph_rotation_abandon(struct graph_rotation *rotation, int64_t now);
 
+/*
+ * Take the rotation of the same credential from another host. Where it was
+ * rotated last goes on (here, when it is the same), with what the other one has
+ * registered among the retired, so that nothing is orphaned. `other` is
+ * cleared. False: what is here goes on.
+ */
+bool graph_rotation_merge(struct graph_rotation *rotation,
+                          struct graph_rotation *other,
+                          const struct config_rotation *settings, int64_t now);
+
+/*
+ * The clock may have been ahead when times were set, or the settings others:
+ * nothing is later than it would be had it been set now.
+ */
+void graph_rotation_fit(struct graph_rotation *rotation,
+                        const struct config_rotation *settings, int64_t now);
+
 /* The operator has mended something: try at once what failed. */
 void graph_rotation_retry(struct graph_rotation *rotation);
 

@@ -111,6 +111,20 @@ graph_rotator_restore(void *arg, const char *name, const char *value,
         graph_renewal_restore(renewal, value, len);
 }
 
+bool
+graph_rotator_import(void *arg, const char *name, const char *value, size_t len)
+{
+    struct graph_rotator *rotator = arg;
+    struct graph_renewal *renewal = get_renewal(rotator, name);
+
+    if (renewal == NULL) {
+        log_error("an imported rotation is lost: out of memory",
+                  F_STR("credential", name));
+        return false;
+    }
+    return graph_renewal_import(renewal, value, len);
+}
+
 void
 graph_rotator_opened(void *arg, bool is_new)
 {

@@ -39,6 +39,10 @@ void graph_rotator_restore(void *arg, const char *name, const char *value,
                            size_t len);
 void graph_rotator_opened(void *arg, bool is_new);
 
+/* The same: a record of another host. False: what is here goes on. */
+bool graph_rotator_import(void *arg, const char *name, const char *value,
+                          size_t len);
+
 /*
  * Renew this credential now. Errors: ERR_CONFIG (none of that name renews
  * itself), ERR_RETRY (the state can't be written at present).

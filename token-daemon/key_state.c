@@ -16,6 +16,18 @@ restore(void *arg, const char *name, const char *value, size_t len)
                   F_STR("credential", name), F_STR("error", err.text));
 }
 
+static bool
+import(void *arg, const char *name, const char *value, size_t len)
+{
+    struct err err = {ERR_NONE, ""};
+    int rc = keyring_import(arg, name, value, len, &err);
+
+    if (rc < 0)
+        log_error("imported keys can not be read and are not taken",
+                  F_STR("credential", name), F_STR("error", err.text));
+    return rc > 0;
+}
+
 /* What changed while there was no state to write to. */
 static void
 opened(void *arg, bool is_new)
@@ -29,6 +41,7 @@ key_state_kind(struct keyring *keyring)
     return (struct state_kind){
         .kind = KEY_STATE_KIND,
         .restore = restore,
+        .import = import,
         .opened = opened,
         .arg = keyring,
     };

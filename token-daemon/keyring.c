@@ -15,12 +15,19 @@
 #include "token-daemon/fingerprint.h"
 #include "token-daemon/keyring_record.h"
 
+/* Which application a credential is: provider, tenant, ... Texts are owned. */
+#define APPLICATION_TEXTS 5
+struct application {
+    char *texts[APPLICATION_TEXTS]; /* NULL: not given */
+};
+
 /* The keys of one credential. */
 struct ring {
     TAILQ_ENTRY(ring) link;
     char *name;
     struct key_salt salt;
-    char client[KEY_MARK_SIZE];     /* the application's of now; "": unknown */
+    struct application application; /* of now */
+    char client[KEY_MARK_SIZE];     /* its mark; "": unknown */
     char kept_for[KEY_MARK_SIZE];   /* whose the kept keys are */
     struct key_list kept;           /* newest first */
     struct key_list configured;     /* none: it is not configured */
@@ -44,8 +51,17 @@ find(const struct keyring *keyring, const char *name)
 }
 
 static void
+application_clear(struct application *application)
+{
+    for (size_t i = 0; i < APPLICATION_TEXTS; i++)
+        free(application->texts[i]);
+    *application = (struct application){{NULL}};
+}
+
+static void
 free_ring(struct ring *ring)
 {
+    application_clear(&ring->application);
     key_list_clear(&ring->kept);
     key_list_clear(&ring->configured);
     keyring_record_clear(&ring->restored);
@@ -124,21 +140,37 @@ is_aside(const struct ring *ring)
 
 /* ---- Configuration ------------------------------------------------------- */
 
-/* Which application it is: secrets of one are never sent as another's. */
+/* -1: out of memory; the copy is for application_clear(). */
 static int
-mark_client(const struct config_credential *credential,
-            const struct key_salt *salt, char out[KEY_MARK_SIZE],
-            struct err *err)
+application_copy(const struct config_credential *credential,
+                 struct application *out)
 {
     const char provider[] = {(char)('a' + (int)credential->provider), '\0'};
-    const char *const texts[] = {provider, credential->tenant,
-                                 credential->client_id, credential->issuer,
-                                 credential->token_url};
-    struct fingerprint_part parts[ARRAY_LEN(texts)];
+    const char *const texts[APPLICATION_TEXTS] = {
+        provider, credential->tenant, credential->client_id, credential->issuer,
+        credential->token_url};
 
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        parts[i] = (struct fingerprint_part){
-            texts[i], texts[i] != NULL ? strlen(texts[i]) : 0};
+    *out = (struct application){{NULL}};
+    for (size_t i = 0; i < APPLICATION_TEXTS; i++)
+        if (texts[i] != NULL && (out->texts[i] = strdup(texts[i])) == NULL)
+            return -1;
+    return 0;
+}
+
+/* Secrets of one application are never sent as another's. */
+static int
+application_mark(const struct application *application,
+                 const struct key_salt *salt, char out[KEY_MARK_SIZE],
+                 struct err *err)
+{
+    struct fingerprint_part parts[APPLICATION_TEXTS];
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        const char *text = application->texts[i];
+
+        parts[i] =
+            (struct fingerprint_part){text, text != NULL ? strlen(text) : 0};
+    }
     return fingerprint_salted(salt->bytes, sizeof(salt->bytes), parts,
                               ARRAY_LEN(parts), out, err);
 }
@@ -194,21 +226,30 @@ adopt(struct ring *ring, struct key_list *list)
 /* What one credential is to have. */
 struct plan {
     struct ring *ring;
+    struct application application;
     char client[KEY_MARK_SIZE];
     struct key_list list;
 };
+
+static void
+plan_clear(struct plan *plan)
+{
+    application_clear(&plan->application);
+    key_list_clear(&plan->list);
+}
 
 static int
 make_plan(struct keyring *keyring, const struct config_credential *credential,
           struct plan *plan, struct err *err)
 {
     plan->ring = need(keyring, credential->name, err);
-    if (plan->ring == NULL ||
-        mark_client(credential, &plan->ring->salt, plan->client, err) < 0)
+    if (plan->ring == NULL)
         return -1;
-    if (key_list_configured(credential, &plan->ring->salt, &plan->list) < 0)
+    if (application_copy(credential, &plan->application) < 0 ||
+        key_list_configured(credential, &plan->ring->salt, &plan->list) < 0)
         return err_set(err, ERR_SYSTEM, "out of memory");
-    return 0;
+    return application_mark(&plan->application, &plan->ring->salt, plan->client,
+                            err);
 }
 
 static void
@@ -220,6 +261,9 @@ follow(struct plan *plan)
     key_list_clear(&ring->configured);
     ring->configured = plan->list;
     plan->list = (struct key_list){0};
+    application_clear(&ring->application);
+    ring->application = plan->application;
+    plan->application = (struct application){{NULL}};
     memcpy(ring->client, plan->client, sizeof(ring->client));
     if (is_aside(ring))
         log_warning("keys that were rotated in are set aside: the credential "
@@ -258,7 +302,7 @@ keyring_configure(struct keyring *keyring, const struct config *config,
     rc = 0;
 out:
     for (size_t i = 0; i < config->credential_count; i++)
-        key_list_clear(&plans[i].list);
+        plan_clear(&plans[i]);
     free(plans);
     return rc;
 }
@@ -723,41 +767,183 @@ keyring_encode(struct keyring *keyring, const char *credential, struct buf *out,
     return rc;
 }
 
+/* Before anything is configured: all of the record is ours. */
+static void
+take_record(struct ring *ring, struct keyring_record *record)
+{
+    ring->kept = record->kept; /* it moves to us */
+    record->kept = (struct key_list){0};
+    memcpy(ring->kept_for, record->client, sizeof(ring->kept_for));
+    keyring_record_clear(&ring->restored);
+    ring->salt = record->salt;
+    ring->restored = *record;
+    *record = (struct keyring_record){0};
+}
+
+/* Marks of the ring's salt in the place of the record's. */
+static int
+salt_key(const struct ring *ring, struct key *key, struct err *err)
+{
+    struct key_part_text parts[KEY_PART_COUNT] = {{NULL, 0}};
+    struct key_material *material;
+
+    key->salt = ring->salt;
+    if (key->material == NULL)
+        return 0;
+    for (size_t i = 0; i < KEY_PART_COUNT; i++)
+        parts[i] = (struct key_part_text){key->material->texts[i],
+                                          key->material->lens[i]};
+    material = key_material_new(parts, &ring->salt, err);
+    if (material == NULL)
+        return -1;
+    if (strcmp(key->health.id, key->material->mark) == 0)
+        (void)snprintf(key->health.id, sizeof(key->health.id), "%s",
+                       material->mark);
+    key_material_unref(&key->material);
+    key->material = material;
+    key_material_lock(material);
+    return 0;
+}
+
+static bool
+is_kept(const struct ring *ring, const struct key *key)
+{
+    for (size_t i = 0; i < ring->kept.count; i++) {
+        const struct key *other = ring->kept.keys[i];
+
+        if (key->material != NULL && other->material != NULL
+                ? strcmp(key->material->mark, other->material->mark) == 0
+                : key->material == other->material && key_is_same(key, other))
+            return true;
+    }
+    return false;
+}
+
+/* Where a key belongs among those that are kept: at the end, or by its age. */
+static size_t
+place_of(const struct ring *ring, const struct key *key, bool by_age)
+{
+    size_t i = 0;
+
+    while (i < ring->kept.count &&
+           (!by_age || ring->kept.keys[i]->added_wall >= key->added_wall))
+        i++;
+    return i;
+}
+
+/* Add those of another list, as far as there is room; how many were? */
+static int
+merge(struct ring *ring, const struct key_list *list, bool by_age,
+      struct err *err)
+{
+    int count = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        struct key *key = list->keys[i];
+        size_t at = place_of(ring, key, by_age);
+        size_t least;
+
+        if (is_kept(ring, key))
+            continue;
+        if (key_list_add(&ring->kept, key) < 0)
+            return err_set(err, ERR_SYSTEM, "out of memory");
+        memmove(&ring->kept.keys[at + 1], &ring->kept.keys[at],
+                (ring->kept.count - 1 - at) * sizeof(struct key *));
+        ring->kept.keys[at] = key;
+        if (ring->kept.count > KEYRING_KEPT_MAX && find_least(ring, &least))
+            drop(ring, least);
+        count += is_kept(ring, key) ? 1 : 0;
+    }
+    return count;
+}
+
+/*
+ * It is configured already: marks of now are of another salt than the record's,
+ * so all of it is stored again.
+ */
+static int
+join_record(struct ring *ring, struct keyring_record *record, bool by_age,
+            struct err *err)
+{
+    char client[KEY_MARK_SIZE];
+    bool is_ours;
+    int count;
+
+    ring->is_unsaved = true;
+    if (record->kept.count == 0)
+        return 1;
+    if (application_mark(&ring->application, &record->salt, client, err) < 0)
+        return -1;
+    for (size_t i = 0; i < record->kept.count; i++)
+        if (salt_key(ring, record->kept.keys[i], err) < 0)
+            return -1;
+    is_ours = strcmp(client, record->client) == 0;
+    if (!is_ours)
+        log_warning("keys of another host, or of before, are another "
+                    "application's: they are not used",
+                    F_STR("credential", ring->name));
+    if (is_ours && is_aside(ring))
+        key_list_clear(&ring->kept);
+    if (ring->kept.count == 0)
+        memcpy(ring->kept_for, is_ours ? ring->client : record->client,
+               sizeof(ring->kept_for));
+    else if (!is_ours)
+        return 0;
+    count = merge(ring, &record->kept, by_age, err);
+    if (count < 0)
+        return -1;
+    return count > 0 ? 1 : 0;
+}
+
+static int
+take(struct keyring *keyring, const char *credential,
+     struct keyring_record *record, bool is_import, struct err *err)
+{
+    struct ring *ring = need(keyring, credential, err);
+
+    if (ring == NULL)
+        return -1;
+    for (size_t i = 0; i < record->kept.count; i++) {
+        const struct key *key = record->kept.keys[i];
+
+        if (key->material != NULL)
+            key_material_lock(key->material);
+        name_source(record->kept.keys[i]);
+    }
+    if (ring->configured.count > 0)
+        return join_record(ring, record, is_import, err);
+    if (ring->kept.count == 0) {
+        take_record(ring, record);
+        return 1;
+    }
+    ring->is_unsaved = true; /* not in use here: what was known stays */
+    return 0;
+}
+
+int
+keyring_import(struct keyring *keyring, const char *credential,
+               const char *value, size_t len, struct err *err)
+{
+    struct keyring_record record;
+    int rc;
+
+    if (keyring_record_decode(value, len, &record, err) < 0)
+        return -1;
+    rc = take(keyring, credential, &record, true, err);
+    keyring_record_clear(&record);
+    return rc;
+}
+
 int
 keyring_restore(struct keyring *keyring, const char *credential,
                 const char *value, size_t len, struct err *err)
 {
     struct keyring_record record;
-    struct ring *ring;
+    int rc;
 
     if (keyring_record_decode(value, len, &record, err) < 0)
         return -1;
-    ring = need(keyring, credential, err);
-    if (ring == NULL) {
-        keyring_record_clear(&record);
-        return -1;
-    }
-    for (size_t i = 0; i < record.kept.count; i++) {
-        const struct key *key = record.kept.keys[i];
-
-        if (key->material != NULL)
-            key_material_lock(key->material);
-        name_source(record.kept.keys[i]);
-    }
-    if (ring->kept.count == 0) {
-        ring->kept = record.kept; /* it moves to us */
-        record.kept = (struct key_list){0};
-        memcpy(ring->kept_for, record.client, sizeof(ring->kept_for));
-    }
-    if (ring->configured.count == 0) {
-        keyring_record_clear(&ring->restored);
-        ring->salt = record.salt;
-        ring->restored = record;
-        return 0;
-    }
-    /* Opened late: the marks of now are of another salt, so all of it is
-     * stored again. */
-    ring->is_unsaved = true;
+    rc = take(keyring, credential, &record, false, err);
     keyring_record_clear(&record);
-    return 0;
+    return rc < 0 ? -1 : 0;
 }

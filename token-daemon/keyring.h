@@ -138,11 +138,20 @@ int keyring_encode(struct keyring *keyring, const char *credential,
 
 /*
  * Take what another process stored; before keyring_configure() or later. What
- * was kept here since goes first. Errors: ERR_PROTO (no record, or a later
- * version's), ERR_SYSTEM.
+ * was kept since goes first, here or, of an import, there. Errors: ERR_PROTO
+ * (no record, or a later version's), ERR_SYSTEM.
  */
 int keyring_restore(struct keyring *keyring, const char *credential,
                     const char *value, size_t len, struct err *err)
+    __attribute__((warn_unused_result));
+
+/*
+ * The same for what another host stored; to be stored again by
+ * keyring_opened(). 0: nothing of it is kept, as what is here is newer; 1: it
+ * was taken.
+ */
+int keyring_import(struct keyring *keyring, const char *credential,
+                   const char *value, size_t len, struct err *err)
     __attribute__((warn_unused_result));
 
 /* What was to be stored of this credential could not be. */

@@ -64,6 +64,27 @@ end_wait(struct state *state)
         (void)event_base_loopbreak(state->base);
 }
 
+/* To whose kind it is. False: what is here goes on instead. */
+static bool
+hand_over(const struct state *state, const struct store_record *record,
+          bool is_import)
+{
+    bool is_taken = true;
+
+    for (size_t i = 0; i < state->kind_count; i++) {
+        const struct state_kind *kind = &state->kinds[i];
+
+        if (strcmp(record->kind, kind->kind) != 0)
+            continue;
+        if (is_import && kind->import != NULL)
+            is_taken = kind->import(kind->arg, record->name, record->value,
+                                    record->len);
+        else
+            kind->restore(kind->arg, record->name, record->value, record->len);
+    }
+    return is_taken;
+}
+
 /* Hand over one record. What can't be read stays in the file. */
 static void
 restore(struct state *state, const struct store_record *record)
@@ -71,12 +92,10 @@ restore(struct state *state, const struct store_record *record)
     struct token_record token = {0};
     struct err err = {ERR_NONE, ""};
 
-    for (size_t i = 0; i < state->kind_count; i++)
-        if (strcmp(record->kind, state->kinds[i].kind) == 0)
-            state->kinds[i].restore(state->kinds[i].arg, record->name,
-                                    record->value, record->len);
-    if (strcmp(record->kind, KIND) != 0)
+    if (strcmp(record->kind, KIND) != 0) {
+        (void)hand_over(state, record, false);
         return;
+    }
     if (token_record_decode(record->value, record->len, &token, &err) < 0) {
         log_error("a stored token can not be read; it is left alone",
                   F_STR("name", record->name), F_STR("error", err.text));
@@ -487,7 +506,7 @@ state_export(struct state *state, state_record_fn *tell, void *arg)
     state->tell = NULL;
 }
 
-/* A token of another host. What can't be read is not taken. */
+/* A token of another host; 1: it can't be read and is not taken. */
 static int
 import_token(struct state *state, const struct store_record *record,
              struct err *err)
@@ -499,29 +518,35 @@ import_token(struct state *state, const struct store_record *record,
         return refresher_import(state->refresher, record->name, &token, err);
     log_error("an imported token can not be read and is not taken",
               F_STR("name", record->name), F_STR("error", why.text));
-    return 0;
+    return 1;
 }
 
 int
 state_import(struct state *state, const struct store_record *records,
              size_t count, struct err *err)
 {
+    int kept = 0;
+
     if (state == NULL || state->writer == NULL || !state->is_known)
         return err_set(err, ERR_RETRY,
                        "the state can't be used at present; see the log");
     for (size_t i = 0; i < count; i++) {
         if (strcmp(records[i].kind, KIND) == 0) {
-            if (import_token(state, &records[i], err) < 0)
+            int rc = import_token(state, &records[i], err);
+
+            if (rc < 0)
                 return -1;
+            kept += rc;
             continue;
         }
         /* First, so that what is held here already takes its place again. */
         if (writer_put(state->writer, &records[i], NULL, NULL, err) < 0)
             return -1;
-        restore(state, &records[i]);
+        if (!hand_over(state, &records[i], true))
+            kept++;
     }
     put_others(state);
-    return 0;
+    return kept;
 }
 
 void

@@ -32,6 +32,13 @@ struct state_kind {
      * said in the log by the callee, and stays in the file. */
     void (*restore)(void *arg, const char *name, const char *value, size_t len);
     /*
+     * The same for a record of another host, while the state is open: all that
+     * is kept is put again by `opened`, after all of them. False: what is here
+     * goes on instead, which the callee has said in the log if it matters.
+     * NULL: restore().
+     */
+    bool (*import)(void *arg, const char *name, const char *value, size_t len);
+    /*
      * The state has been opened, after all calls of restore(): at the start,
      * or later. `is_new`: the file has nothing of what was stored before, so
      * all that is to be kept must be put again. May be NULL.
@@ -103,7 +110,8 @@ void state_export(struct state *state, state_record_fn *tell, void *arg);
 /*
  * Take records from another host as if they had been stored here: what is held
  * in memory already is kept (of a token that is not configured: the newer), and
- * what was taken is stored. Errors: ERR_RETRY (what is
+ * what was taken is stored. How many were not
+ * taken, as what is held here goes on instead. Errors: ERR_RETRY (what is
  * stored is not known yet, so it could be lost); nothing was taken then.
  */
 int state_import(struct state *state, const struct store_record *records,

@@ -34,5 +34,6 @@ EXTRA_DIST += \
 	%D%/test_sendas_agree.py \
 	%D%/test_sendmail.py \
 	%D%/test_state.py \
+	%D%/test_transfer.py \
 	%D%/test_world.py \
 	%D%/test_world_grants.py

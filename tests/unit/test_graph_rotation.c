@@ -637,6 +637,111 @@ a_candidate_of_another_kind_is_given_up(void **state)
 /* ---- Records --------------------------------------------------------------
  */
 
+/*
+ * Another host takes over after any step of the first one, before or after it
+ * has renewed the credential itself: nothing is orphaned.
+ */
+static void
+check_move(bool is_secret, size_t at, int64_t days_before)
+{
+    char live[GRAPH_ROTATION_TAG_SIZE];
+    struct graph_rotation other;
+    struct err err = {ERR_NONE, ""};
+    struct world world;
+
+    open_world(&world, is_secret);
+    while (world.steps < at)
+        turn(&world);
+    save(&world);
+    assert_int_equal(graph_record_decode(buf_str(&world.stored),
+                                         world.stored.len, CLIENT, &other,
+                                         &err),
+                     0);
+    memcpy(live, world.live, sizeof(live));
+    world.live[0] = '\0';
+    buf_reset(&world.stored);
+    restart(&world); /* elsewhere, where nothing is known */
+    run(&world, days_before);
+    if (days_before == 0 && at % 2 == 1) {
+        turn(&world); /* what is made and not sent is given up */
+        assert_int_equal(world.rotation.phase, GRAPH_ROTATION_SENDING);
+    }
+    assert_int_equal(graph_rotation_merge(&world.rotation, &other,
+                                          &world.settings, world.now),
+                     days_before == 0);
+    assert_null(other.private_key);
+    assert_null(other.secret);
+    if (days_before == 0)
+        memcpy(world.live, live, sizeof(live));
+    save(&world);
+    run(&world, 100);
+    assert_tidy(&world, 2);
+    close_world(&world);
+}
+
+static void
+a_rotation_moves_to_another_host(void **state)
+{
+    (void)state;
+    for (int is_secret = 0; is_secret < 2; is_secret++)
+        for (size_t at = 0; at < 40; at++) {
+            check_move(is_secret != 0, at, 0);
+            check_move(is_secret != 0, at, 40);
+        }
+}
+
+static void
+the_same_again_changes_nothing(void **state)
+{
+    struct graph_rotation other;
+    struct err err = {ERR_NONE, ""};
+    struct world world;
+
+    (void)state;
+    open_world(&world, false);
+    run(&world, 31); /* one is in its grace */
+    assert_int_equal(world.rotation.retired_count, 1);
+    save(&world);
+    assert_int_equal(graph_record_decode(buf_str(&world.stored),
+                                         world.stored.len, CLIENT, &other,
+                                         &err),
+                     0);
+    assert_false(graph_rotation_merge(&world.rotation, &other, &world.settings,
+                                      world.now));
+    assert_int_equal(world.rotation.retired_count, 1);
+    run(&world, 100);
+    assert_tidy(&world, 2);
+    close_world(&world);
+}
+
+/* What was put off by a clock that was ahead is put off no longer. */
+static void
+a_clock_that_was_ahead_puts_nothing_off(void **state)
+{
+    struct world world;
+
+    (void)state;
+    open_world(&world, false);
+    world.now += (int64_t)400 * DAY;
+    run(&world, 31);
+    assert_int_equal(world.rotation.retired_count, 1);
+    world.rotation.not_before_wall = world.now + DAY;
+    world.rotation.clean_wall = world.now + DAY;
+    world.now = START + DAY;
+    graph_rotation_fit(&world.rotation, &world.settings, world.now);
+    assert_int_equal(world.rotation.due_wall,
+                     world.now + world.settings.every_s);
+    assert_int_equal(world.rotation.retired[0].remove_wall,
+                     world.now + world.settings.grace_s);
+    assert_true(world.rotation.not_before_wall <= world.now + DAY);
+    assert_true(world.rotation.clean_wall <= world.now + DAY);
+    world.now += 5;
+    graph_rotation_fit(&world.rotation, &world.settings, world.now);
+    assert_int_equal(world.rotation.due_wall,
+                     world.now - 5 + world.settings.every_s);
+    close_world(&world);
+}
+
 static void
 records_that_are_none_are_refused(void **state)
 {
@@ -713,6 +818,9 @@ main(void)
         cmocka_unit_test(what_is_not_listed_is_looked_for_again_and_forgotten),
         cmocka_unit_test(the_operator_need_not_wait),
         cmocka_unit_test(a_candidate_of_another_kind_is_given_up),
+        cmocka_unit_test(a_rotation_moves_to_another_host),
+        cmocka_unit_test(the_same_again_changes_nothing),
+        cmocka_unit_test(a_clock_that_was_ahead_puts_nothing_off),
         cmocka_unit_test(records_that_are_none_are_refused),
         cmocka_unit_test(any_beginning_of_a_record_is_survived),
     };

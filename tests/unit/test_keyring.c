@@ -487,9 +487,83 @@ what_was_kept_meanwhile_goes_before_a_state_that_opens_late(void **state)
     assert_int_equal(
         keyring_restore(keyring, "one", buf_str(&record), record.len, &err), 0);
     buf_clear(&record);
-    assert_order("new file:/etc/a file:/etc/b");
+    assert_order("new old file:/etc/a file:/etc/b");
     keyring_opened(keyring, false);
     assert_int_equal(stored, 1);
+    restart(APPLICATION("contoso.example"));
+    assert_order("new old file:/etc/a file:/etc/b");
+}
+
+static void
+look_aside(const struct keyring_info *info, void *arg)
+{
+    bool *is_any = arg;
+
+    *is_any = *is_any || info->is_aside;
+}
+
+static bool
+is_any_aside(void)
+{
+    bool is_any = false;
+
+    keyring_each(keyring, "one", look_aside, &is_any);
+    return is_any;
+}
+
+/* Take what another host has, whose configuration is `text`. */
+static int
+import(const char *text, const char *tag, int64_t when)
+{
+    struct keyring *here = keyring;
+    struct err err = {ERR_NONE, ""};
+    struct buf record;
+    int rc;
+
+    new_keyring();
+    now += when;
+    configure(text);
+    (void)add(tag, KEY_AHEAD);
+    now -= when;
+    buf_init(&record, KEYRING_RECORD_MAX);
+    assert_int_equal(keyring_encode(keyring, "one", &record, &err), 0);
+    keyring_free(&keyring);
+    keyring = here;
+    rc = keyring_import(keyring, "one", buf_str(&record), record.len, &err);
+    buf_clear(&record);
+    return rc;
+}
+
+static void
+keys_of_another_host_are_used_in_the_order_of_their_age(void **state)
+{
+    (void)state;
+    assert_int_equal(import(APPLICATION("contoso.example"), "there", 0), 1);
+    assert_order("there file:/etc/a file:/etc/b");
+    assert_false(is_any_aside());
+    (void)add("here", KEY_AHEAD);
+    assert_int_equal(import(APPLICATION("contoso.example"), "there", 0), 0);
+    assert_int_equal(import(APPLICATION("contoso.example"), "newer", 60), 1);
+    assert_int_equal(import(APPLICATION("contoso.example"), "older", -60), 1);
+    assert_order("newer here there older file:/etc/a file:/etc/b");
+    (void)add("h2", KEY_AHEAD);
+    assert_int_equal(import(APPLICATION("contoso.example"), "oldest", -90), 0);
+    assert_order("h2 newer here there older file:/etc/a file:/etc/b");
+    restart(APPLICATION("contoso.example"));
+    assert_order("h2 newer here there older file:/etc/a file:/etc/b");
+}
+
+static void
+keys_of_another_application_are_not_used(void **state)
+{
+    (void)state;
+    assert_int_equal(import(APPLICATION("fabrikam.example"), "there", 0), 1);
+    assert_order("file:/etc/a file:/etc/b");
+    assert_true(is_any_aside());
+    assert_int_equal(import(APPLICATION("contoso.example"), "ours", 0), 1);
+    assert_order("ours file:/etc/a file:/etc/b");
+    assert_int_equal(import(APPLICATION("fabrikam.example"), "there", 0), 0);
+    assert_order("ours file:/etc/a file:/etc/b");
 }
 
 /* ---- Records that are none ---- */
@@ -567,6 +641,8 @@ main(void)
         RING_TEST(a_restart_with_another_application_sends_it_no_old_secret),
         RING_TEST(a_certificate_keeps_its_references),
         RING_TEST(what_was_kept_meanwhile_goes_before_a_state_that_opens_late),
+        RING_TEST(keys_of_another_host_are_used_in_the_order_of_their_age),
+        RING_TEST(keys_of_another_application_are_not_used),
     };
     struct CMUnitTest all[ARRAY_LEN(tests) + ARRAY_LEN(rows)];
 
