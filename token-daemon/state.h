@@ -110,9 +110,9 @@ void state_export(struct state *state, state_record_fn *tell, void *arg);
 /*
  * Take records from another host as if they had been stored here: what is held
  * in memory already is kept (of a token that is not configured: the newer), and
- * what was taken is stored. How many were not
- * taken, as what is held here goes on instead. Errors: ERR_RETRY (what is
- * stored is not known yet, so it could be lost); nothing was taken then.
+ * what was taken is stored. How many were not taken, as what is held here goes
+ * on instead, or as they can't be read. Errors: ERR_RETRY (what is stored is
+ * not known yet, so it could be lost); nothing was taken then.
  */
 int state_import(struct state *state, const struct store_record *records,
                  size_t count, struct err *err)
