@@ -11,6 +11,7 @@
 #include "common/config_value.h"
 #include "common/log.h"
 #include "common/strmap.h"
+#include "common/utf8.h"
 
 struct linker {
     struct config *config;
@@ -191,6 +192,12 @@ link_pool(struct linker *linker, const struct section_index *index,
                            "section %s (ends here): there is no section "
                            "mailbox \"%s\"; write one or correct the address",
                            what, names[i]);
+        if (!utf8_is_ascii(mailbox->title, strlen(mailbox->title)))
+            return fail_at(linker, file, line,
+                           "section %s (ends here): \"%s\" is not ASCII, "
+                           "which From of most mail may not be (RFC 6532); "
+                           "name a mailbox with an ASCII address",
+                           what, mailbox->title);
         for (size_t k = 0; k < i; k++)
             if (pool->mailboxes[k] == mailbox->title)
                 return fail_at(linker, file, line,

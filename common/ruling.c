@@ -4,7 +4,10 @@
  */
 #include "common/ruling.h"
 
+#include <string.h>
+
 #include "common/address.h"
+#include "common/utf8.h"
 
 /* What the steps share. */
 struct hearing {
@@ -124,6 +127,27 @@ choose_action(const struct hearing *hearing)
     return decision->login != NULL ? RULING_REWRITTEN : RULING_DISCARDED;
 }
 
+/* May the message have this address (RFC 6531, section 3.1)? */
+static bool
+is_speakable(const struct ruling_message *message, const char *address)
+{
+    return message->is_smtputf8 || utf8_is_ascii(address, strlen(address));
+}
+
+/*
+ * The new envelope sender: the mailbox, or From where that stays and the
+ * message may not have the mailbox's address.
+ */
+static const char *
+choose_sender(const struct hearing *hearing)
+{
+    const struct ruling *ruling = hearing->out;
+
+    return is_speakable(hearing->message, ruling->decision.login)
+               ? ruling->decision.login
+               : ruling->from.address;
+}
+
 /* The envelope sender has to be one that logs in as the same mailbox. */
 static bool
 has_to_follow(const struct hearing *hearing)
@@ -133,7 +157,9 @@ has_to_follow(const struct hearing *hearing)
     if (ruling->action != RULING_REWRITTEN && ruling->action != RULING_KEPT)
         return false;
     if (!is_null_sender(hearing))
-        return !ruling_may_carry(hearing->policy, ruling,
+        return !is_speakable(hearing->message,
+                             hearing->message->envelope.sender) ||
+               !ruling_may_carry(hearing->policy, ruling,
                                  hearing->message->envelope.sender);
     /* A bounce in a loop ends it only as long as it has no sender. */
     return hearing->settings->null_sender == CONFIG_NULL_SENDER_REWRITE &&
@@ -159,8 +185,14 @@ ruling_make(const struct sendas *policy, const struct ruling_message *message,
     if (use_mailbox(&hearing, err) < 0)
         return -1;
     out->action = choose_action(&hearing);
+    if (out->action == RULING_REWRITTEN &&
+        !is_speakable(message, out->decision.login))
+        return err_set(err, ERR_CONFIG,
+                       "the mailbox that shall send it is not ASCII, so that "
+                       "only an SMTPUTF8 message can be rewritten to it "
+                       "(RFC 6532)");
     if (has_to_follow(&hearing))
-        out->new_sender = out->decision.login;
+        out->new_sender = choose_sender(&hearing);
     return 0;
 }
 

@@ -63,7 +63,7 @@ struct ruling {
 /*
  * Rule on a message. `out` may not be moved in memory, as what it decides
  * points into it; it owns nothing. Errors: ERR_CONFIG when message->mailbox is
- * no mailbox.
+ * no mailbox, or one whose address the message may not have.
  */
 int ruling_make(const struct sendas *policy,
                 const struct ruling_message *message, struct ruling *out,

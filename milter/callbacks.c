@@ -334,8 +334,8 @@ log_message(const char *queue_id, const struct message *message,
         F_STR("new_from",
               plan->ruling.action == RULING_REWRITTEN ? login : NULL),
         F_STR("sender", or_null_path(message->sender)),
-        F_STR("new_sender", plan->ruling.new_sender != NULL ? login : NULL),
-        F_STR("mailbox", login), F_STR("rule", *rule != '\0' ? rule : NULL));
+        F_STR("new_sender", plan->ruling.new_sender), F_STR("mailbox", login),
+        F_STR("rule", *rule != '\0' ? rule : NULL));
 }
 
 /* Somebody makes mischief, or has a program that runs wild: who? */

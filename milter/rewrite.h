@@ -121,8 +121,8 @@ struct rewrite_plan {
  * rewritten. Where that would take more than the limits above the ruling
  * becomes OVERFULL, or HELD for what may not be refused, and nothing changes.
  * `out` must be given back with rewrite_plan_clear() and may not be moved in
- * memory, as the ruling points into itself. Errors: ERR_CONFIG when
- * message->mailbox is no mailbox, ERR_SYSTEM when out of memory.
+ * memory, as the ruling points into itself. Errors: ERR_CONFIG as
+ * ruling_make() has it, ERR_SYSTEM when out of memory.
  */
 int rewrite_plan(const struct sendas *policy,
                  const struct rewrite_message *message,

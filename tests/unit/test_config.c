@@ -535,6 +535,21 @@ static struct row rows[] = {
      .line = 5,
      .want = "default_mailbox (ends here): \"Relay@example.com\" is there "
              "twice; remove one"},
+    {.name = "a default mailbox that is not ASCII",
+     .text =
+         CREDENTIAL "mailbox \"b\xc3\xbcro@b.example\" { credential = c }\n"
+                    "milter { default_mailbox = \"b\xc3\xbcro@b.example\" }",
+     .line = 3,
+     .want = "default_mailbox (ends here): \"b\xc3\xbcro@b.example\" is not "
+             "ASCII, which From of most mail may not be (RFC 6532); name a "
+             "mailbox with an ASCII address"},
+    {.name = "a route's pool with a mailbox that is not ASCII",
+     .text = BASE "mailbox \"b\xc3\xbcro@b.example\" { credential = c }\n"
+                  "milter { default_mailbox = \"relay@example.com\"\n"
+                  "route { from = \"@x.example\" mailbox = "
+                  "{\"relay@example.com\",\"b\xc3\xbcro@b.example\"} } }",
+     .line = 5,
+     .want = "section route (ends here): \"b\xc3\xbcro@b.example\" is not"},
     {.name = "a pool with a mailbox that is not there",
      .text = MILTER("route { from = \"@x.example\" mailbox = "
                     "{\"relay@example.com\",\n\"a@b.c\"} }"),

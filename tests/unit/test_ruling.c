@@ -19,6 +19,7 @@
 
 #define RELAY "relay@contoso.com"
 #define ERP   "erp@contoso.com"
+#define BUERO "b\xc3\xbcro@contoso.com"
 
 struct row {
     const char *name;
@@ -37,6 +38,60 @@ struct row {
 };
 
 static struct row rows[] = {
+    {
+        .name = "a mailbox that is not ASCII, in a message that may have it",
+        .from = "office@contoso.com",
+        .is_smtputf8 = true,
+        .want = RULING_KEPT,
+        .want_login = BUERO,
+        .want_rule = "send_as",
+        .want_sender = BUERO,
+    },
+    {
+        .name = "in another the envelope becomes From",
+        .from = "office@contoso.com",
+        .want = RULING_KEPT,
+        .want_login = BUERO,
+        .want_rule = "send_as",
+        .want_sender = "office@contoso.com",
+    },
+    {
+        .name = "its own address stays where it may be",
+        .from = BUERO,
+        .sender = BUERO,
+        .is_smtputf8 = true,
+        .want = RULING_KEPT,
+        .want_login = BUERO,
+        .want_rule = "mailbox",
+    },
+    {
+        .name = "an envelope that needs SMTPUTF8 without it",
+        .from = "office@contoso.com",
+        .sender = BUERO,
+        .want = RULING_KEPT,
+        .want_login = BUERO,
+        .want_rule = "send_as",
+        .want_sender = "office@contoso.com",
+    },
+    {
+        .name = "it was given, and the message may have it",
+        .from = "scan@inside.example",
+        .mailbox = BUERO,
+        .is_smtputf8 = true,
+        .want = RULING_REWRITTEN,
+        .want_login = BUERO,
+        .want_rule = "the mailbox was given",
+        .want_sender = BUERO,
+    },
+    {
+        .name = "it was given, and From is one that it may send",
+        .from = "office@contoso.com",
+        .sender = "office@contoso.com",
+        .mailbox = BUERO,
+        .want = RULING_KEPT,
+        .want_login = BUERO,
+        .want_rule = "send_as",
+    },
     {
         .name = "a display name does not matter",
         .from = "\"Printer\" <alerts@contoso.com>",
@@ -206,6 +261,8 @@ make_policy(const char *settings)
         "mailbox \"" RELAY "\" { credential = \"c\" send_as = "
         "{\"alerts@contoso.com\", \"m\xc3\xbc@contoso.com\"} }\n"
         "mailbox \"" ERP "\" { credential = \"c\" }\n"
+        "mailbox \"" BUERO "\" { credential = \"c\" send_as = "
+        "\"office@contoso.com\" }\n"
         "milter { default_mailbox = \"" RELAY "\"\n%s\n}\n";
     struct err err = {ERR_NONE, ""};
     char text[2000];
@@ -264,17 +321,25 @@ check_row(void **state)
 }
 
 static void
-what_is_no_mailbox_sends_nothing(void **state)
+what_can_be_no_sender_is_told(void **state)
 {
+    static const char *const mailboxes[] = {"alerts@contoso.com", BUERO};
+    static const char *const senders[] = {"", "scan@inside.example"};
     struct sendas *policy = make_policy(NULL);
-    const struct ruling_message message = {.envelope = {.sender = ""},
-                                           .mailbox = "alerts@contoso.com"};
-    struct err err = {ERR_NONE, ""};
-    struct ruling ruling;
 
     (void)state;
-    assert_int_equal(ruling_make(policy, &message, &ruling, &err), -1);
-    assert_int_equal(err.code, ERR_CONFIG);
+    for (size_t i = 0; i < ARRAY_LEN(mailboxes); i++)
+        for (size_t k = 0; k < ARRAY_LEN(senders); k++) {
+            const struct ruling_message message = {
+                .envelope = {.sender = senders[k]}, .mailbox = mailboxes[i]};
+            struct err err = {ERR_NONE, ""};
+            struct ruling ruling;
+
+            assert_int_equal(ruling_make(policy, &message, &ruling, &err), -1);
+            assert_int_equal(err.code, ERR_CONFIG);
+            assert_non_null(
+                strstr(err.text, i == 0 ? "is no mailbox" : "is not ASCII"));
+        }
     sendas_unref(&policy);
 }
 
@@ -292,7 +357,7 @@ main(void)
             .initial_state = &rows[i],
         };
     tests[ARRAY_LEN(rows)] =
-        (struct CMUnitTest)cmocka_unit_test(what_is_no_mailbox_sends_nothing);
+        (struct CMUnitTest)cmocka_unit_test(what_can_be_no_sender_is_told);
     return cmocka_run_group_tests_name("ruling", tests, scratch_set_up,
                                        scratch_tear_down);
 }
