@@ -301,6 +301,20 @@ static struct row rows[] = {
              "X-Original-From: A <a@b.example>, \"C, d\" <c@d.example>\n"
              "Reply-To: a@b.example,\n c@d.example\n",
      REWRITTEN},
+    {"answers go to each address once, whatever its case",
+     .header = "From: a@b.example, A@B.example, c@b.example\n"
+               "From: c@b.example, a@b.example, b@b.example\n",
+     .want = "From: " RELAY "\n"
+             "X-Original-From: a@b.example, A@B.example, c@b.example, "
+             "c@b.example,\n a@b.example, b@b.example\n"
+             "Reply-To: a@b.example,\n c@b.example,\n b@b.example\n",
+     REWRITTEN},
+    {"an address that another one begins or ends with is another",
+     .header = "From: aa@b.examples, a@b.examples, aa@b.example\n",
+     .want = "From: " RELAY "\n"
+             "X-Original-From: aa@b.examples, a@b.examples, aa@b.example\n"
+             "Reply-To: aa@b.examples,\n a@b.examples,\n aa@b.example\n",
+     REWRITTEN},
     {"a list of permitted addresses", .sender = "<" RELAY ">",
      .header = "From: alerts@contoso.com, " RELAY "\n",
      .want = "From: " RELAY "\n"
@@ -618,6 +632,23 @@ static struct row rows[] = {
      .want = "From: " RELAY "\nX-Original-From: s@inside.example\n"
              "Reply-To: s@inside.example\n",
      REWRITTEN},
+    {"a Sender that is the old address of a From that two readers read "
+     "differently, though permitted",
+     .sender = "<" RELAY ">",
+     .header = "From: evil@e.example <alerts@contoso.com>\n"
+               "Sender: Alerts@contoso.com\n",
+     .want = "From: \"evil@e.example\" <" RELAY ">\n"
+             "X-Original-From: evil@e.example <alerts@contoso.com>\n"
+             "Reply-To: alerts@contoso.com\n",
+     .want_sender = "=", REWRITTEN},
+    {"another permitted Sender beside such a From", .sender = "<" RELAY ">",
+     .header = "From: evil@e.example <alerts@contoso.com>\n"
+               "Sender: a@printers.contoso.com\n",
+     .want = "From: \"evil@e.example\" <" RELAY ">\n"
+             "Sender: a@printers.contoso.com\n"
+             "X-Original-From: evil@e.example <alerts@contoso.com>\n"
+             "Reply-To: alerts@contoso.com\n",
+     .want_sender = "=", REWRITTEN},
     {"a Sender that the mailbox may use",
      .header = "Sender: Alerts <alerts@contoso.com>\nFrom: s@inside.example\n",
      .want = "Sender: Alerts <alerts@contoso.com>\nFrom: " RELAY "\n"
