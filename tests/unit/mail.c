@@ -3,6 +3,7 @@
  */
 #include "tests/unit/mail.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -38,7 +39,8 @@ void
 mail_init(struct mail *mail, const char *sender, const char *parameter,
           const char *header)
 {
-    *mail = (struct mail){.sender = copy(sender, strlen(sender))};
+    *mail = (struct mail){.sender = copy(sender, strlen(sender)),
+                          .recipient = "<someone@example.com>"};
     if (parameter != NULL)
         mail->parameter = copy(parameter, strlen(parameter));
     while (*header != '\0') {
@@ -160,7 +162,9 @@ gather(const struct mail *mail, struct sendas *policy, struct message *out)
 
     message_begin(out, sendas_ref(policy), arguments);
     message_set_origin(out, mail->queue_id, mail->client_port);
-    message_add_recipient(out, "<someone@example.com>");
+    message_set_login(out, mail->login);
+    message_set_daemon(out, mail->daemon);
+    message_add_recipient(out, mail->recipient);
     for (size_t i = 0; i < mail->count; i++) {
         const char *colon = strchr(mail->fields[i], ':');
         char *name;
@@ -170,6 +174,17 @@ gather(const struct mail *mail, struct sendas *policy, struct message *out)
         message_add_field(out, name, colon + 1);
         free(name);
     }
+}
+
+static void
+set_client(const struct mail *mail, struct sendas_message *envelope)
+{
+    if (mail->client == NULL)
+        return;
+    envelope->has_client = true;
+    envelope->client = (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    assert_int_equal(
+        inet_pton(AF_INET, mail->client, &envelope->client.s6_addr[12]), 1);
 }
 
 int
@@ -184,6 +199,7 @@ mail_filter(struct mail *mail, struct sendas *policy, struct rewrite_plan *plan)
     gather(mail, policy, &message);
     if (!message.has_failed) {
         message_view(&message, &view);
+        set_client(mail, &view.envelope);
         rc = rewrite_plan(policy, &view, plan, &err);
     }
     for (size_t i = 0; i < plan->edit_count; i++)

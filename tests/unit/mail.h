@@ -20,6 +20,10 @@ struct mail {
     size_t count;
     const char *queue_id; /* as macros tell at MAIL; mail_init(): NULL */
     const char *client_port;
+    const char *recipient; /* mail_init(): <someone@example.com> */
+    const char *login;     /* at the mail server; mail_init(): NULL, none */
+    const char *daemon;    /* mail_init(): NULL, not known */
+    const char *client;    /* IPv4 address; mail_init(): NULL, not known */
 };
 
 /* Fields are parted by a LF that no blank follows. */

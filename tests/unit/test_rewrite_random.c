@@ -16,6 +16,7 @@
 #include "common/buf.h"
 #include "common/from_field.h"
 #include "common/log.h"
+#include "common/utf8.h"
 #include "common/util.h"
 #include "tests/unit/mail.h"
 
@@ -47,6 +48,13 @@ static const char *const addresses[] = {
     "scan@inside.example",
     "evil@e.example",
     "m\xc3\xbc@x.example",
+    "b\xc3\xbcro@contoso.com",
+    "office@contoso.com",
+    "a@b\xc3\xbc"
+    "cher.example",
+    "a@west.cloud.contoso.com",
+    "a@contoso.com",
+    "x@gw.inside.example",
     "noreply@fabrikam.com",
     "x@y.local",
     "root",
@@ -68,13 +76,150 @@ append_option(struct buf *conf, const char *name, const char *const *values,
     buf_append_str(conf, "\n");
 }
 
-static struct sendas *
-make_policy(void)
+static void
+append_quoted(struct buf *conf, const char *text)
 {
-    static const char *const permitted[] = {"\"rewrite\"", "\"reject\""};
+    buf_append_char(conf, '"');
+    buf_append_str(conf, text);
+    buf_append_char(conf, '"');
+}
+
+/* Up to `limit` of the items of a list that are not taken, which they are then.
+ */
+static void
+append_some(struct buf *conf, const char *name, const char *const *items,
+            bool *is_taken, size_t count, size_t limit)
+{
+    size_t wanted = below(limit + 1);
+    size_t done = 0;
+
+    for (size_t i = below(count); done < wanted && below(20) > 0;
+         i = (i + 1) % count) {
+        if (is_taken[i] || below(3) == 0)
+            continue;
+        is_taken[i] = true;
+        buf_append_str(conf, done == 0 ? name : ", ");
+        if (done++ == 0)
+            buf_append_str(conf, " = {");
+        append_quoted(conf, items[i]);
+    }
+    if (done > 0)
+        buf_append_str(conf, "}\n");
+}
+
+/* Who may log in; those with an ASCII address of their own come first. */
+static const char *const titles[] = {
+    "relay@contoso.com",
+    "erp@contoso.com",
+    "lan@fabrikam.com",
+    "b\xc3\xbcro@contoso.com",
+    "@apps.contoso.com",
+    "@.cloud.contoso.com",
+    "@b\xc3\xbc"
+    "cher.example",
+};
+#define PLAIN_TITLES 3
+
+static const char *const entries[] = {
+    "alerts@contoso.com",   "@printers.contoso.com",   "@.contoso.com",
+    "office@contoso.com",   "m\xc3\xbc@x.example",     "@y.local",
+    "noreply@fabrikam.com", "@m\xc3\xbcnchen.example", "@.inside.example",
+};
+
+static void
+append_mailboxes(struct buf *conf, bool has_mailbox[ARRAY_LEN(titles)])
+{
+    bool is_taken[ARRAY_LEN(entries)] = {false};
+
+    for (size_t i = 0; i < ARRAY_LEN(titles); i++) {
+        has_mailbox[i] = i == 0 || below(3) > 0;
+        if (!has_mailbox[i])
+            continue;
+        buf_append_str(conf, "mailbox ");
+        append_quoted(conf, titles[i]);
+        buf_append_str(conf, " { credential = \"c\"\n");
+        if (titles[i][0] != '@') /* there everybody logs in as itself */
+            append_some(conf, "send_as", entries, is_taken, ARRAY_LEN(entries),
+                        3);
+        buf_append_str(conf, "}\n");
+    }
+}
+
+/* One mailbox or several that can be in anybody's From. */
+static void
+append_pool(struct buf *conf, const char *name, const bool *has_mailbox)
+{
+    size_t first = below(PLAIN_TITLES);
+    const char *separator = " = {";
+
+    buf_append_str(conf, name);
+    for (size_t k = 0; k < PLAIN_TITLES; k++) {
+        size_t i = (first + k) % PLAIN_TITLES;
+
+        if (!has_mailbox[i] || (i != 0 && below(2) == 0))
+            continue;
+        buf_append_str(conf, separator);
+        append_quoted(conf, titles[i]);
+        separator = ", ";
+    }
+    buf_append_str(conf, "}\n");
+}
+
+/* At least one of them. */
+static void
+append_criteria(struct buf *conf, const char *const *criteria, size_t count)
+{
+    size_t sure = below(count);
+
+    for (size_t i = 0; i < count; i++)
+        if (i == sure || below(4) == 0) {
+            buf_append_str(conf, criteria[i]);
+            buf_append_char(conf, '\n');
+        }
+}
+
+static void
+append_rules(struct buf *conf, const bool *has_mailbox)
+{
+    static const char *const exempts[] = {
+        "client = \"192.0.2.0/28\"", "daemon = \"scan\"",
+        "recipient = {\"@local.example\", \"@.local.example\"}"};
+    static const char *const routes[] = {
+        "client = \"192.0.2.0/24\"",
+        "daemon = \"scan\"",
+        "login = {\"erp\", \"fax\"}",
+        "sender = {\"@e.example\", \"x@y.local\"}",
+        "from = {\"@inside.example\", \"m\xc3\xbc@x.example\"}",
+        "from = \"@.contoso.com\"",
+        "recipient = \"@example.com\"",
+    };
+    size_t exempt_count = below(4) == 0 ? 1 + below(2) : 0;
+    size_t route_count = below(4);
+
+    for (size_t i = 0; i < exempt_count; i++) {
+        buf_append_str(conf, "exempt {\n");
+        append_criteria(conf, exempts, ARRAY_LEN(exempts));
+        buf_append_str(conf, "}\n");
+    }
+    for (size_t i = 0; i < route_count; i++) {
+        size_t begin = below(2) == 0 ? 0 : 4; /* only one `from` in each */
+
+        buf_append_str(conf, "route {\n");
+        append_criteria(conf, routes + begin, begin == 0 ? 5 : 1);
+        append_pool(conf, "mailbox", has_mailbox);
+        buf_append_str(conf, "}\n");
+    }
+}
+
+static void
+append_milter(struct buf *conf, const bool *has_mailbox)
+{
+    static const char *const permitted[] = {"\"rewrite\"", "\"reject\"",
+                                            "\"reject\""};
     static const char *const reply_to[] = {"\"always\"", "\"deliverable\"",
                                            "\"never\""};
-    static const char *const null_sender[] = {"\"keep\"", "\"rewrite\""};
+    static const char *const null_sender[] = {"\"keep\"", "\"rewrite\"",
+                                              "\"discard\""};
     static const char *const templates[] = {
         "\"%n\"",
         "\"%a\"",
@@ -90,36 +235,39 @@ make_policy(void)
     static const char *const deliverable[] = {
         "{\"@inside.example\", \"x@y.local\"}"};
     static const char *const hops[] = {"1", "3"};
-    static const char *const routes[] = {
-        "{ from = \"@inside.example\" mailbox = \"erp@contoso.com\" }",
-        "{ sender = \"@e.example\" mailbox = \"erp@contoso.com\" }"};
+
+    if (below(6) == 0) {
+        buf_append_str(conf, "not_permitted = reject null_sender = discard\n");
+    } else {
+        append_pool(conf, "default_mailbox", has_mailbox);
+        append_option(conf, "not_permitted", permitted, ARRAY_LEN(permitted));
+        append_option(conf, "null_sender", null_sender, ARRAY_LEN(null_sender));
+    }
+    append_option(conf, "reply_to", reply_to, ARRAY_LEN(reply_to));
+    append_option(conf, "name_template", templates, ARRAY_LEN(templates));
+    append_option(conf, "name_template_for", template_for,
+                  ARRAY_LEN(template_for));
+    append_option(conf, "dkim", dkim, ARRAY_LEN(dkim));
+    append_option(conf, "deliverable", deliverable, ARRAY_LEN(deliverable));
+    append_option(conf, "hop_limit", hops, ARRAY_LEN(hops));
+}
+
+static struct sendas *
+make_policy(void)
+{
+    bool has_mailbox[ARRAY_LEN(titles)];
     struct sendas *policy;
     struct buf conf;
 
     buf_init(&conf, 10000);
-    buf_append_str(
-        &conf,
-        "credential \"c\" { provider = \"microsoft\" tenant = \"t.example\" "
-        "client_id = \"i\" client_secret = {\"file:/nonexistent\"} }\n"
-        "mailbox \"relay@contoso.com\" { credential = \"c\" send_as = "
-        "{\"alerts@contoso.com\", \"@printers.contoso.com\"} }\n"
-        "mailbox \"erp@contoso.com\" { credential = \"c\" }\n"
-        "mailbox \"@apps.contoso.com\" { credential = \"c\" }\n"
-        "milter { default_mailbox = \"relay@contoso.com\"\n");
-    append_option(&conf, "not_permitted", permitted, ARRAY_LEN(permitted));
-    append_option(&conf, "reply_to", reply_to, ARRAY_LEN(reply_to));
-    append_option(&conf, "null_sender", null_sender, ARRAY_LEN(null_sender));
-    append_option(&conf, "name_template", templates, ARRAY_LEN(templates));
-    append_option(&conf, "name_template_for", template_for,
-                  ARRAY_LEN(template_for));
-    append_option(&conf, "dkim", dkim, ARRAY_LEN(dkim));
-    append_option(&conf, "deliverable", deliverable, ARRAY_LEN(deliverable));
-    append_option(&conf, "hop_limit", hops, ARRAY_LEN(hops));
-    if (below(2) == 0) {
-        buf_append_str(&conf, "route ");
-        buf_append_str(&conf, PICK(routes));
-    }
-    buf_append_str(&conf, "\n}\n");
+    buf_append_str(&conf, "credential \"c\" { provider = \"microsoft\" "
+                          "tenant = \"t.example\" client_id = \"i\" "
+                          "client_secret = {\"file:/nonexistent\"} }\n");
+    append_mailboxes(&conf, has_mailbox);
+    buf_append_str(&conf, "milter {\n");
+    append_milter(&conf, has_mailbox);
+    append_rules(&conf, has_mailbox);
+    buf_append_str(&conf, "}\n");
     assert_false(buf_failed(&conf));
     policy = mail_policy(buf_str(&conf));
     buf_clear(&conf);
@@ -243,6 +391,12 @@ make_message(struct mail *mail)
         "Auto-Submitted", "DKIM-Signature",
         "ARC-Seal",       "ARC-Message-Signature",
     };
+    static const char *const recipients[] = {
+        "<someone@example.com>", "<a@local.example>", "<a@b.local.example>"};
+    static const char *const logins[] = {NULL, "erp", "ERP", "other"};
+    static const char *const daemons[] = {NULL, "scan", "submission"};
+    static const char *const clients[] = {NULL, "192.0.2.1", "192.0.2.99",
+                                          "198.51.100.1"};
     char sender[400];
     size_t count = below(8);
     const char *parameter = below(3) == 0 ? "SMTPUTF8" : NULL;
@@ -250,6 +404,10 @@ make_message(struct mail *mail)
     (void)snprintf(sender, sizeof(sender), "<%s>",
                    below(4) == 0 ? "" : PICK(addresses));
     mail_init(mail, sender, parameter, "");
+    mail->recipient = PICK(recipients);
+    mail->login = PICK(logins);
+    mail->daemon = PICK(daemons);
+    mail->client = PICK(clients);
     if (below(4) > 0)
         add_field(mail, "From");
     for (size_t i = 0; i < count; i++)
@@ -332,10 +490,16 @@ check_outcome(const struct sendas *policy, const struct rewrite_plan *plan,
     check_senders(policy, plan, mail, "Resent-From");
     check_senders(policy, plan, mail, "Resent-Sender");
     assert_true(address_from_path(mail->sender, sender, sizeof(sender)));
-    if (sender[0] != '\0')
+    if (sender[0] != '\0') {
         check_permitted(policy, plan, sender);
+        assert_true(mail->parameter != NULL ||
+                    utf8_is_ascii(sender, strlen(sender)));
+    }
     check_edits(plan);
 }
+
+/* How often each action was taken. */
+static size_t seen[RULING_HELD + 1];
 
 static void
 check_message(struct sendas *policy)
@@ -348,6 +512,7 @@ check_message(struct sendas *policy)
     make_message(&mail);
     is_null = strcmp(mail.sender, "<>") == 0;
     assert_int_equal(mail_filter(&mail, policy, &plan), 0);
+    seen[plan.ruling.action]++;
     switch (plan.ruling.action) {
     case RULING_REJECTED:
         assert_int_equal(settings->not_permitted, CONFIG_NOT_PERMITTED_REJECT);
@@ -369,10 +534,17 @@ check_message(struct sendas *policy)
         assert_int_equal(plan.edit_count, 0);
         break;
     case RULING_EXEMPT:
+        assert_true(settings->exempt_count > 0);
+        assert_int_equal(plan.edit_count, 0);
+        break;
     case RULING_DISCARDED:
+        assert_int_equal(settings->null_sender, CONFIG_NULL_SENDER_DISCARD);
+        assert_true(is_null);
+        assert_int_equal(plan.edit_count, 0);
+        break;
     case RULING_OVERFULL:
     case RULING_HELD:
-        fail_msg("no policy here allows that");
+        fail_msg("there are not so many fields");
     }
     rewrite_plan_clear(&plan);
     mail_clear(&mail);
@@ -381,6 +553,7 @@ check_message(struct sendas *policy)
 static void
 check_seed(void **state)
 {
+    memset(seen, 0, sizeof(seen));
     random_state = (uint64_t)(uintptr_t)*state;
     for (size_t i = 0; i < POLICIES; i++) {
         struct sendas *policy = make_policy();
@@ -389,6 +562,11 @@ check_seed(void **state)
             check_message(policy);
         sendas_unref(&policy);
     }
+    /* None of the cases is there by name only. */
+    for (size_t i = 0; i < RULING_OVERFULL; i++)
+        if (seen[i] < 10)
+            fail_msg("%s: %zu", ruling_action_text((enum ruling_action)i),
+                     seen[i]);
 }
 
 int
