@@ -9,30 +9,46 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/listener.h>
 
 #include "common/log.h"
+#include "token-daemon/acceptor.h"
 #include "token-daemon/control_access.h"
 #include "token-daemon/peer_identity.h"
 
-#define CLIENTS_MAX     64
+#define LIMITED_MAX     32 /* connections of those who may some things */
+#define TRUSTED_MAX     64 /* and of those who may all; apart from the others */
 #define IDLE_S          60
 #define WRITE_TIMEOUT_S 20
 #define OUTPUT_MAX      65536 /* bytes; stop answering who does not read */
 
+/* Who may do nothing at all gets this last answer. */
+static const char not_allowed[] =
+    "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"not-allowed\","
+    "\"text\":\"only root and whom control_allow, control_read or an operator "
+    "section of relay.conf names may use the control socket\"}}\n";
+
+/* Nobody takes the place of one of another kind. */
+enum kind {
+    KIND_STRANGER, /* may do nothing; has no place */
+    KIND_LIMITED,
+    KIND_TRUSTED,
+};
+
 struct client {
-    TAILQ_ENTRY(client) link;
+    TAILQ_ENTRY(client) link; /* the first that came is the first */
     struct control_server *server;
     struct bufferevent *bev;
     struct control_exchange *pending;
     struct event *watch; /* whether it is still there; NULL: never waited */
     int watch_fd;        /* a duplicate: reading may be off meanwhile */
     struct peer_identity identity;
+    enum kind kind;    /* by the rules in force */
     bool is_answering; /* inside answer_lines() */
     bool is_paused;    /* nothing is read until it can be answered */
     bool has_ended;    /* the client sends no more */
@@ -43,9 +59,8 @@ struct control_server {
     struct event_base *base;
     struct control *control;
     struct config *config; /* who may ask; NULL: nobody but root yet */
-    struct evconnlistener *listener;
+    struct acceptor *acceptor;
     TAILQ_HEAD(, client) clients;
-    size_t client_count;
 };
 
 static void
@@ -53,7 +68,6 @@ client_free(struct client *client)
 {
     control_forget(&client->pending);
     TAILQ_REMOVE(&client->server->clients, client, link);
-    client->server->client_count--;
     if (client->watch != NULL) {
         event_free(client->watch);
         (void)close(client->watch_fd);
@@ -98,48 +112,54 @@ is_ready(const struct client *client)
 
 /* Who it is, and what that one may do by the rules that are in force now. */
 static struct control_peer
-peer_of(const struct client *client)
+peer_of(const struct control_server *server,
+        const struct peer_identity *identity)
 {
     static const struct config_tokend nothing = {0};
-    const struct config *config = client->server->config;
+    const struct config *config = server->config;
 
     return (struct control_peer){
-        .uid = client->identity.uid,
-        .pid = client->identity.pid,
-        .verbs =
-            control_access_verbs(config != NULL ? &config->tokend : &nothing,
-                                 &client->identity, geteuid()),
+        .uid = identity->uid,
+        .pid = identity->pid,
+        .verbs = control_access_verbs(
+            config != NULL ? &config->tokend : &nothing, identity, geteuid()),
     };
 }
 
-/* One who may do nothing at all: one last answer, then it closes. */
-static void
-turn_away(struct client *client, const struct control_peer *peer)
+static enum kind
+kind_of(const struct control_peer *peer)
 {
-    if (control_note_stranger(client->server->control, peer))
+    if (peer->verbs == 0)
+        return KIND_STRANGER;
+    return peer->verbs == CONFIG_VERBS_ALL ? KIND_TRUSTED : KIND_LIMITED;
+}
+
+static void
+note_stranger(const struct control_server *server,
+              const struct control_peer *peer)
+{
+    if (control_note_stranger(server->control, peer))
         log_warning("control refused; name the user or a group of it in "
                     "control_allow, control_read or an operator section if "
                     "that is right",
                     F_INT("uid", peer->uid), F_INT("pid", peer->pid));
-    write_line(
-        client,
-        "{\"version\":1,\"ok\":false,\"error\":{\"code\":\"not-allowed\","
-        "\"text\":\"only root and whom control_allow, control_read or an "
-        "operator section of relay.conf names may use the control socket\"}}");
-    client->is_closing = true;
 }
 
 /* A request, by the rules of this moment. */
 static void
 ask(struct client *client, const char *line, size_t len)
 {
-    const struct control_peer peer = peer_of(client);
+    const struct control_server *server = client->server;
+    const struct control_peer peer = peer_of(server, &client->identity);
 
-    if (peer.verbs == 0)
-        turn_away(client, &peer);
-    else
-        client->pending = control_ask(client->server->control, &peer, line, len,
-                                      on_reply, client);
+    if (peer.verbs != 0) {
+        client->pending =
+            control_ask(server->control, &peer, line, len, on_reply, client);
+        return;
+    }
+    note_stranger(server, &peer);
+    (void)bufferevent_write(client->bev, not_allowed, strlen(not_allowed));
+    client->is_closing = true;
 }
 
 /* Take the first line of the input. False when there is none. */
@@ -281,7 +301,8 @@ on_event(struct bufferevent *bev, short what, void *arg)
 }
 
 static struct client *
-client_new(struct control_server *server, int fd)
+client_new(struct control_server *server, int fd,
+           const struct peer_identity *identity)
 {
     struct client *client = calloc(1, sizeof(*client));
 
@@ -294,63 +315,106 @@ client_new(struct control_server *server, int fd)
         return NULL;
     }
     client->server = server;
+    client->identity = *identity;
     TAILQ_INSERT_TAIL(&server->clients, client, link);
-    server->client_count++;
     bufferevent_setcb(client->bev, on_readable, on_readable, on_event, client);
     bufferevent_setwatermark(client->bev, EV_READ, 0, CONTROL_REQUEST_MAX);
     set_patience(client);
     return client;
 }
 
-/* The first that came, of those who wait for nothing; else of all. */
-static struct client *
-find_oldest(struct control_server *server)
+/* ---- Who comes in ------------------------------------------------------- */
+
+/* How many of this kind there are; with `uid`, of that user only. */
+static size_t
+count_clients(const struct control_server *server, enum kind kind,
+              const uid_t *uid)
 {
-    struct client *client;
+    const struct client *client;
+    size_t count = 0;
 
     TAILQ_FOREACH(client, &server->clients, link)
     {
-        if (client->pending == NULL)
-            return client;
+        if (client->kind == kind &&
+            (uid == NULL || client->identity.uid == *uid))
+            count++;
     }
-    return TAILQ_FIRST(&server->clients);
+    return count;
 }
 
+/*
+ * Who makes room for one more of this kind: of the user with the most
+ * connections the first that came, rather one that waits for nothing. So
+ * nobody can push the others out by coming often.
+ */
+static struct client *
+find_dispensable(const struct control_server *server, enum kind kind)
+{
+    struct client *client;
+    struct client *found = NULL;
+    size_t most = 0;
+    size_t count;
+
+    TAILQ_FOREACH(client, &server->clients, link)
+    {
+        if (client->kind != kind)
+            continue;
+        count = count_clients(server, kind, &client->identity.uid);
+        if (count < most || (count == most && (client->pending != NULL ||
+                                               found->pending == NULL)))
+            continue;
+        most = count;
+        found = client;
+    }
+    return found;
+}
+
+/* Say so and hang up; a fresh connection has room for that. */
 static void
-on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
-            struct sockaddr *address, int address_len, void *arg)
+turn_away(const struct control_server *server, const struct control_peer *peer,
+          int fd)
+{
+    note_stranger(server, peer);
+    (void)send(fd, not_allowed, strlen(not_allowed),
+               MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)close(fd);
+}
+
+/* acceptor_fn; who comes is judged before anybody makes room. */
+static bool
+on_accepted(int fd, void *arg)
 {
     struct control_server *server = arg;
     struct peer_identity identity;
     struct control_peer peer;
     struct client *client;
+    enum kind kind;
+    bool is_full;
 
-    (void)listener;
-    (void)address;
-    (void)address_len;
     if (!peer_identity_read(fd, &identity)) {
         (void)close(fd);
-        return;
+        return false;
     }
-    /* Who is silent makes room for who comes: an operator always gets in. */
-    if (server->client_count >= CLIENTS_MAX)
-        client_free(find_oldest(server));
-    client = client_new(server, fd);
+    peer = peer_of(server, &identity);
+    kind = kind_of(&peer);
+    if (kind == KIND_STRANGER) {
+        turn_away(server, &peer, fd);
+        return false;
+    }
+    is_full = count_clients(server, kind, NULL) >=
+              (kind == KIND_TRUSTED ? TRUSTED_MAX : LIMITED_MAX);
+    if (is_full)
+        client_free(find_dispensable(server, kind));
+    client = client_new(server, fd, &identity);
     if (client == NULL) {
         log_error("a control connection was closed, out of memory");
         (void)close(fd);
-        return;
+        return false;
     }
-    if (bufferevent_enable(client->bev, EV_READ | EV_WRITE) < 0) {
+    client->kind = kind;
+    if (bufferevent_enable(client->bev, EV_READ | EV_WRITE) < 0)
         client_free(client);
-        return;
-    }
-    client->identity = identity;
-    peer = peer_of(client);
-    if (peer.verbs != 0)
-        return;
-    turn_away(client, &peer);
-    (void)bufferevent_disable(client->bev, EV_READ);
+    return !is_full;
 }
 
 struct control_server *
@@ -363,9 +427,8 @@ control_server_new(struct event_base *base, int fd, struct control *control)
     server->base = base;
     server->control = control;
     TAILQ_INIT(&server->clients);
-    server->listener = evconnlistener_new(base, on_accepted, server,
-                                          LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    if (server->listener == NULL)
+    server->acceptor = acceptor_new(base, fd, on_accepted, server);
+    if (server->acceptor == NULL)
         control_server_free(&server);
     return server;
 }
@@ -374,9 +437,16 @@ void
 control_server_allow(struct control_server *server, struct config *config)
 {
     struct config *old = server->config;
+    struct client *client;
 
     server->config = config_ref(config);
     config_unref(&old);
+    TAILQ_FOREACH(client, &server->clients, link)
+    {
+        const struct control_peer peer = peer_of(server, &client->identity);
+
+        client->kind = kind_of(&peer);
+    }
 }
 
 /* Is it of users whom the socket's own group does not let in? */
@@ -409,8 +479,7 @@ control_server_free(struct control_server **server)
 
     if (*server == NULL)
         return;
-    if ((*server)->listener != NULL)
-        evconnlistener_free((*server)->listener);
+    acceptor_free(&(*server)->acceptor);
     /* The analyser does not see that TAILQ_REMOVE() changes the head. */
     while ((client = TAILQ_FIRST(&(*server)->clients)) != NULL)
         client_free(client); /* NOLINT(*-unix.Malloc) */

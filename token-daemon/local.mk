@@ -77,6 +77,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 
 # What decides when, who waits, and who may ask.
 %C%_libtokend_la_SOURCES += \
+	%D%/acceptor.c %D%/acceptor.h \
 	%D%/control.c %D%/control.h \
 	%D%/control_access.c %D%/control_access.h \
 	%D%/control_audit.c \

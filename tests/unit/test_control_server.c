@@ -29,7 +29,9 @@
 #define RELAY       "relay@contoso.example"
 #define TOKEN       "eyJ0eXAi.text"
 #define NOBODY      65534
-#define CLIENTS_MAX 64
+#define NOBODY_2    65533
+#define TRUSTED_MAX 64
+#define LIMITED_MAX 32
 
 #define CREDENTIAL(name)                                     \
     "credential \"" name "\" {\n provider = \"microsoft\"\n" \
@@ -189,7 +191,7 @@ set_up(void **state)
         .arg = world,
     });
     assert_non_null(world->control);
-    world->fd = wire_client_listen(scratch_path("control"), 128);
+    world->fd = wire_client_listen(scratch_path("control"), 256);
     world->server = control_server_new(world->base, world->fd, world->control);
     assert_non_null(world->server);
     *state = world;
@@ -477,11 +479,68 @@ who_does_not_read_is_answered_no_more_until_it_does(void **state)
     wire_client_free(&client);
 }
 
+/* What is in force from now on. */
+static void
+allow(struct world *world, const char *tokend)
+{
+    struct config *config;
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text),
+                   CREDENTIAL("first") "mailbox \"" RELAY
+                                       "\" { credential = \"first\" }\n"
+                                       "milter { default_mailbox = \"" RELAY
+                                       "\" }\ntokend { %s }\n",
+                   tokend);
+    config = fake_env_config(text);
+    control_server_allow(world->server, config);
+    config_unref(&config);
+}
+
+static void
+on_limit(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    (void)arg;
+    fail_msg("the server does not close the connection");
+}
+
+/* Let the server work until it has closed the connection; it may pause. */
+static void
+until_closed(struct world *world, struct wire_client *client)
+{
+    static const struct timeval limit = {10, 0};
+    struct event *guard = evtimer_new(world->base, on_limit, NULL);
+
+    assert_int_equal(evtimer_add(guard, &limit), 0);
+    wire_client_settle(client);
+    while (!wire_client_is_closed(client)) {
+        assert_true(event_base_loop(world->base, EVLOOP_ONCE) >= 0);
+        wire_client_settle(client);
+    }
+    event_free(guard);
+}
+
+/* As that user, when the socket is open to all. */
+static struct wire_client *
+connect_as(struct world *world, uid_t uid)
+{
+    struct wire_client *client;
+
+    assert_int_equal(chmod(scratch_directory(), 0711), 0);
+    assert_int_equal(chmod(scratch_path("control"), 0666), 0);
+    assert_int_equal(seteuid(uid), 0);
+    client = connect_to(world);
+    assert_int_equal(seteuid(0), 0);
+    return client;
+}
+
 static void
 when_it_is_full_the_oldest_makes_room(void **state)
 {
     struct world *world = *state;
-    struct wire_client *clients[CLIENTS_MAX];
+    struct wire_client *clients[TRUSTED_MAX];
     struct wire_client *more;
 
     for (size_t i = 0; i < ARRAY_LEN(clients); i++)
@@ -497,6 +556,68 @@ when_it_is_full_the_oldest_makes_room(void **state)
     wire_client_free(&more);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++)
         wire_client_free(&clients[i]);
+}
+
+/* The backlog is full of strangers, on both sides of who may ask. */
+static void
+strangers_push_nobody_out(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *strangers[100];
+    struct wire_client *silent;
+    struct wire_client *late;
+
+    if (geteuid() != 0)
+        skip();
+    silent = connect_to(world);
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++)
+        strangers[i] = connect_as(world, NOBODY);
+    late = connect_to(world);
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++)
+        until_closed(world, strangers[i]);
+    assert_int_equal(world->refusals, ARRAY_LEN(strangers));
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
+        assert_non_null(
+            strstr(wire_client_got(strangers[i]), "\"not-allowed\""));
+        wire_client_free(&strangers[i]);
+    }
+    send_text(silent, RELOAD);
+    send_text(late, RELOAD);
+    assert_string_equal(wire_client_got(silent), RELOADED);
+    assert_string_equal(wire_client_got(late), RELOADED);
+    wire_client_free(&silent);
+    wire_client_free(&late);
+}
+
+/* Who may only look: a user who comes often, another one, and root. */
+static void
+who_comes_often_pushes_out_itself_only(void **state)
+{
+    struct world *world = *state;
+    struct wire_client *often[3 * LIMITED_MAX];
+    struct wire_client *root;
+    struct wire_client *other;
+
+    if (geteuid() != 0)
+        skip();
+    allow(world, "control_read = {\"nobody\", \"group:root\"}");
+    root = connect_to(world);
+    other = connect_as(world, NOBODY_2);
+    wire_client_work(world->base);
+    for (size_t i = 0; i < ARRAY_LEN(often); i++)
+        often[i] = connect_as(world, NOBODY);
+    for (size_t i = 0; i < ARRAY_LEN(often) - (LIMITED_MAX - 1); i++)
+        until_closed(world, often[i]);
+    wire_client_settle(often[ARRAY_LEN(often) - 1]);
+    assert_false(wire_client_is_closed(often[ARRAY_LEN(often) - 1]));
+    send_text(root, RELOAD);
+    send_text(other, WHAT);
+    assert_string_equal(wire_client_got(root), RELOADED);
+    assert_string_equal(wire_client_got(other), UNKNOWN);
+    for (size_t i = 0; i < ARRAY_LEN(often); i++)
+        wire_client_free(&often[i]);
+    wire_client_free(&root);
+    wire_client_free(&other);
 }
 
 static void
@@ -532,36 +653,11 @@ who_may_not_control_is_told_so_and_cut_off(void **state)
     wire_client_free(&client);
 }
 
-/* What is in force from now on. */
-static void
-allow(struct world *world, const char *tokend)
-{
-    struct config *config;
-    char text[1024];
-
-    (void)snprintf(text, sizeof(text),
-                   CREDENTIAL("first") "mailbox \"" RELAY
-                                       "\" { credential = \"first\" }\n"
-                                       "milter { default_mailbox = \"" RELAY
-                                       "\" }\ntokend { %s }\n",
-                   tokend);
-    config = fake_env_config(text);
-    control_server_allow(world->server, config);
-    config_unref(&config);
-}
-
 static struct wire_client *
 connect_as_nobody(struct world *world, const char *tokend)
 {
-    struct wire_client *client;
-
     allow(world, tokend);
-    assert_int_equal(chmod(scratch_directory(), 0711), 0);
-    assert_int_equal(chmod(scratch_path("control"), 0666), 0);
-    assert_int_equal(seteuid(NOBODY), 0);
-    client = connect_to(world);
-    assert_int_equal(seteuid(0), 0);
-    return client;
+    return connect_as(world, NOBODY);
 }
 
 static void
@@ -739,6 +835,8 @@ main(void)
         WORLD_TEST(who_waits_may_have_sent_more_than_fits),
         WORLD_TEST(who_does_not_read_is_answered_no_more_until_it_does),
         WORLD_TEST(when_it_is_full_the_oldest_makes_room),
+        WORLD_TEST(strangers_push_nobody_out),
+        WORLD_TEST(who_comes_often_pushes_out_itself_only),
         WORLD_TEST(who_may_not_control_is_told_so_and_cut_off),
         WORLD_TEST(who_may_only_look_looks_only),
         WORLD_TEST(who_is_named_may_do_all),
