@@ -350,6 +350,8 @@ events_token(struct events *events, const struct events_token *outcome)
         solved(events, TROUBLES_TOKEN, outcome->credential, outcome->mailbox);
         return;
     }
+    if (outcome->is_stranger && is_of_mailbox(outcome->problem))
+        return; /* there may be any number of them */
     if (trouble.waits_from < now)
         trouble.waits_from = now;
     if (is_of_provider(outcome->problem))

@@ -64,6 +64,7 @@ struct events_token {
     const char *hint;      /* NULL: none */
     int64_t alive_until;   /* of the token that is served: CLOCK_BOOTTIME, ms;
                               in the past, or 0: there is none */
+    bool is_stranger;      /* nobody but the asker vouches for the mailbox */
 };
 
 void events_token(struct events *events, const struct events_token *outcome);

@@ -10,6 +10,7 @@
 #include "token-daemon/keeper_parts.h"
 #include "token-daemon/problem.h"
 #include "token-daemon/provider.h"
+#include "token-daemon/strangers.h"
 
 /* What is said of a token that a reload has taken away. */
 static struct token_problem gone_problem = {
@@ -121,6 +122,7 @@ keeper_free(struct keeper **keeper)
         return;
     }
     k->shared->keeper_count--;
+    strangers_remove(k->shared->strangers, &k->stranger);
     keeper_fetch_drop_held(k);
     token_clear(&k->token);
     key_unref(&k->key);
@@ -216,6 +218,58 @@ keeper_token(const struct keeper *keeper)
     return &keeper->token;
 }
 
+/* ---- Strangers ------------------------------------------------------------
+ */
+
+void
+keeper_judge_stranger(struct keeper *keeper)
+{
+    struct strangers *strangers = keeper->shared->strangers;
+    int64_t now = keeper_now(keeper);
+    bool is_one = keeper->is_on_demand && keeper->refresh.text == NULL &&
+                  !token_is_alive(&keeper->token, now);
+
+    if (!is_one)
+        strangers_remove(strangers, &keeper->stranger);
+    else if (keeper->stranger == NULL)
+        keeper->stranger = strangers_add(strangers, keeper, now);
+}
+
+void
+keeper_set_on_demand(struct keeper *keeper, bool is_on_demand)
+{
+    keeper->is_on_demand = is_on_demand;
+    keeper_judge_stranger(keeper);
+}
+
+void
+keeper_want(struct keeper *keeper)
+{
+    if (keeper->stranger != NULL)
+        strangers_want(keeper->shared->strangers, keeper->stranger,
+                       keeper_now(keeper));
+}
+
+bool
+keeper_is_idle(const struct keeper *keeper)
+{
+    return keeper->waiter_count == 0 && keeper->holds == 0 &&
+           keeper->acquire == NULL && keeper->probe == NULL &&
+           keeper->unsaved == 0;
+}
+
+size_t
+keeper_place(const struct keeper *keeper)
+{
+    return keeper->place;
+}
+
+void
+keeper_set_place(struct keeper *keeper, size_t place)
+{
+    keeper->place = (uint32_t)place;
+}
+
 /* ---- New settings ------------------------------------------------------- */
 
 static bool
@@ -293,10 +347,10 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
     static const char text[] = "the configuration was read again meanwhile";
     int64_t now = keeper_now(keeper);
     bool may_finish = keeper_is_spending(keeper);
+    bool is_same = is_same_request(keeper->credential, credential);
 
     keeper_probe_doom(keeper, may_finish, ERR_RETRY, text);
-    if (keeper->acquire != NULL &&
-        !is_same_request(keeper->credential, credential)) {
+    if (keeper->acquire != NULL && !is_same) {
         if (may_finish)
             keeper->is_outdated = true;
         else
@@ -318,6 +372,8 @@ keeper_adopt(struct keeper *keeper, const struct config_credential *credential)
     }
     keeper->credential = credential;
     keeper_judge_aside(keeper);
+    if (keeper->stranger != NULL && keeper->acquire == NULL && !is_same)
+        token_reset(&keeper->token, now); /* what was refused may work now */
     token_retry_now(&keeper->token, now);
 }
 
@@ -367,6 +423,24 @@ keeper_plan(struct keeper *keeper, int64_t window_ms)
     keeper_fetch_plan(keeper);
 }
 
+/* A stranger whom the provider refused: it is asked again only when somebody
+ * asks us, and when that is its turn. */
+static void
+retry_stranger(struct keeper *keeper)
+{
+    int64_t now = keeper_now(keeper);
+    enum err_code code = token_problem(&keeper->token)->err.code;
+
+    if (keeper->stranger == NULL)
+        return;
+    keeper_want(keeper);
+    if (keeper->token.state == TOKEN_BACKOFF && keeper->token.due_at <= now &&
+        (code == ERR_CONFIG || code == ERR_REAUTH) &&
+        strangers_may_retry(keeper->shared->strangers, keeper->credential->name,
+                            now))
+        keeper_fetch_begin(keeper);
+}
+
 /* ---- Questions ---------------------------------------------------------- */
 
 struct refresher_waiter *
@@ -382,6 +456,7 @@ keeper_ask(struct keeper *keeper, const struct refresher_question *question,
         .deadline = now + question->patience_ms,
     };
 
+    retry_stranger(keeper);
     switch (token_judge(&keeper->token, &wish, &keeper->shared->policy, now)) {
     case TOKEN_SERVE:
         reply.is_given = true;
@@ -397,6 +472,8 @@ keeper_ask(struct keeper *keeper, const struct refresher_question *question,
         break;
     }
     waiter = keeper_waiters_add(keeper, &wish, answer, arg);
+    if (waiter != NULL && keeper->stranger != NULL)
+        keeper_fetch_plan(keeper);
     if (waiter == NULL) {
         reply.is_late = true;
         answer(&reply, arg);

@@ -34,6 +34,7 @@ struct keeper_shared {
     struct token_policy policy;
     uint64_t serial; /* of the last token that was obtained */
     struct planner *planner;
+    struct strangers *strangers;
     size_t keeper_count;
     uint64_t unsaved; /* refresh tokens that could not be stored, in a row */
     bool is_stopping; /* nothing new is asked */
@@ -78,6 +79,19 @@ void keeper_return(struct keeper *keeper,
 const char *keeper_name(const struct keeper *keeper);
 const char *keeper_credential(const struct keeper *keeper);
 const struct token *keeper_token(const struct keeper *keeper);
+
+/* Where it is in the refresher's ring, which alone uses it. */
+size_t keeper_place(const struct keeper *keeper);
+void keeper_set_place(struct keeper *keeper, size_t place);
+
+/* It has no mailbox of its own, or has one again: see strangers. */
+void keeper_set_on_demand(struct keeper *keeper, bool is_on_demand);
+
+/* Is nobody waiting or working with it, and nothing in flight? */
+bool keeper_is_idle(const struct keeper *keeper);
+
+/* It is a stranger, and will be needed for a while. */
+void keeper_want(struct keeper *keeper);
 
 /* Go on with new settings of the credential. Tells nobody: see below. */
 void keeper_adopt(struct keeper *keeper,

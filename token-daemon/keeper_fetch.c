@@ -11,10 +11,18 @@
 #include "token-daemon/backoff.h"
 #include "token-daemon/hardening.h"
 #include "token-daemon/problem.h"
+#include "token-daemon/strangers.h"
 
 #define SKEW_WORTH_A_LINE_S 60
 #define SPREAD_FIRST        9  /* tenths of the time to the second fetch */
 #define RETRY_SPREAD        10 /* a tenth of the time to the next try */
+
+/* Is there nobody for whom to ask the provider? */
+static bool
+is_unwanted_stranger(const struct keeper *keeper)
+{
+    return keeper->stranger != NULL && keeper->waiter_count == 0;
+}
 
 void
 keeper_fetch_plan(struct keeper *keeper)
@@ -24,6 +32,10 @@ keeper_fetch_plan(struct keeper *keeper)
 
     if (keeper->shared->is_stopping)
         return;
+    if (is_unwanted_stranger(keeper)) {
+        planner_set(keeper->shared->planner, &keeper->entry, TOKEN_NEVER);
+        return;
+    }
     planner_set(keeper->shared->planner, &keeper->entry,
                 is_waiting ? keeper->token.expires_at : keeper->token.due_at);
 }
@@ -46,7 +58,8 @@ keeper_fetch_note_skew(struct keeper *keeper,
 }
 
 static void
-log_failure(const struct keeper *keeper, const struct acquire_result *result)
+log_failure(const struct keeper *keeper, const struct acquire_result *result,
+            uint64_t unsaid)
 {
     const struct token *token = &keeper->token;
     int64_t now = keeper_now(keeper);
@@ -64,7 +77,7 @@ log_failure(const struct keeper *keeper, const struct acquire_result *result)
            F_INT("token_left_s", token_is_alive(token, now)
                                      ? (token->expires_at - now) / 1000
                                      : 0),
-           F_END);
+           F_INT("other_users_unsaid", unsaid), F_END);
 }
 
 static void
@@ -72,6 +85,7 @@ fail(struct keeper *keeper, const struct acquire_result *result)
 {
     struct token *token = &keeper->token;
     bool is_new = strcmp(token_problem(token)->reason, result->reason) != 0;
+    uint64_t unsaid = 0;
     struct token_failure failure = {
         .err = &result->err,
         .reason = result->reason,
@@ -96,8 +110,12 @@ fail(struct keeper *keeper, const struct acquire_result *result)
             keeper->shared->planner, token->due_at,
             token->due_at +
                 (token->due_at - keeper_now(keeper)) / RETRY_SPREAD);
-    if (is_new || log_is_due(token->failures))
-        log_failure(keeper, result);
+    keeper_judge_stranger(keeper);
+    if ((is_new || log_is_due(token->failures)) &&
+        (keeper->stranger == NULL ||
+         strangers_may_say(keeper->shared->strangers, keeper->credential->name,
+                           keeper_now(keeper), &unsaid)))
+        log_failure(keeper, result, unsaid);
 }
 
 /*
@@ -150,6 +168,7 @@ use(struct keeper *keeper, const struct oauth_token *issued)
                   F_STR("user", keeper->user), F_STR("error", err.text));
         return;
     }
+    keeper_judge_stranger(keeper);
     hardening_lock(token->text, strlen(token->text));
     log_info("token refreshed", F_STR("credential", keeper->credential->name),
              F_STR("user", keeper->user), F_STR("token", token->fingerprint),
@@ -361,6 +380,7 @@ keeper_fetch_tell(const struct keeper *keeper,
                    .alive_until = is_alive ? keeper->token.expires_at : 0,
                    .not_after = result->not_after,
                    .took_ms = took_ms,
+                   .is_stranger = keeper->stranger != NULL,
                });
 }
 
@@ -505,7 +525,7 @@ keeper_fire(struct timetable_entry *entry)
         go_on(keeper);
     } else if (keeper->is_asking_later) {
         ask(keeper); /* likewise */
-    } else {
+    } else if (!is_unwanted_stranger(keeper)) {
         keeper_fetch_begin(keeper);
     }
 }
@@ -528,6 +548,7 @@ stop_fetch(struct keeper *keeper)
 static void
 end_change(struct keeper *keeper)
 {
+    keeper_judge_stranger(keeper);
     keeper_fetch_plan(keeper);
     keeper_hold(keeper);
     (void)keeper_probe_tell(keeper);

@@ -42,11 +42,14 @@ struct keeper {
     bool is_aside;     /* `refresh` is another application's: not used */
     bool is_gone;      /* no longer configured, */
     bool is_leaving;   /* and its last request is let finish */
+    bool is_on_demand; /* no mailbox of its own is configured */
     bool has_skew;
     uint8_t holds;    /* see keeper_hold() */
     uint32_t unsaved; /* refresh tokens on their way to the disk */
     uint32_t waiter_count;
-    int64_t answered_us; /* when the last one came; 0: not by a request */
+    uint32_t place;            /* in the refresher's ring */
+    struct stranger *stranger; /* on demand, and there is no token; or NULL */
+    int64_t answered_us;       /* when the last one came; 0: not by a request */
     struct timetable_entry entry; /* token.due_at, or the end of a wait */
     struct keeper_probe *probe; /* NULL: none; no fetch begins while it asks */
     struct waiter_list waiters;
@@ -111,6 +114,9 @@ void keeper_judge_aside(struct keeper *keeper);
 
 /* Without a refresh token there is nothing to ask with: wait for a login. */
 void keeper_wait_for_login(struct keeper *keeper);
+
+/* There is a token, or none any more: see strangers. */
+void keeper_judge_stranger(struct keeper *keeper);
 
 /* ---- keeper_fetch.c ----------------------------------------------------- */
 

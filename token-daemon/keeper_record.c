@@ -118,6 +118,8 @@ keeper_save(struct keeper *keeper)
     if (keeper->refresh.text == NULL &&
         grant_needs_login(keeper->credential->grant))
         return;
+    if (keeper->stranger != NULL)
+        return; /* there is nothing to go on with */
     /* What fails is said by the one who writes, and is tried again there. */
     (void)keeper_record_store(keeper, NULL);
 }
@@ -163,6 +165,7 @@ keeper_restore(struct keeper *keeper, struct token_record *record)
         if (keeper->token.due_at == TOKEN_NEVER)
             token_reset(&keeper->token, keeper_now(keeper));
     }
+    keeper_judge_stranger(keeper);
     if (keeper->token.state != TOKEN_EMPTY ||
         (application != 0 &&
          application != keeper_application(keeper->credential)))
@@ -173,5 +176,6 @@ keeper_restore(struct keeper *keeper, struct token_record *record)
         log_error("a stored token could not be used, out of memory",
                   F_STR("credential", keeper->credential->name),
                   F_STR("user", keeper->user));
+    keeper_judge_stranger(keeper);
     return true;
 }

@@ -133,6 +133,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/metrics.c %D%/metrics.h \
 	%D%/observer.c %D%/observer.h \
 	%D%/observer_page.c %D%/observer_page.h \
+	%D%/strangers.c %D%/strangers.h \
 	%D%/status_html.c %D%/status_html.h \
 	%D%/troubles.c %D%/troubles.h
 

@@ -429,6 +429,7 @@ observer_request_ended(struct observer *observer,
                                        .err = ended->err,
                                        .hint = ended->hint,
                                        .alive_until = ended->alive_until,
+                                       .is_stranger = ended->is_stranger,
                                    });
     if (ended->problem == PROBLEM_NONE)
         keyring_each(observer->sources.keyring, ended->credential, look_at_key,

@@ -15,16 +15,20 @@
 #include "token-daemon/grant.h"
 #include "token-daemon/keeper.h"
 #include "token-daemon/shelf.h"
+#include "token-daemon/strangers.h"
 
 #define MARGIN_DEFAULT_S 300   /* what a server wants left, unless told */
 #define START_SPREAD_MS  5     /* for each token, at start */
 #define KEEPERS_MAX      50000 /* those of "@domain" mailboxes come on demand */
+#define BUSY_TRIES       16    /* of strangers, to find one to be forgotten */
+#define SWEEP_MS         (INT64_C(60) * 1000)
 
 /* All tokens of one configuration. */
 struct ring {
     struct keeper **keepers; /* in the order of the configuration */
     size_t count;
     size_t capacity;
+    size_t on_demand; /* the first one that no mailbox of its own is for */
     struct strmap *by_name;     /* -> struct keeper */
     struct strmap *credentials; /* name -> struct config_credential */
 };
@@ -49,6 +53,8 @@ struct refresher {
     void (*stopped)(void *arg);
     void *stopped_arg;
     struct shelf *shelf;
+    void *sweep_timer; /* is set while there are strangers */
+    bool is_sweeping;
 };
 
 static int64_t
@@ -391,6 +397,7 @@ make_ring(struct refresher *refresher, struct config *config, struct ring *ring)
                 0)
             return -1;
     }
+    ring->on_demand = ring->count;
     return carry_over_rest(refresher, ring);
 }
 
@@ -434,6 +441,8 @@ settle(struct refresher *refresher, const struct ring *old)
             keeper_adopt(keeper, credential);
         else
             unshelve(refresher, keeper);
+        keeper_set_place(keeper, i);
+        keeper_set_on_demand(keeper, i >= ring->on_demand);
         keeper_plan(keeper, (int64_t)ring->count * START_SPREAD_MS);
     }
 }
@@ -589,6 +598,73 @@ refresher_configure(struct refresher *refresher, struct config *config,
     return 0;
 }
 
+/* ---- Strangers ------------------------------------------------------------
+ */
+
+/* Forget this one; the ring's last one takes its place. */
+static void
+forget(struct refresher *refresher, struct keeper *keeper)
+{
+    struct ring *ring = &refresher->ring;
+    size_t place = keeper_place(keeper);
+    const char *name = keeper_name(keeper);
+
+    (void)strmap_remove(ring->by_name, name, strlen(name));
+    ring->keepers[place] = ring->keepers[--ring->count];
+    keeper_set_place(ring->keepers[place], place);
+    keeper_free(&keeper);
+}
+
+/* Forget those who were not asked for since then, or one of them. */
+static bool
+forget_strangers(struct refresher *refresher, int64_t since, bool only_one)
+{
+    struct keeper *keeper;
+    int tries = 0;
+
+    while ((keeper = strangers_rested(refresher->shared.strangers, since)) !=
+           NULL) {
+        if (keeper_is_idle(keeper)) {
+            forget(refresher, keeper);
+            if (only_one)
+                return true;
+            continue;
+        }
+        keeper_want(keeper);
+        if (only_one && ++tries == BUSY_TRIES)
+            return false;
+    }
+    return false;
+}
+
+static int64_t
+now_of(const struct refresher *refresher)
+{
+    return refresher->shared.env.boot_ms(refresher->shared.env.arg);
+}
+
+static void
+sweep(void *arg)
+{
+    struct refresher *refresher = arg;
+
+    (void)forget_strangers(refresher, now_of(refresher) - STRANGERS_REST_MS,
+                           false);
+    refresher->is_sweeping =
+        strangers_rested(refresher->shared.strangers, INT64_MAX) != NULL;
+    refresher->shared.env.timer_set(refresher->sweep_timer,
+                                    refresher->is_sweeping ? SWEEP_MS : -1);
+}
+
+static void
+begin_sweeping(struct refresher *refresher)
+{
+    if (refresher->is_sweeping)
+        return;
+    refresher->is_sweeping = true;
+    refresher->shared.env.timer_set(refresher->sweep_timer, SWEEP_MS);
+}
+
 struct refresher *
 refresher_new(const struct refresher_env *env)
 {
@@ -600,9 +676,12 @@ refresher_new(const struct refresher_env *env)
     refresher->shared.finished = on_finished;
     TAILQ_INIT(&refresher->leaving);
     refresher->shelf = shelf_new();
+    refresher->shared.strangers = strangers_new();
+    refresher->sweep_timer = env->timer_new(env->arg, sweep, refresher);
     refresher->shared.planner =
         planner_new(&refresher->shared.env, keeper_fire);
-    if (refresher->shelf == NULL || refresher->shared.planner == NULL)
+    if (refresher->shelf == NULL || refresher->shared.strangers == NULL ||
+        refresher->sweep_timer == NULL || refresher->shared.planner == NULL)
         refresher_free(&refresher);
     return refresher;
 }
@@ -622,6 +701,9 @@ refresher_free(struct refresher **refresher)
     ring_clear(&r->ring);
     planner_free(&r->shared.planner);
     shelf_free(&r->shelf);
+    strangers_free(&r->shared.strangers);
+    if (r->sweep_timer != NULL)
+        r->shared.env.timer_free(r->sweep_timer);
     config_unref(&r->shared.config);
     free(r);
     *refresher = NULL;
@@ -640,8 +722,10 @@ make_on_demand(struct refresher *refresher, const struct refresher_key *key)
     struct keeper *keeper;
 
     if (credential == NULL || !grant_is_per_user(credential->grant) ||
-        key->user == NULL || refresher->ring.count >= KEEPERS_MAX ||
-        !make_name(credential, key->user, name))
+        key->user == NULL || !make_name(credential, key->user, name))
+        return NULL;
+    if (refresher->ring.count >= KEEPERS_MAX &&
+        !forget_strangers(refresher, INT64_MAX, true))
         return NULL;
     leaving = find_leaving(refresher, name);
     keeper = leaving != NULL
@@ -656,6 +740,9 @@ make_on_demand(struct refresher *refresher, const struct refresher_key *key)
         take_back(refresher, leaving, credential);
     else
         unshelve(refresher, keeper);
+    keeper_set_place(keeper, refresher->ring.count - 1);
+    keeper_set_on_demand(keeper, true);
+    begin_sweeping(refresher);
     keeper_plan(keeper, 0);
     return keeper;
 }

@@ -47,6 +47,8 @@ struct refresher_ended {
                               there is none */
     int64_t not_after;     /* the certificate's, s since 1970; 0: none used */
     int64_t took_ms;       /* < 0: a sign-in brought it, nothing was asked */
+    bool is_stranger;      /* of an "@domain" mailbox, and without a token: the
+                              user may have been invented */
 };
 
 struct refresher_env {

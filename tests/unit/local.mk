@@ -127,6 +127,7 @@ TOKEND_TESTS = \
 	%D%/test_sent_away \
 	%D%/test_signer \
 	%D%/test_spread \
+	%D%/test_strangers \
 	%D%/test_suspects \
 	%D%/test_timetable \
 	%D%/test_token \
@@ -236,6 +237,9 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_spread_SOURCES = %D%/test_spread.c $(FAKE_ENV)
 %C%_test_spread_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_spread_LDADD = $(TOKEND_TEST_LIBS)
+%C%_test_strangers_SOURCES = %D%/test_strangers.c $(FAKE_ENV)
+%C%_test_strangers_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_strangers_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_timetable_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_refresher_SOURCES = %D%/test_refresher.c $(FAKE_ENV)
 %C%_test_refresher_LDFLAGS = $(FAKE_ENV_LINK)
