@@ -9,6 +9,7 @@ When a test fails, the logs of its worlds are part of the report.
 """
 
 import os
+import signal
 import sys
 
 import pytest
@@ -22,6 +23,10 @@ from world.build import MILTER, PLUGIN, TOKEND  # noqa: E402
 from world.wait import wait_until  # noqa: E402
 
 MAX_LOG = 20000  # bytes of each log in a report
+
+# A shell's background job ignores Ctrl-C, and so would all that is started here.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):

@@ -358,9 +358,7 @@ def test_the_terminal_is_as_it_was_after_the_passphrase(world, tmp_path, keys,
             ["setsid", "-c", "sh", "-c",
              'trap : INT; "$@"; echo "status $?"; stty -a', "sh",
              made.build.path(CTL), "-c", made.conf_file, "export", str(moved)],
-            stdin=theirs, stdout=theirs, stderr=theirs,
-            # Who runs the tests in the background has it ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)):
+            stdin=theirs, stdout=theirs, stderr=theirs):
         shown = b""
         for prompt, key in zip((b"Passphrase: ", b"same again: "), keys):
             shown += _read_until(ours, prompt)
