@@ -9,6 +9,7 @@
 #include "common/charset.h"
 #include "common/encoded_word.h"
 #include "common/utf8.h"
+#include "common/util.h"
 
 #define ESCAPE '\033'
 
@@ -16,12 +17,13 @@
 struct seen {
     enum charset_shape shape; /* of this word */
     bool is_utf8;             /* this word is in UTF-8 */
-    uint32_t last;            /* the last bytes, the newest one lowest */
-    int escape;               /* bytes seen of an escape sequence */
-    char escape_set;          /* its second byte */
-    bool is_shifted;          /* these are two bytes to a character */
-    bool is_half;             /* and one of the two was seen */
-    bool is_broken;           /* not valid: nobody knows what it is */
+    bool is_gb18030;
+    uint32_t last;   /* the last bytes, the newest one lowest */
+    int escape;      /* bytes seen of an escape sequence */
+    char escape_set; /* its second byte */
+    bool is_shifted; /* these are two bytes to a character */
+    bool is_half;    /* and one of the two was seen */
+    bool is_broken;  /* not valid: nobody knows what it is */
     bool has_control;
     bool has_at;
     bool has_mark; /* one that ends a name, or parts a list after an @ */
@@ -93,6 +95,25 @@ ends_with_control(uint32_t last)
            (utf8_next(bytes + 1, 2, &code) == 2 && utf8_is_control(code));
 }
 
+/*
+ * Are these four bytes a control in GB18030? It counts through Unicode without
+ * what it has in two bytes, so these are not at their own numbers.
+ */
+static bool
+is_gb_control(uint32_t last)
+{
+    uint32_t low = (last & 0xff) - '0';
+    uint32_t third = (last >> 8 & 0xff) - 0x81;
+    uint32_t second = (last >> 16 & 0xff) - '0';
+    uint32_t number = (second * 126 + third) * 10 + low;
+
+    if (last >> 24 != 0x81 || second > 9 || third > 125 || low > 9)
+        return false;
+    return number < 32 ||                       /* U+0080 to U+009F */
+           (number >= 7935 && number < 7942) || /* U+2028 to U+202E */
+           (number >= 7992 && number < 7996);   /* U+2066 to U+2069 */
+}
+
 static void
 see_byte(char byte, void *arg)
 {
@@ -104,6 +125,18 @@ see_byte(char byte, void *arg)
         see_ascii(seen, byte);
     seen->last = seen->last << 8 | (unsigned char)byte;
     seen->has_control |= seen->is_utf8 && ends_with_control(seen->last);
+    seen->has_control |= seen->is_gb18030 && is_gb_control(seen->last);
+}
+
+/* GB18030 has all of Unicode, and readers take its older forms for it. */
+static bool
+is_gb18030(const struct charset *charset)
+{
+    for (size_t i = 0; i < ARRAY_LEN(charset->codecs); i++)
+        if (charset->codecs[i] != NULL &&
+            strcmp(charset->codecs[i], "GB18030") == 0)
+            return true;
+    return false;
 }
 
 /* False when nobody knows what the word stands for. */
@@ -117,6 +150,7 @@ see_word(const struct encoded_word *word, struct seen *seen)
         return false;
     seen->shape = charset->shape;
     seen->is_utf8 = strcmp(charset->codecs[0], "UTF-8") == 0;
+    seen->is_gb18030 = is_gb18030(charset);
     encoded_word_decode(word, see_byte, seen);
     /* A word begins and ends with ASCII (RFC 2047, section 3). */
     return !seen->is_broken && !seen->is_shifted && seen->escape == 0;

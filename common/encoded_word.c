@@ -254,6 +254,7 @@ encoded_word_decode_utf8(const struct encoded_word *word, struct buf *out)
     encoded_word_decode(word, append_byte, &bytes);
     is_good = !buf_failed(&bytes) &&
               charset_append_utf8(charset, buf_str(&bytes), bytes.len, out);
+    out->failed |= buf_failed(&bytes);
     buf_clear(&bytes);
     return is_good;
 }
@@ -285,23 +286,27 @@ encoded_word_decode_run(const char *text, size_t len,
     const struct charset *charset =
         charset_find(word->charset, word->charset_len);
     struct encoded_word next = *word;
-    bool is_whole = true;
+    bool is_whole;
     struct buf bytes;
+    size_t count = 0;
 
     buf_init(&bytes, len);
     do {
         encoded_word_decode(&next, append_byte, &bytes);
         *end = next.at + next.len;
+        count++;
     } while (find_next(text, len, &next));
-    if (charset == NULL || buf_failed(&bytes) ||
-        !charset_append_utf8(charset, buf_str(&bytes), bytes.len, out)) {
-        next = *word;
-        do
-            is_whole = encoded_word_decode_utf8(&next, out) && is_whole;
-        while (find_next(text, len, &next));
-    }
+    is_whole = charset != NULL && !buf_failed(&bytes) &&
+               charset_append_utf8(charset, buf_str(&bytes), bytes.len, out);
+    out->failed |= buf_failed(&bytes);
     buf_clear(&bytes);
-    return is_whole;
+    if (is_whole || charset == NULL || count == 1)
+        return is_whole;
+    for (next = *word; count > 0; count--) {
+        (void)encoded_word_decode_utf8(&next, out);
+        (void)find_next(text, len, &next);
+    }
+    return false;
 }
 
 /* What the "Q" encoding may leave as it is in a phrase: RFC 2047, 5 (3). */

@@ -56,8 +56,8 @@ bool encoded_word_decode_utf8(const struct encoded_word *word, struct buf *out);
 /*
  * Append as UTF-8 what `word`, found in this text, stands for, and all after it
  * of the same charset with nothing but blanks between, as many writers cut
- * within a character. *end is where the last one ends. False when one of them
- * can't be decoded; it is left out then.
+ * within a character. *end is where the last one ends. False when they can't be
+ * decoded together; each that can't be by itself is left out then.
  */
 bool encoded_word_decode_run(const char *text, size_t len,
                              const struct encoded_word *word, struct buf *out,

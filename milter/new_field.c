@@ -230,6 +230,7 @@ keep_words(struct buf *value, struct new_field_text name,
     size_t done = 0;
     struct buf part;
 
+    name.len = readable_name_len(name.text, name.len);
     buf_init(&part, READABLE_MAX);
     while (encoded_word_find(name.text, name.len, done, &word) &&
            value->len < NEW_FIELD_MAX) {

@@ -126,6 +126,8 @@ phrase_append(struct buf *out, const char *name, size_t len, size_t max,
             (void)encoded_word_append(out, name, len, &column, max);
         return;
     }
+    if (out->len + 4 > max) /* a blank, two quotes, a byte */
+        return;
     buf_append_char(out, ' ');
     if (is_ascii && is_atom_text(name, len) && out->len + len <= max)
         buf_append(out, name, len);

@@ -9,8 +9,6 @@
 #include "common/encoded_word.h"
 #include "common/utf8.h"
 
-#define NAME_MAX_BYTES 8192 /* of a name that are looked at */
-
 static bool
 is_blank(char c)
 {
@@ -120,6 +118,18 @@ readable_append_name(struct buf *out, const char *text, size_t len)
     buf_clear(&marked);
 }
 
+size_t
+readable_name_len(const char *text, size_t len)
+{
+    size_t end = READABLE_NAME_MAX;
+
+    if (len <= end)
+        return len;
+    while (end > 0 && !is_blank(text[end]))
+        end--;
+    return end > 0 ? end : READABLE_NAME_MAX;
+}
+
 bool
 readable_decode_name(struct buf *out, const char *text, size_t len)
 {
@@ -128,8 +138,7 @@ readable_decode_name(struct buf *out, const char *text, size_t len)
     bool is_whole = true;
     size_t done = 0;
 
-    if (len > NAME_MAX_BYTES)
-        len = NAME_MAX_BYTES;
+    len = readable_name_len(text, len);
     buf_init(&decoded, READABLE_MAX);
     while (encoded_word_find(text, len, done, &word)) {
         if (done == 0 || !is_all_blank(text + done, word.at - done))

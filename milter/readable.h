@@ -17,6 +17,13 @@
  * bytes of one. */
 #define READABLE_MAX ((size_t)3 * FROM_FIELD_MAX)
 
+/* So many bytes of a name are decoded; a field of 998 bytes never shows more.
+ */
+#define READABLE_NAME_MAX 4096
+
+/* The bytes of a name that are decoded; not half a word where that can be. */
+size_t readable_name_len(const char *text, size_t len);
+
 /* Append text that is UTF-8 or else taken for ISO 8859-1. */
 void readable_append(struct buf *out, const char *text, size_t len);
 
@@ -29,7 +36,6 @@ void readable_append_name(struct buf *out, const char *text, size_t len);
 /*
  * Append what a display name stands for: out of its quotes, its encoded words
  * decoded. What can't be decoded is left out; false when there is such a thing.
- * Only the first bytes are looked at, many more than a field has room for.
  */
 bool readable_decode_name(struct buf *out, const char *text, size_t len)
     __attribute__((warn_unused_result));

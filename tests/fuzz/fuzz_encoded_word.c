@@ -54,6 +54,24 @@ check_find(const char *text, size_t len)
     }
 }
 
+/* Runs of words go on, never back, and are UTF-8 too. */
+static void
+check_runs(const char *text, size_t len)
+{
+    struct encoded_word word = {0};
+    struct buf decoded;
+    size_t end = 0;
+
+    buf_init(&decoded, TEXT_MAX);
+    while (encoded_word_find(text, len, end, &word)) {
+        (void)encoded_word_decode_run(text, len, &word, &decoded, &end);
+        assert(end >= word.at + word.len && end <= len);
+    }
+    assert(!buf_failed(&decoded));
+    assert(utf8_is_valid(buf_str(&decoded), decoded.len));
+    buf_clear(&decoded);
+}
+
 /* Lines are short, words too, and all of it decodes to the text. */
 static void
 check_append(const char *text, size_t len, size_t max)
@@ -100,6 +118,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(text != NULL);
     memcpy(text, data + 1, len);
     check_find(text, len);
+    check_runs(text, len);
     if (utf8_is_valid(text, len))
         check_append(text, len, (size_t)data[0] * 8);
     free(text);

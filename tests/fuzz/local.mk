@@ -153,5 +153,6 @@ noinst_PROGRAMS += %D%/fuzz_config
 endif
 endif
 
-EXTRA_DIST += %D%/config.dict %D%/message.dict %D%/run \
+EXTRA_DIST += %D%/config.dict %D%/encoded_word.dict %D%/from_field.dict \
+	%D%/message.dict %D%/run \
 	%D%/sendas_file.dict

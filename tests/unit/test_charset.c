@@ -1,15 +1,30 @@
 /* charset: what names are known, what their bytes mean, what they decode to. */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/charset.h"
 #include "common/utf8.h"
 #include "common/util.h"
+
+/* The third argument of mmap() and mprotect(): its lower half. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define PROTECTION offsetof(struct seccomp_data, args[2])
+#else
+#define PROTECTION (offsetof(struct seccomp_data, args[2]) + 4)
+#endif
 
 struct row {
     const char *name; /* of the charset */
@@ -148,14 +163,78 @@ long_text_is_converted_whole(void **state)
     buf_clear(&text);
 }
 
+/*
+ * Refuse what the service's unit refuses by MemoryDenyWriteExecute=: memory
+ * that may be written and run, and memory that may be run from now on.
+ */
+static bool
+deny_write_execute(void)
+{
+    static struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 5),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, PROTECTION),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_WRITE, 1, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, PROTECTION),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    static const struct sock_fprog filter = {ARRAY_LEN(program), program};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+static bool
+decodes(const char *name)
+{
+    const struct charset *charset = charset_find(name, strlen(name));
+    struct buf got;
+    bool is_good;
+
+    buf_init(&got, 100);
+    is_good = charset != NULL && charset_append_utf8(charset, "a", 1, &got) &&
+              strcmp(buf_str(&got), "a") == 0;
+    buf_clear(&got);
+    return is_good;
+}
+
+/* Before any other test, as what was loaded stays. */
+static void
+the_service_may_load_charsets(void **state)
+{
+    static const char *const names[] = {"windows-1252", "koi8-r", "gb2312",
+                                        "shift_jis", "iso-2022-jp"};
+    int status = -1;
+    pid_t pid = fork();
+
+    (void)state;
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        bool is_good = deny_write_execute() &&
+                       mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+
+        for (size_t i = 0; i < ARRAY_LEN(names); i++)
+            is_good = is_good && decodes(names[i]);
+        _exit(is_good ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int
 main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 3];
-    size_t count = ARRAY_LEN(rows);
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 4];
+    size_t count = 0;
 
-    for (size_t i = 0; i < count; i++) {
-        tests[i] = (struct CMUnitTest){
+    tests[count++] =
+        (struct CMUnitTest)cmocka_unit_test(the_service_may_load_charsets);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        tests[count++] = (struct CMUnitTest){
             .name = rows[i].name,
             .test_func = check_row,
             .initial_state = &rows[i],
