@@ -57,7 +57,8 @@ can_be_read(const struct config_ref *ref)
 
 /* Read it, when that can be done without asking anybody. */
 static int
-read_part(const struct config_ref *ref, struct buf *out, struct err *err)
+read_part(const struct config_ref *ref, bool is_public, struct buf *out,
+          struct err *err)
 {
     struct reading reading = {.out = out, .err = err, .rc = -1};
     struct event_base *base;
@@ -68,8 +69,8 @@ read_part(const struct config_ref *ref, struct buf *out, struct err *err)
     base = event_base_new();
     if (base == NULL)
         return err_set(err, ERR_SYSTEM, "no event loop");
-    source = secret_source_read(base, ref, SECRET_SOURCE_LIMIT_MS, on_read,
-                                &reading);
+    source = (is_public ? secret_source_read_public : secret_source_read)(
+        base, ref, SECRET_SOURCE_LIMIT_MS, on_read, &reading);
     if (source == NULL)
         (void)err_set(err, ERR_SYSTEM, "out of memory");
     else if (event_base_dispatch(base) < 0)
@@ -179,7 +180,7 @@ check_client_secrets(const struct config_credential *credential,
     buf_init(&secret, SECRET_SOURCE_MAX);
     for (size_t i = 0; rc == 0 && i < credential->client_secret_count; i++) {
         buf_reset(&secret);
-        rc = read_part(&credential->client_secrets[i], &secret, err);
+        rc = read_part(&credential->client_secrets[i], false, &secret, err);
     }
     buf_clear(&secret);
     return rc < 0 ? blame(credential, "client_secret", err) : 0;
@@ -193,16 +194,18 @@ check_parts(const struct config_credential *credential, struct parts *parts,
         const char *option;
         const struct config_ref *ref;
         struct buf *out;
+        bool is_public;
     } reads[] = {
-        {"certificate", &credential->certificate, &parts->certificate},
-        {"private_key", &credential->private_key, &parts->private_key},
-        {"passphrase", &credential->passphrase, &parts->passphrase},
+        {"certificate", &credential->certificate, &parts->certificate,
+         credential->private_key.kind != CONFIG_REF_NONE},
+        {"private_key", &credential->private_key, &parts->private_key, false},
+        {"passphrase", &credential->passphrase, &parts->passphrase, false},
         {"service_account_key", &credential->service_account_key,
-         &parts->account},
+         &parts->account, false},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(reads); i++)
-        if (read_part(reads[i].ref, reads[i].out, err) < 0)
+        if (read_part(reads[i].ref, reads[i].is_public, reads[i].out, err) < 0)
             return blame(credential, reads[i].option, err);
     if (check_client_secrets(credential, err) < 0)
         return -1;

@@ -146,6 +146,7 @@ static void
 read_next(struct key_reader *reader)
 {
     const struct config_ref *refs = reader->key->refs;
+    bool is_public;
 
     while (reader->next < KEY_PART_COUNT && !is_to_be_read(&refs[reader->next]))
         reader->next++;
@@ -153,9 +154,12 @@ read_next(struct key_reader *reader)
         conclude(reader);
         return;
     }
+    is_public = reader->next == KEY_PART_CERTIFICATE &&
+                refs[KEY_PART_PRIVATE_KEY].kind != CONFIG_REF_NONE;
     reader->source =
-        secret_source_read(reader->base, &refs[reader->next],
-                           SECRET_SOURCE_LIMIT_MS, on_read, reader);
+        (is_public ? secret_source_read_public : secret_source_read)(
+            reader->base, &refs[reader->next], SECRET_SOURCE_LIMIT_MS, on_read,
+            reader);
     if (reader->source == NULL)
         fail_out_of_memory(reader);
 }

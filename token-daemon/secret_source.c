@@ -22,6 +22,7 @@
 
 struct secret_source {
     const struct config_ref *ref;
+    bool is_public; /* others may read it */
     secret_source_fn *done;
     void *arg;
     struct buf content;
@@ -116,12 +117,12 @@ check_mode(struct secret_source *source, const struct stat *st)
     if (!S_ISREG(st->st_mode))
         return err_set(&source->err, ERR_CONFIG, "%s is not a regular file",
                        source->ref->text);
-    if ((st->st_mode & 07) != 0)
+    if ((st->st_mode & (source->is_public ? 02U : 07U)) != 0)
         return err_set(&source->err, ERR_CONFIG,
                        "%s is open to everybody (mode %04o): chmod o= it",
                        source->ref->text, (unsigned)st->st_mode & 07777);
-    if (source->ref->kind == CONFIG_REF_FILE && (st->st_mode & 070) != 0 &&
-        st->st_gid != getegid())
+    if (source->ref->kind == CONFIG_REF_FILE && !source->is_public &&
+        (st->st_mode & 070) != 0 && st->st_gid != getegid())
         return err_set(&source->err, ERR_CONFIG,
                        "%s is open to group %u, which is not the daemon's "
                        "(%u): chmod g= or chgrp it",
@@ -258,19 +259,16 @@ begin(struct secret_source *source, struct event_base *base, int limit_ms)
     return err_set(&source->err, ERR_CONFIG, "no secret is configured");
 }
 
-struct secret_source *
-secret_source_read(struct event_base *base, const struct config_ref *ref,
-                   int limit_ms, secret_source_fn *done, void *arg)
+/* Begin to read by what `wish` says. */
+static struct secret_source *
+read_source(struct event_base *base, int limit_ms,
+            const struct secret_source *wish)
 {
     struct secret_source *source = calloc(1, sizeof(*source));
 
     if (source == NULL)
         return NULL;
-    *source = (struct secret_source){
-        .ref = ref,
-        .done = done,
-        .arg = arg,
-    };
+    *source = *wish;
     buf_init(&source->content, SECRET_SOURCE_MAX + 2);
     source->deliver = event_new(base, -1, 0, on_deliver, source);
     if (source->deliver == NULL) {
@@ -280,6 +278,25 @@ secret_source_read(struct event_base *base, const struct config_ref *ref,
     if (begin(source, base, limit_ms) < 0)
         event_active(source->deliver, EV_TIMEOUT, 0);
     return source;
+}
+
+struct secret_source *
+secret_source_read(struct event_base *base, const struct config_ref *ref,
+                   int limit_ms, secret_source_fn *done, void *arg)
+{
+    return read_source(
+        base, limit_ms,
+        &(struct secret_source){.ref = ref, .done = done, .arg = arg});
+}
+
+struct secret_source *
+secret_source_read_public(struct event_base *base, const struct config_ref *ref,
+                          int limit_ms, secret_source_fn *done, void *arg)
+{
+    return read_source(
+        base, limit_ms,
+        &(struct secret_source){
+            .ref = ref, .is_public = true, .done = done, .arg = arg});
 }
 
 void

@@ -44,6 +44,15 @@ secret_source_read(struct event_base *base, const struct config_ref *ref,
                    int limit_ms, secret_source_fn *done, void *arg)
     __attribute__((warn_unused_result));
 
+/*
+ * The same for what is no secret, as a certificate is whose key is elsewhere:
+ * others may read its file, but not write to it.
+ */
+struct secret_source *
+secret_source_read_public(struct event_base *base, const struct config_ref *ref,
+                          int limit_ms, secret_source_fn *done, void *arg)
+    __attribute__((warn_unused_result));
+
 /* Give up without a call of `done`; set *source to NULL. Takes NULL. */
 void secret_source_cancel(struct secret_source **source);
 

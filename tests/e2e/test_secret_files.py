@@ -94,6 +94,15 @@ def test_one_bad_file_is_its_credentials_trouble_alone(world, fault):
     assert made.leaks() == []
 
 
+def test_a_certificate_beside_its_key_is_no_secret(world):
+    made = world(start=False, postfix=False)
+    certificate = made.use_certificate()
+    os.chmod(certificate.cert_file, 0o644)
+    made.start()
+    assert made.tokend.ask("token", KEY).is_ok
+    assert made.tokend.run_once("-t").returncode == 0
+
+
 def test_a_reload_with_a_missing_file_takes_the_rest(world):
     made = world(postfix=False)
     made.tokend.ask("token", KEY)

@@ -40,6 +40,15 @@ static struct row {
      NULL},
     {"certificate and key",
      "certificate = \"file:@/cert\" private_key = \"file:@/key\"", -DAY, NULL},
+    {"a certificate that others may read beside its key",
+     "certificate = \"file:@/public\" private_key = \"file:@/key\"", -DAY,
+     NULL},
+    {"a certificate that others may write",
+     "certificate = \"file:@/common\" private_key = \"file:@/key\"", -DAY,
+     "is open to everybody (mode 0646)"},
+    {"a certificate with its key that others may read",
+     "certificate = \"file:@/shown\"", -DAY,
+     "is open to everybody (mode 0644)"},
     {"a key that is encrypted, with its passphrase",
      "certificate = \"file:@/cert\" private_key = \"file:@/locked\" "
      "passphrase = \"file:@/right\"",
@@ -204,6 +213,11 @@ set_up(void **state)
     self_signed_init(&other, EVP_PKEY_RSA, 2048, 30);
     scratch_write("cert", pair.certificate_pem, strlen(pair.certificate_pem),
                   0600);
+    scratch_write("public", pair.certificate_pem, strlen(pair.certificate_pem),
+                  0644);
+    scratch_write("common", pair.certificate_pem, strlen(pair.certificate_pem),
+                  0646);
+    scratch_write("shown", pair.both_pem, strlen(pair.both_pem), 0644);
     scratch_write("key", pair.key_pem, strlen(pair.key_pem), 0600);
     scratch_write("both", pair.both_pem, strlen(pair.both_pem), 0600);
     scratch_write("other", other.key_pem, strlen(other.key_pem), 0600);
