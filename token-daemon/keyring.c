@@ -771,6 +771,7 @@ keyring_encode(struct keyring *keyring, const char *credential, struct buf *out,
 static void
 take_record(struct ring *ring, struct keyring_record *record)
 {
+    key_list_clear(&ring->kept);
     ring->kept = record->kept; /* it moves to us */
     record->kept = (struct key_list){0};
     memcpy(ring->kept_for, record->client, sizeof(ring->kept_for));
