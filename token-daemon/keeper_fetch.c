@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "token-daemon/backoff.h"
+#include "token-daemon/fingerprint.h"
 #include "token-daemon/hardening.h"
 #include "token-daemon/problem.h"
 #include "token-daemon/strangers.h"
@@ -221,10 +222,16 @@ note_window(const struct keeper *keeper, int64_t durable_us)
 {
     const struct refresher_env *env = &keeper->shared->env;
     int64_t window_us = durable_us - keeper->answered_us;
+    char mark[TOKEN_FINGERPRINT_LEN + 1] = "";
+    struct err err = {ERR_NONE, ""};
 
+    if (keeper->refresh.text == NULL ||
+        fingerprint_make(keeper->refresh.text, mark, &err) < 0)
+        mark[0] = '\0';
     log_debug("a new refresh token is durable",
               F_STR("credential", keeper->credential->name),
-              F_STR("user", keeper->user), F_INT("window_us", window_us));
+              F_STR("user", keeper->user), F_STR("refresh_token", mark),
+              F_INT("window_us", window_us));
     if (env->durable != NULL)
         env->durable(env->arg, window_us);
 }

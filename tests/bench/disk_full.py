@@ -80,7 +80,7 @@ def run(world, state):
     wait_until(lambda: all(len(world.tokend.log.lines(DURABLE, name)) >
                            seen[name] for name in names), timeout=30,
                what="all to be durable")
-    world.tokend.stop()
+    world.tokend.kill()
     world.tokend.start()
     time.sleep(LIFE + 1)  # what was stored has expired
     failed += ask_all(world, names)

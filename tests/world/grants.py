@@ -66,6 +66,7 @@ def refresh_token(endpoint, application, form):
                 application.client_id, account)
         endpoint.predecessors[terms.fields["refresh_token"]] = token
         endpoint.rotations[account] += 1
+        endpoint.newest[account] = terms.fields["refresh_token"]
     return terms
 
 

@@ -85,6 +85,7 @@ class TokenEndpoint:
         self.keeps_previous = False
         self.predecessors = {}  # refresh token -> the one that brought it
         self.rotations = collections.Counter()  # by account
+        self.newest = {}  # account -> the refresh token of the last rotation
         self.rotation = threading.Lock()
         self.sign_in = SignIn()
         self.service_accounts = {}  # Google's, by their addresses
