@@ -41,8 +41,8 @@ static const char *const settings[] = {
     "exempt { recipient = \"@local.example\" }",
     "route { from = \"@x.example\" mailbox = \"erp@contoso.com\" }",
     "null_sender = \"discard\" not_permitted = \"audit\"",
-    "route { from = \"@.example\" mailbox = {\"erp@contoso.com\", "
-    "\"relay@contoso.com\"} }",
+    ("route { from = \"@.example\" mailbox = {\"erp@contoso.com\", "
+     "\"relay@contoso.com\"} }"),
 };
 
 static const char *const senders[] = {"",
