@@ -50,8 +50,8 @@ static const char *const addresses[] = {
     "m\xc3\xbc@x.example",
     "b\xc3\xbcro@contoso.com",
     "office@contoso.com",
-    "a@b\xc3\xbc"
-    "cher.example",
+    ("a@b\xc3\xbc"
+     "cher.example"),
     "a@west.cloud.contoso.com",
     "a@contoso.com",
     "x@gw.inside.example",
@@ -115,8 +115,8 @@ static const char *const titles[] = {
     "b\xc3\xbcro@contoso.com",
     "@apps.contoso.com",
     "@.cloud.contoso.com",
-    "@b\xc3\xbc"
-    "cher.example",
+    ("@b\xc3\xbc"
+     "cher.example"),
 };
 #define PLAIN_TITLES 3
 
