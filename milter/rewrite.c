@@ -54,6 +54,9 @@ rewrite_name_find(const char *text, enum rewrite_name *out)
     while (len > 0 && (text[len - 1] == ' ' || text[len - 1] == '\t'))
         len--;
     for (size_t i = 0; i < REWRITE_NAMES; i++) {
+        /* Most fields, of which there may be any number, end here. */
+        if ((text[0] | ' ') != (names[i][0] | ' '))
+            continue;
         if (strlen(names[i]) != len || strncasecmp(names[i], text, len) != 0)
             continue;
         *out = (enum rewrite_name)i;
