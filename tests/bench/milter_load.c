@@ -48,9 +48,11 @@
 #define STEPS_ALL   0x1fffffu
 #define STEP_NOBODY 0x10u
 /* Nobody waits for the answers to MAIL and fields. */
-#define STEPS_NEEDED (STEP_NOBODY | 0x80u | 0x4000u)
-#define STEP_NORCPT  0x08u
-#define STEP_NR_RCPT 0x8000u
+#define STEPS_NEEDED   (STEP_NOBODY | 0x80u | 0x4000u)
+#define STEP_NORCPT    0x08u
+#define STEP_NR_RCPT   0x8000u
+#define STEP_NOCONNECT 0x01u
+#define STEP_NR_CONN   0x1000u
 
 /* # is the message's number, * the mailbox. */
 struct sender {
@@ -270,8 +272,24 @@ negotiate(struct session *session)
         die("negotiation answered by '%c'", answer[0]);
     session->steps = get_number(answer + 9);
     if ((session->steps & STEPS_NEEDED) != STEPS_NEEDED ||
-        (session->steps & (STEP_NORCPT | STEP_NR_RCPT)) == 0)
+        (session->steps & (STEP_NORCPT | STEP_NR_RCPT)) == 0 ||
+        (session->steps & (STEP_NOCONNECT | STEP_NR_CONN)) == 0)
         die("the milter wants to be waited for, or the body");
+}
+
+/* Who the client is, where that is asked for. */
+static void
+tell_client(struct session *session)
+{
+    static const char client[] = "printer.inside.example\0"
+                                 "4\x09\xdd"
+                                 "192.0.2.7";
+    struct text text = {0};
+
+    if ((session->steps & STEP_NOCONNECT) != 0)
+        return;
+    put(&text, 'C', client, sizeof(client));
+    send_all(session, &text);
 }
 
 static void
@@ -290,6 +308,7 @@ open_session(const struct load *load, struct session *session)
         die("can't connect to %s", load->path);
     session->sent = 0;
     negotiate(session);
+    tell_client(session);
     if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, session->fd, &event) < 0)
         die("epoll_ctl failed");
 }

@@ -4,7 +4,8 @@
  *
  *     plain_milter SOCKET MAILBOX
  *
- * Asks the mail server for as little as sendas-milter does and reads nothing.
+ * Asks the mail server for the least that these edits take, which is less than
+ * sendas-milter has to know, and reads nothing.
  * SOCKET is as libmilter takes it. Ends with SIGTERM.
  */
 #include <stdbool.h>
