@@ -15,6 +15,9 @@
 #include "common/util.h"
 #include "token-daemon/control_exchange.h"
 
+/* Bytes of a long answer to who takes it whole. */
+#define PARTS_MAX ((size_t)64 << 20)
+
 struct control {
     struct control_env env;
     struct control_logins *logins;
@@ -179,7 +182,7 @@ dispatch(struct control_exchange *exchange)
 
 struct control_exchange *
 control_ask(struct control *control, const struct control_peer *peer,
-            const char *line, size_t len, control_reply_fn *reply, void *arg)
+            const char *line, size_t len, const struct control_asker *asker)
 {
     struct control_exchange *exchange = calloc(1, sizeof(*exchange));
     json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
@@ -187,7 +190,7 @@ control_ask(struct control *control, const struct control_peer *peer,
 
     if (exchange == NULL) {
         json_decref(root);
-        reply(NULL, true, arg);
+        asker->reply(NULL, true, asker->arg);
         return NULL;
     }
     *exchange = (struct control_exchange){
@@ -196,16 +199,18 @@ control_ask(struct control *control, const struct control_peer *peer,
         .root = root,
         .peer = *peer,
         .started_wall = control->started_wall,
-        .reply = reply,
-        .reply_arg = arg,
+        .asker = *asker,
         .is_over = &is_over,
     };
+    buf_init(&exchange->parts, PARTS_MAX);
     if (json_is_object(root))
         dispatch(exchange);
     else
         control_refuse(exchange, "bad-request",
                        "a request is one JSON object on one line");
     json_decref(root);
+    while (!is_over && asker->part == NULL && control_has_more(exchange))
+        control_more(exchange);
     if (is_over)
         return NULL;
     exchange->root = NULL;

@@ -54,7 +54,7 @@ struct control_env {
     struct rotation *rotation;           /* likewise */
     struct graph_rotator *graph_rotator; /* likewise; NULL: none */
     /* The policy in force, borrowed: during the call. */
-    const struct sendas *(*policy)(void *arg);
+    struct sendas *(*policy)(void *arg);
     /* Read the configuration again; on failure nothing has changed. */
     int (*reload)(void *arg, struct err *err);
     size_t (*clients)(void *arg); /* open lookup connections */
@@ -92,11 +92,18 @@ struct control_env {
         bool (*is_exchanging)(const struct login_flow *flow);
         void (*cancel)(struct login_flow **flow);
     } login;
-    /* See state_export() and state_import(). */
-    void (*export_records)(void *arg,
-                           void (*tell)(const struct store_record *record,
-                                        void *tell_arg),
-                           void *tell_arg);
+    /* See state_each_token() and those behind it, and state_import(). */
+    void (*each_token)(void *arg,
+                       void (*visit)(const char *name, void *visit_arg),
+                       void *visit_arg);
+    void (*export_token)(void *arg, const char *name,
+                         void (*tell)(const struct store_record *record,
+                                      void *tell_arg),
+                         void *tell_arg);
+    void (*export_others)(void *arg,
+                          void (*tell)(const struct store_record *record,
+                                       void *tell_arg),
+                          void *tell_arg);
     int (*import_records)(void *arg, const struct store_record *records,
                           size_t count, struct err *err);
     void *arg;
@@ -131,6 +138,18 @@ bool control_linger(struct control *control, void (*stopped)(void *arg),
  */
 typedef void control_reply_fn(const char *line, bool is_last, void *arg);
 
+/* A part of the line that the next control_reply_fn ends; borrowed likewise. */
+typedef void control_part_fn(const char *text, size_t len, void *arg);
+
+/* Who is answered. */
+struct control_asker {
+    control_reply_fn *reply;
+    /* Long answers come in parts, each when control_more() is called. NULL:
+     * they are made whole, during the call. */
+    control_part_fn *part;
+    void *arg;
+};
+
 /*
  * Answer one line. NULL when the last line of the answer came during the call;
  * else a handle, valid until the last line comes. Wipe `line` if it may hold a
@@ -139,11 +158,17 @@ typedef void control_reply_fn(const char *line, bool is_last, void *arg);
 struct control_exchange *control_ask(struct control *control,
                                      const struct control_peer *peer,
                                      const char *line, size_t len,
-                                     control_reply_fn *reply, void *arg);
+                                     const struct control_asker *asker);
 
 /* Somebody who may not even ask was sent away. True: log it. */
 bool control_note_stranger(struct control *control,
                            const struct control_peer *peer);
+
+/* Does it wait for control_more()? */
+bool control_has_more(const struct control_exchange *exchange);
+
+/* Go on with a long answer, for less than a millisecond; it may end by that. */
+void control_more(struct control_exchange *exchange);
 
 /* Does it take further lines? If not they wait until it has ended. */
 bool control_takes_lines(const struct control_exchange *exchange);

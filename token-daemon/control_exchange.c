@@ -49,7 +49,7 @@ send_json(const struct control_exchange *exchange, json_t *body, bool is_last)
     json_malloc_t allocate;
     json_free_t release;
 
-    exchange->reply(line, line == NULL || is_last, exchange->reply_arg);
+    exchange->asker.reply(line, line == NULL || is_last, exchange->asker.arg);
     json_decref(body);
     json_get_alloc_funcs(&allocate, &release);
     release(line);
@@ -87,6 +87,7 @@ end(struct control_exchange *exchange)
 {
     if (exchange->is_over != NULL)
         *exchange->is_over = true;
+    buf_clear(&exchange->parts);
     free(exchange->subject);
     free(exchange);
 }
@@ -155,6 +156,42 @@ control_tell(struct control_exchange *exchange, const char *event,
 }
 
 void
+control_part(struct control_exchange *exchange, const char *text, size_t len)
+{
+    if (exchange->asker.part != NULL)
+        exchange->asker.part(text, len, exchange->asker.arg);
+    else
+        buf_append(&exchange->parts, text, len);
+}
+
+bool
+control_part_json(struct control_exchange *exchange, json_t *json)
+{
+    char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+    bool is_told = text != NULL;
+    json_malloc_t allocate;
+    json_free_t release;
+
+    if (is_told)
+        control_part(exchange, text, strlen(text));
+    json_decref(json);
+    json_get_alloc_funcs(&allocate, &release);
+    release(text);
+    return is_told;
+}
+
+void
+control_end_parts(struct control_exchange *exchange)
+{
+    const struct control_asker *asker = &exchange->asker;
+    bool is_told = !buf_failed(&exchange->parts);
+
+    audit(exchange, is_told ? "done" : "out of memory");
+    asker->reply(is_told ? buf_str(&exchange->parts) : NULL, true, asker->arg);
+    end(exchange);
+}
+
+void
 control_wait(struct control_exchange *exchange,
              const struct control_wait_ops *ops, void *wait)
 {
@@ -205,6 +242,18 @@ bool
 control_takes_lines(const struct control_exchange *exchange)
 {
     return exchange->ops != NULL && exchange->ops->line != NULL;
+}
+
+bool
+control_has_more(const struct control_exchange *exchange)
+{
+    return exchange->ops != NULL && exchange->ops->more != NULL;
+}
+
+void
+control_more(struct control_exchange *exchange)
+{
+    exchange->ops->more(exchange->wait);
 }
 
 void

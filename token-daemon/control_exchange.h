@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 
+#include "common/buf.h"
 #include "common/err.h"
 #include "common/sendas.h"
 #include "token-daemon/control.h"
@@ -33,6 +34,9 @@ struct control_wait_ops {
     /* What the audit trail says when the asker is gone, asked before cancel:
      * what has become of the wish. NULL: "given up". */
     const char *(*outcome)(const void *wait);
+    /* Make a little more of a long answer, a fraction of a millisecond's work;
+     * called until the exchange ends. NULL: it waits for something else. */
+    void (*more)(void *wait);
 };
 
 struct control_exchange {
@@ -44,8 +48,8 @@ struct control_exchange {
     char *subject;        /* a mailbox or credential; owned; NULL: none */
     int64_t started_wall; /* of the daemon, s since 1970 */
     bool is_audited;
-    control_reply_fn *reply;
-    void *reply_arg;
+    struct control_asker asker;
+    struct buf parts;                   /* of an answer that is wanted whole */
     const struct control_wait_ops *ops; /* NULL: does not wait (yet) */
     void *wait;
     bool *is_over; /* told when the exchange ends during the call; or NULL */
@@ -83,6 +87,17 @@ void control_refuse_err(struct control_exchange *exchange,
 /* Say what happens: {"version": 1, "event": EVENT, ...}. Steals `fields`. */
 void control_tell(struct control_exchange *exchange, const char *event,
                   struct json_t *fields);
+
+/*
+ * A long answer: any number of parts of its line, then its end, which ends the
+ * exchange well.
+ */
+void control_part(struct control_exchange *exchange, const char *text,
+                  size_t len);
+void control_end_parts(struct control_exchange *exchange);
+
+/* The same of a piece of JSON. Steals `json`; NULL is left out, false. */
+bool control_part_json(struct control_exchange *exchange, struct json_t *json);
 
 /* It goes on after the call. `ops` is static; `wait` is ops->cancel's. */
 void control_wait(struct control_exchange *exchange,

@@ -26,20 +26,16 @@ describe(const struct graph_renewal_info *info)
 }
 
 void
-control_renewal_describe(const struct control_env *env, json_t *credentials)
+control_renewal_describe(const struct control_env *env, json_t *row)
 {
-    for (size_t i = 0; i < json_array_size(credentials); i++) {
-        json_t *credential = json_array_get(credentials, i);
-        const char *name =
-            json_string_value(json_object_get(credential, "name"));
-        struct graph_renewal_info info;
-        bool is_there = name != NULL && env->graph_rotator != NULL &&
-                        graph_rotator_describe(env->graph_rotator, name, &info);
+    const char *name = json_string_value(json_object_get(row, "name"));
+    struct graph_renewal_info info;
+    bool is_there = name != NULL && env->graph_rotator != NULL &&
+                    graph_rotator_describe(env->graph_rotator, name, &info);
 
-        /* On failure it is left out; status is all the same useful. */
-        (void)json_object_set_new(credential, "rotation",
-                                  is_there ? describe(&info) : json_null());
-    }
+    /* On failure it is left out; status is all the same useful. */
+    (void)json_object_set_new(row, "rotation",
+                              is_there ? describe(&info) : json_null());
 }
 
 void

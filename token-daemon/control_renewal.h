@@ -11,11 +11,11 @@ struct control_exchange;
 struct json_t; /* of jansson */
 
 /*
- * Add to each object of the array `credentials` what its rotation does, by its
- * member `name`. Takes NULL.
+ * Add to the object `row` of a credential what its rotation does, by its member
+ * `name`. Takes NULL.
  */
 void control_renewal_describe(const struct control_env *env,
-                              struct json_t *credentials);
+                              struct json_t *row);
 
 /* Have this credential renewed now: answers, and does not wait for the end. */
 void control_renewal_now(struct control_exchange *exchange,

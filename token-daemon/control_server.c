@@ -45,6 +45,7 @@ struct client {
     struct control_server *server;
     struct bufferevent *bev;
     struct control_exchange *pending;
+    struct event *next;  /* when a long answer goes on; NULL: never had one */
     struct event *watch; /* whether it is still there; NULL: never waited */
     int watch_fd;        /* a duplicate: reading may be off meanwhile */
     struct peer_identity identity;
@@ -72,6 +73,8 @@ client_free(struct client *client)
         event_free(client->watch);
         (void)close(client->watch_fd);
     }
+    if (client->next != NULL)
+        event_free(client->next);
     bufferevent_free(client->bev);
     free(client);
 }
@@ -100,14 +103,29 @@ on_reply(const char *line, bool is_last, void *arg)
         answer_lines(client);
 }
 
+/* control_part_fn */
+static void
+on_part(const char *text, size_t len, void *arg)
+{
+    struct client *client = arg;
+
+    if (bufferevent_write(client->bev, text, len) < 0)
+        client->is_closing = true;
+}
+
+static size_t
+unread_len(const struct client *client)
+{
+    return evbuffer_get_length(bufferevent_get_output(client->bev));
+}
+
 /* Can a further line be taken now? */
 static bool
 is_ready(const struct client *client)
 {
     return !client->is_closing &&
            (client->pending == NULL || control_takes_lines(client->pending)) &&
-           evbuffer_get_length(bufferevent_get_output(client->bev)) <=
-               OUTPUT_MAX;
+           unread_len(client) <= OUTPUT_MAX;
 }
 
 /* Who it is, and what that one may do by the rules that are in force now. */
@@ -154,7 +172,9 @@ ask(struct client *client, const char *line, size_t len)
 
     if (peer.verbs != 0) {
         client->pending =
-            control_ask(server->control, &peer, line, len, on_reply, client);
+            control_ask(server->control, &peer, line, len,
+                        &(struct control_asker){
+                            .reply = on_reply, .part = on_part, .arg = client});
         return;
     }
     note_stranger(server, &peer);
@@ -256,12 +276,46 @@ start_watch(struct client *client)
         (void)close(fd);
 }
 
+/* A long answer goes on. May free the client. */
+static void
+on_next(evutil_socket_t fd, short what, void *arg)
+{
+    struct client *client = arg;
+
+    (void)fd;
+    (void)what;
+    client->is_answering = true;
+    if (client->pending != NULL && control_has_more(client->pending))
+        control_more(client->pending);
+    client->is_answering = false;
+    answer_lines(client);
+}
+
+/*
+ * Have it go on in the next round of the loop, after all others; or when what
+ * there is was read: who does not read is waited for, until the write's time
+ * is over.
+ */
+static void
+schedule_next(struct client *client)
+{
+    static const struct timeval now = {0, 0};
+
+    if (client->pending == NULL || client->is_closing ||
+        !control_has_more(client->pending) || unread_len(client) > OUTPUT_MAX)
+        return;
+    if (client->next == NULL)
+        client->next = evtimer_new(client->server->base, on_next, client);
+    if (client->next == NULL || evtimer_add(client->next, &now) < 0) {
+        log_error("a long answer is cut off, out of memory");
+        client->is_closing = true;
+    }
+}
+
 /* May free the client. */
 static void
 answer_lines(struct client *client)
 {
-    struct evbuffer *output = bufferevent_get_output(client->bev);
-
     client->is_answering = true;
     while (is_ready(client) && answer_next(client))
         ;
@@ -270,9 +324,10 @@ answer_lines(struct client *client)
     set_patience(client);
     if (client->pending != NULL && client->watch == NULL)
         start_watch(client);
+    schedule_next(client);
     if ((client->is_closing ||
          (client->has_ended && client->pending == NULL)) &&
-        evbuffer_get_length(output) == 0)
+        unread_len(client) == 0)
         client_free(client);
 }
 

@@ -182,7 +182,7 @@ env_unstore(void *arg, const char *name)
     state_unstore(daemon->state, name);
 }
 
-static const struct sendas *
+static struct sendas *
 env_policy(void *arg)
 {
     const struct daemon *daemon = arg;
@@ -231,13 +231,34 @@ env_write_sent_away(void *arg, const struct sent_away_row *row)
 }
 
 static void
-env_export(void *arg,
-           void (*tell)(const struct store_record *record, void *tell_arg),
-           void *tell_arg)
+env_each_token(void *arg, void (*visit)(const char *name, void *visit_arg),
+               void *visit_arg)
 {
     const struct daemon *daemon = arg;
 
-    state_export(daemon->state, tell, tell_arg);
+    state_each_token(daemon->state, visit, visit_arg);
+}
+
+static void
+env_export_token(void *arg, const char *name,
+                 void (*tell)(const struct store_record *record,
+                              void *tell_arg),
+                 void *tell_arg)
+{
+    const struct daemon *daemon = arg;
+
+    state_export_token(daemon->state, name, tell, tell_arg);
+}
+
+static void
+env_export_others(void *arg,
+                  void (*tell)(const struct store_record *record,
+                               void *tell_arg),
+                  void *tell_arg)
+{
+    const struct daemon *daemon = arg;
+
+    state_export_others(daemon->state, tell, tell_arg);
 }
 
 static int
@@ -373,7 +394,9 @@ daemon_env_control(struct daemon *daemon)
                   .answer = login_flow_answer,
                   .is_exchanging = login_flow_is_exchanging,
                   .cancel = login_flow_cancel},
-        .export_records = env_export,
+        .each_token = env_each_token,
+        .export_token = env_export_token,
+        .export_others = env_export_others,
         .import_records = env_import,
         .arg = daemon,
     };

@@ -111,6 +111,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/lookup_key.c %D%/lookup_key.h \
 	%D%/lookup_server.c %D%/lookup_server.h \
 	%D%/lookups.c %D%/lookups.h \
+	%D%/names.c %D%/names.h \
 	%D%/peer_identity.c %D%/peer_identity.h \
 	%D%/peers.c %D%/peers.h \
 	%D%/planner.c %D%/planner.h \

@@ -292,7 +292,8 @@ append_status(const struct observer *observer, struct buf *out)
 
     _Static_assert(CONTROL_VERSION == 1, "the request has the version");
     (void)control_ask(observer->sources.control, &reader, request,
-                      sizeof(request) - 1, on_status, out);
+                      sizeof(request) - 1,
+                      &(struct control_asker){.reply = on_status, .arg = out});
 }
 
 /* What is large takes long to make, and anybody here may ask for it. */

@@ -38,7 +38,7 @@ struct observer_env {
     /* How the disk does. False: what is kept there can't be reached yet. */
     bool (*state)(void *arg, struct writer_status *out);
     /* The policy in force, borrowed: during the call. */
-    const struct sendas *(*policy)(void *arg);
+    struct sendas *(*policy)(void *arg);
     void *arg;
 };
 

@@ -275,6 +275,55 @@ refresher_save_all(struct refresher *refresher)
         shelf_each(refresher->shelf, save_shelved, &refresher->shared.env);
 }
 
+/* What refresher_each_name() hands to the shelf. */
+struct naming {
+    void (*visit)(const char *name, void *arg);
+    void *arg;
+};
+
+static void
+name_shelved(const char *name, const struct token_record *record, void *arg)
+{
+    const struct naming *naming = arg;
+
+    (void)record;
+    naming->visit(name, naming->arg);
+}
+
+void
+refresher_each_name(struct refresher *refresher,
+                    void (*visit)(const char *name, void *arg), void *arg)
+{
+    struct naming naming = {visit, arg};
+    struct leaving *leaving;
+
+    for (size_t i = 0; i < refresher->ring.count; i++)
+        visit(keeper_name(refresher->ring.keepers[i]), arg);
+    TAILQ_FOREACH(leaving, &refresher->leaving, link)
+    {
+        visit(keeper_name(leaving->keeper), arg);
+    }
+    shelf_each(refresher->shelf, name_shelved, &naming);
+}
+
+void
+refresher_save_name(struct refresher *refresher, const char *name)
+{
+    struct keeper *keeper = find_name(&refresher->ring, name);
+    const struct leaving *leaving;
+    const struct token_record *record;
+
+    if (keeper == NULL && (leaving = find_leaving(refresher, name)) != NULL)
+        keeper = leaving->keeper;
+    if (keeper != NULL) {
+        keeper_save(keeper);
+        return;
+    }
+    record = shelf_find(refresher->shelf, name);
+    if (record != NULL && refresher->shared.env.save != NULL)
+        save_shelved(name, record, &refresher->shared.env);
+}
+
 /* ---- The ring ----------------------------------------------------------- */
 
 static int

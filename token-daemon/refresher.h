@@ -185,6 +185,13 @@ int refresher_import(struct refresher *refresher, const char *name,
  * anew, and for an export. */
 void refresher_save_all(struct refresher *refresher);
 
+/* What each of these is stored under; no call of this module from `visit`. */
+void refresher_each_name(struct refresher *refresher,
+                         void (*visit)(const char *name, void *arg), void *arg);
+
+/* Store the one of this name, if it is still there. */
+void refresher_save_name(struct refresher *refresher, const char *name);
+
 /*
  * A person signed in: takes what is in `token`. Errors: ERR_NOTFOUND (not
  * configured), ERR_CONFIG (this grant has no sign-in), ERR_SYSTEM.

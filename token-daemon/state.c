@@ -40,7 +40,7 @@ struct state {
     struct event *timer;         /* the end of state_wait(), or the key again */
     int64_t retry_ms;            /* 0: as the writer and KEY_RETRY_MS say */
     LIST_HEAD(, saving) savings; /* whose `done` is to come */
-    state_record_fn *tell;       /* during state_export() */
+    state_record_fn *tell;       /* during an export */
     void *tell_arg;
     bool is_waiting;
     bool is_told;  /* the first attempt has ended */
@@ -495,13 +495,32 @@ put_others(struct state *state)
 }
 
 void
-state_export(struct state *state, state_record_fn *tell, void *arg)
+state_each_token(struct state *state,
+                 void (*visit)(const char *name, void *arg), void *arg)
+{
+    if (state != NULL)
+        refresher_each_name(state->refresher, visit, arg);
+}
+
+void
+state_export_token(struct state *state, const char *name, state_record_fn *tell,
+                   void *arg)
 {
     if (state == NULL)
         return;
     state->tell = tell;
     state->tell_arg = arg;
-    refresher_save_all(state->refresher);
+    refresher_save_name(state->refresher, name);
+    state->tell = NULL;
+}
+
+void
+state_export_others(struct state *state, state_record_fn *tell, void *arg)
+{
+    if (state == NULL)
+        return;
+    state->tell = tell;
+    state->tell_arg = arg;
     put_others(state);
     state->tell = NULL;
 }

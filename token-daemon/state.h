@@ -101,11 +101,17 @@ int state_settle(struct state *state, refresher_saved_fn *done, void *done_arg)
     __attribute__((warn_unused_result));
 
 /*
- * Tell every record that is held in memory, of all kinds; each is borrowed
- * during the call, and plain. Nothing is stored by that.
+ * Tell what is held in memory; each record is borrowed during the call, and
+ * plain. Nothing is stored by that. Tokens may be many: one is told at a time,
+ * by its name, if it is still there.
  */
 typedef void state_record_fn(const struct store_record *record, void *arg);
-void state_export(struct state *state, state_record_fn *tell, void *arg);
+void state_each_token(struct state *state,
+                      void (*visit)(const char *name, void *arg), void *arg);
+void state_export_token(struct state *state, const char *name,
+                        state_record_fn *tell, void *arg);
+/* All that are no tokens. */
+void state_export_others(struct state *state, state_record_fn *tell, void *arg);
 
 /*
  * Take records from another host as if they had been stored here: what is held

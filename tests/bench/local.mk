@@ -89,5 +89,5 @@ endif
 
 CLEANFILES += $(EXTRA_PROGRAMS)
 EXTRA_DIST += %D%/disk_full.py %D%/in_flight.py %D%/mailboxes.py %D%/many.py \
-	%D%/milter.py %D%/plugin.py %D%/python_milter.py %D%/run \
+	%D%/milter.py %D%/operators.py %D%/plugin.py %D%/python_milter.py %D%/run \
 	%D%/sendas.py %D%/soak.py %D%/tokend.py

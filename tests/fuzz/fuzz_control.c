@@ -80,7 +80,7 @@ cancel(struct acquire **acquire)
     *acquire = NULL;
 }
 
-static const struct sendas *
+static struct sendas *
 policy_of(void *arg)
 {
     (void)arg;
@@ -131,15 +131,34 @@ settle(void *arg, refresher_saved_fn *done, void *done_arg)
 }
 
 static void
-export_records(void *arg,
-               void (*tell)(const struct store_record *record, void *tell_arg),
-               void *tell_arg)
+each_token(void *arg, void (*visit)(const char *name, void *visit_arg),
+           void *visit_arg)
 {
     (void)arg;
+    visit("a", visit_arg);
+}
+
+static void
+export_token(void *arg, const char *name,
+             void (*tell)(const struct store_record *record, void *tell_arg),
+             void *tell_arg)
+{
+    (void)arg;
+    (void)name;
     tell(
         &(struct store_record){
             .kind = "token", .name = "a", .value = "b", .len = 1},
         tell_arg);
+}
+
+static void
+export_others(void *arg,
+              void (*tell)(const struct store_record *record, void *tell_arg),
+              void *tell_arg)
+{
+    (void)arg;
+    (void)tell;
+    (void)tell_arg;
 }
 
 static struct config *
@@ -206,7 +225,9 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
         .timer_new = timer_new,
         .timer_set = timer_set,
         .timer_free = free,
-        .export_records = export_records,
+        .each_token = each_token,
+        .export_token = export_token,
+        .export_others = export_others,
     });
     check(control != NULL);
     return 0;
@@ -238,7 +259,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned count = 0;
     struct control_peer peer = {.verbs = CONFIG_VERBS_ALL};
     struct control_exchange *pending =
-        control_ask(control, &peer, (const char *)data, size, on_reply, &count);
+        control_ask(control, &peer, (const char *)data, size,
+                    &(struct control_asker){.reply = on_reply, .arg = &count});
 
     check(count == (pending == NULL ? 1 : 0));
     /* What takes further lines gets this one again. */

@@ -146,7 +146,7 @@ struct world {
     const char *reload_error; /* NULL: a reload works */
 };
 
-static const struct sendas *
+static struct sendas *
 policy_of(void *arg)
 {
     const struct world *world = arg;
@@ -253,15 +253,34 @@ timer_new(void *arg, void (*fire)(void *fire_arg), void *fire_arg)
 /* ---- What moves to another host ---- */
 
 static void
-export_records(void *arg,
-               void (*tell)(const struct store_record *record, void *tell_arg),
-               void *tell_arg)
+each_token(void *arg, void (*visit)(const char *name, void *visit_arg),
+           void *visit_arg)
 {
     (void)arg;
-    tell(
-        &(struct store_record){
-            .kind = "token", .name = "a", .value = TOKEN, .len = strlen(TOKEN)},
-        tell_arg);
+    visit("a", visit_arg);
+    visit("gone", visit_arg);
+}
+
+static void
+export_token(void *arg, const char *name,
+             void (*tell)(const struct store_record *record, void *tell_arg),
+             void *tell_arg)
+{
+    (void)arg;
+    if (strcmp(name, "a") == 0)
+        tell(&(struct store_record){.kind = "token",
+                                    .name = "a",
+                                    .value = TOKEN,
+                                    .len = strlen(TOKEN)},
+             tell_arg);
+}
+
+static void
+export_others(void *arg,
+              void (*tell)(const struct store_record *record, void *tell_arg),
+              void *tell_arg)
+{
+    (void)arg;
     tell(&(struct store_record){.kind = "key", .name = "b", .value = ""},
          tell_arg);
 }
@@ -326,7 +345,9 @@ set_up(void **state)
         .timer_new = timer_new,
         .timer_set = fake_env_refresher(world->env)->timer_set,
         .timer_free = fake_env_refresher(world->env)->timer_free,
-        .export_records = export_records,
+        .each_token = each_token,
+        .export_token = export_token,
+        .export_others = export_others,
         .import_records = import_records,
         .arg = world,
     });
@@ -385,8 +406,9 @@ ask(struct world *world, const char *line, size_t len)
     assert_non_null(copy);
     memcpy(copy, line, len);
     drop_reply(&world->reply);
-    pending = control_ask(world->control, &world->peer, copy, len, on_reply,
-                          &world->reply);
+    pending = control_ask(
+        world->control, &world->peer, copy, len,
+        &(struct control_asker){.reply = on_reply, .arg = &world->reply});
     free(copy);
     if (pending != NULL)
         world->reply.pending = pending;
@@ -916,7 +938,7 @@ static struct control_exchange *
 ask_lines(struct world *world, const char *line, struct lines *lines)
 {
     return control_ask(world->control, &world->peer, line, strlen(line),
-                       on_line, lines);
+                       &(struct control_asker){.reply = on_line, .arg = lines});
 }
 
 /* The last line as export gave it, as import wants it. */
@@ -1012,6 +1034,117 @@ an_import_may_be_given_up(void **state)
     clear_lines(&in);
 }
 
+/* ---- Long answers ---------------------------------------------------------
+ */
+
+#define MANY 100 /* mailboxes */
+
+/* A line that comes in parts. */
+struct parts {
+    struct buf text;
+    size_t since; /* bytes of the last step */
+    bool is_over;
+};
+
+static void
+on_part(const char *text, size_t len, void *arg)
+{
+    struct parts *parts = arg;
+
+    buf_append(&parts->text, text, len);
+    parts->since += len;
+}
+
+static void
+on_end(const char *line, bool is_last, void *arg)
+{
+    struct parts *parts = arg;
+
+    assert_true(is_last);
+    buf_append_str(&parts->text, line);
+    parts->is_over = true;
+}
+
+static void
+configure_many(struct world *world, int count)
+{
+    struct buf text;
+    char line[96];
+
+    buf_init(&text, 65536);
+    buf_append_str(&text, CONFIG);
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(line, sizeof(line),
+                       "mailbox \"m%d@contoso.example\" { credential = "
+                       "\"contoso\" }\n",
+                       i);
+        buf_append_str(&text, line);
+    }
+    configure(world, buf_str(&text));
+    buf_clear(&text);
+}
+
+/* Other things happen in between; and it tells of what there was. */
+static void
+a_long_status_comes_a_few_rows_at_a_time(void **state)
+{
+    struct world *world = *state;
+    struct parts parts = {0};
+    const struct control_asker asker = {
+        .reply = on_end, .part = on_part, .arg = &parts};
+    struct control_exchange *pending;
+    const json_t *result;
+    json_t *body;
+    int steps = 0;
+
+    buf_init(&parts.text, 1 << 20);
+    configure_many(world, MANY);
+    pending = control_ask(world->control, &world->peer,
+                          REQUEST("\"verb\":\"status\""),
+                          strlen(REQUEST("\"verb\":\"status\"")), &asker);
+    assert_non_null(pending);
+    assert_false(control_takes_lines(pending));
+    while (!parts.is_over) {
+        assert_true(control_has_more(pending));
+        parts.since = 0;
+        control_more(pending);
+        assert_true(parts.since < 8192);
+        if (++steps == 2)
+            configure(world, WITHOUT);
+    }
+    assert_true(steps >= MANY / 16);
+    body = json_loads(buf_str(&parts.text), JSON_REJECT_DUPLICATES, NULL);
+    result = json_object_get(body, "result");
+    assert_int_equal(json_array_size(json_object_get(result, "credentials")),
+                     2);
+    assert_int_equal(json_array_size(json_object_get(result, "mailboxes")),
+                     MANY + 3);
+    assert_true(json_is_array(json_object_get(result, "keys")));
+    json_decref(body);
+    buf_clear(&parts.text);
+}
+
+static void
+who_asked_for_a_long_status_may_go_away(void **state)
+{
+    struct world *world = *state;
+    struct parts parts = {0};
+    const struct control_asker asker = {
+        .reply = on_end, .part = on_part, .arg = &parts};
+    struct control_exchange *pending;
+
+    buf_init(&parts.text, 1 << 20);
+    configure_many(world, MANY);
+    pending = control_ask(world->control, &world->peer,
+                          REQUEST("\"verb\":\"status\""),
+                          strlen(REQUEST("\"verb\":\"status\"")), &asker);
+    control_more(pending);
+    control_forget(&pending);
+    assert_null(pending);
+    assert_false(parts.is_over);
+    buf_clear(&parts.text);
+}
+
 #define WORLD_TEST(test) \
     cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
@@ -1039,6 +1172,8 @@ main(void)
         WORLD_TEST(the_audit_trail_is_told),
         WORLD_TEST(an_audit_trail_that_cannot_be_read_says_so),
         WORLD_TEST(who_asked_for_the_audit_trail_may_go_away),
+        WORLD_TEST(a_long_status_comes_a_few_rows_at_a_time),
+        WORLD_TEST(who_asked_for_a_long_status_may_go_away),
         WORLD_TEST(what_was_exported_is_imported_whole),
         WORLD_TEST(what_is_not_whole_is_not_imported),
         WORLD_TEST(an_import_may_be_given_up),

@@ -110,7 +110,7 @@ struct world {
     void *settled_arg;
 };
 
-static const struct sendas *
+static struct sendas *
 policy_of(void *arg)
 {
     const struct world *world = arg;
@@ -349,7 +349,8 @@ ask(struct world *world, size_t number, const char *line)
     struct asker *asker = &world->askers[number];
 
     asker->exchange =
-        control_ask(world->control, &peer, line, strlen(line), on_reply, asker);
+        control_ask(world->control, &peer, line, strlen(line),
+                    &(struct control_asker){.reply = on_reply, .arg = asker});
     return asker;
 }
 
@@ -646,7 +647,8 @@ what_fails_at_the_start_is_answered(void **state)
     struct asker *asker = &world->askers[0];
 
     asker->exchange =
-        control_ask(world->control, &peer, line, strlen(line), on_reply, asker);
+        control_ask(world->control, &peer, line, strlen(line),
+                    &(struct control_asker){.reply = on_reply, .arg = asker});
     feed(asker, "{\"port\":1}");
     fail_as(world, PROBLEM_UNREACHABLE, NULL);
     assert_error(asker, "idp-unreachable");

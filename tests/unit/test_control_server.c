@@ -93,7 +93,7 @@ struct world {
     char audited[64]; /* the last: who, what, detail */
 };
 
-static const struct sendas *
+static struct sendas *
 policy_of(void *arg)
 {
     const struct world *world = arg;

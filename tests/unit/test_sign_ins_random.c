@@ -231,12 +231,36 @@ on_record(const struct store_record *stored, void *arg)
     token_record_clear(&record);
 }
 
+/* What export_all() tells. */
+struct exporting {
+    struct state *state;
+    state_record_fn *tell;
+    void *arg;
+};
+
+static void
+export_token(const char *name, void *arg)
+{
+    const struct exporting *exporting = arg;
+
+    state_export_token(exporting->state, name, exporting->tell, exporting->arg);
+}
+
+static void
+export_all(struct state *state, state_record_fn *tell, void *arg)
+{
+    struct exporting exporting = {state, tell, arg};
+
+    state_each_token(state, export_token, &exporting);
+    state_export_others(state, tell, arg);
+}
+
 /* What memory has of each name, by an export. */
 static void
 look(struct life *life)
 {
     memset(life->told, 0, sizeof(life->told));
-    state_export(life->state, on_record, life);
+    export_all(life->state, on_record, life);
 }
 
 static void
@@ -497,7 +521,7 @@ static void export(struct life *life)
         snapshot_values[i] = NULL;
         life->model->snapshot[i] = newest(life->model, i);
     }
-    state_export(life->state, keep_record, NULL);
+    export_all(life->state, keep_record, NULL);
     life->model->has_snapshot = true;
 }
 
