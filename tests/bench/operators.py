@@ -4,9 +4,10 @@
     make bench-programs && tests/bench/operators.py [BUILD]
 
 Operators ask for `status` or export all that is held again and again, dashboards
-fetch the status page or the metrics once a second. Meanwhile one client asks for a token that is cached, a
-thousand times a second, every tenth time on a connection of its own. The daemon
-and that client run before whatever else the machine is busy with.
+fetch the status page or the metrics once a second. Meanwhile one client asks for
+a token that is cached, a thousand times a second, every tenth time on a connection
+of its own. The daemon and that client run before whatever else the machine is busy
+with.
 """
 
 import contextlib
