@@ -104,6 +104,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/delivery_status.c %D%/delivery_status.h \
 	%D%/keeper.c %D%/keeper.h \
 	%D%/keeper_fetch.c \
+	%D%/keeper_leaving.c %D%/keeper_leaving.h \
 	%D%/keeper_parts.h \
 	%D%/keeper_probe.c \
 	%D%/keeper_record.c \

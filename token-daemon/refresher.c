@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/queue.h>
 
 #include "common/log.h"
 #include "common/strmap.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/keeper.h"
+#include "token-daemon/keeper_leaving.h"
 #include "token-daemon/shelf.h"
 #include "token-daemon/strangers.h"
 
@@ -33,22 +33,10 @@ struct ring {
     struct strmap *credentials; /* name -> struct config_credential */
 };
 
-/*
- * A keeper that is no longer configured, while its last request is let finish:
- * it needs its own configuration. A name is that of one keeper in the ring, or
- * of one that is leaving, or of a record on the shelf.
- */
-struct leaving {
-    TAILQ_ENTRY(leaving) link;
-    struct keeper *keeper;
-    struct config *config; /* a reference */
-    bool is_told;          /* keeper_retire() was called */
-};
-
 struct refresher {
     struct keeper_shared shared; /* first: see on_finished() */
     struct ring ring;
-    TAILQ_HEAD(, leaving) leaving;
+    struct keeper_leaving *leaving;
     size_t ending; /* requests that a stop waits for */
     void (*stopped)(void *arg);
     void *stopped_arg;
@@ -121,19 +109,6 @@ find(const struct refresher *refresher, const struct refresher_key *key)
 /* ---- What is known of tokens that nobody keeps ----------------------------
  */
 
-static struct leaving *
-find_leaving(const struct refresher *refresher, const char *name)
-{
-    struct leaving *leaving;
-
-    TAILQ_FOREACH(leaving, &refresher->leaving, link)
-    {
-        if (strcmp(keeper_name(leaving->keeper), name) == 0)
-            break;
-    }
-    return leaving;
-}
-
 /*
  * What a sign-in left outlives the keeper. An access token is fetched anew when
  * its section comes back, as that may ask for another one then.
@@ -178,30 +153,18 @@ unshelve(struct refresher *refresher, struct keeper *keeper)
     token_record_clear(&record);
 }
 
-/* It was about to leave and is configured again. */
-static void
-take_back(struct refresher *refresher, struct leaving *leaving,
-          const struct config_credential *credential)
-{
-    TAILQ_REMOVE(&refresher->leaving, leaving, link);
-    keeper_return(leaving->keeper, credential);
-    config_unref(&leaving->config);
-    free(leaving);
-}
-
 /* Whether it is taken, and of what was known before the newer is. */
 static enum shelf_result
 restore(struct refresher *refresher, const char *name,
         struct token_record *record)
 {
     struct keeper *keeper = find_name(&refresher->ring, name);
-    struct leaving *leaving = find_leaving(refresher, name);
+    struct keeper *leaver = keeper_leaving_find(refresher->leaving, name);
     bool is_taken;
 
-    if (keeper == NULL && leaving == NULL)
+    if (keeper == NULL && leaver == NULL)
         return shelf_put(refresher->shelf, name, record, false);
-    is_taken =
-        keeper_restore(keeper != NULL ? keeper : leaving->keeper, record);
+    is_taken = keeper_restore(keeper != NULL ? keeper : leaver, record);
     if (keeper != NULL)
         keeper_plan(keeper, (int64_t)refresher->ring.count * START_SPREAD_MS);
     token_record_clear(record);
@@ -223,14 +186,14 @@ save_taken(struct refresher *refresher, const char *name)
 {
     const struct refresher_env *env = &refresher->shared.env;
     struct keeper *keeper = find_name(&refresher->ring, name);
-    struct leaving *leaving = find_leaving(refresher, name);
+    struct keeper *leaver = keeper_leaving_find(refresher->leaving, name);
 
     if (env->save == NULL)
         return 0;
-    if (keeper == NULL && leaving == NULL)
+    if (keeper == NULL && leaver == NULL)
         return env->save(env->arg, name, shelf_find(refresher->shelf, name),
                          NULL, NULL);
-    return keeper_secure(keeper != NULL ? keeper : leaving->keeper);
+    return keeper_secure(keeper != NULL ? keeper : leaver);
 }
 
 int
@@ -260,17 +223,19 @@ save_shelved(const char *name, const struct token_record *record, void *arg)
     (void)env->save(env->arg, name, record, NULL, NULL);
 }
 
+static void
+save_leaving(struct keeper *keeper, void *arg)
+{
+    (void)arg;
+    keeper_save(keeper);
+}
+
 void
 refresher_save_all(struct refresher *refresher)
 {
-    struct leaving *leaving;
-
     for (size_t i = 0; i < refresher->ring.count; i++)
         keeper_save(refresher->ring.keepers[i]);
-    TAILQ_FOREACH(leaving, &refresher->leaving, link)
-    {
-        keeper_save(leaving->keeper);
-    }
+    keeper_leaving_each(refresher->leaving, save_leaving, NULL);
     if (refresher->shared.env.save != NULL)
         shelf_each(refresher->shelf, save_shelved, &refresher->shared.env);
 }
@@ -290,19 +255,23 @@ name_shelved(const char *name, const struct token_record *record, void *arg)
     naming->visit(name, naming->arg);
 }
 
+static void
+name_leaving(struct keeper *keeper, void *arg)
+{
+    const struct naming *naming = arg;
+
+    naming->visit(keeper_name(keeper), naming->arg);
+}
+
 void
 refresher_each_name(struct refresher *refresher,
                     void (*visit)(const char *name, void *arg), void *arg)
 {
     struct naming naming = {visit, arg};
-    struct leaving *leaving;
 
     for (size_t i = 0; i < refresher->ring.count; i++)
         visit(keeper_name(refresher->ring.keepers[i]), arg);
-    TAILQ_FOREACH(leaving, &refresher->leaving, link)
-    {
-        visit(keeper_name(leaving->keeper), arg);
-    }
+    keeper_leaving_each(refresher->leaving, name_leaving, &naming);
     shelf_each(refresher->shelf, name_shelved, &naming);
 }
 
@@ -310,11 +279,10 @@ void
 refresher_save_name(struct refresher *refresher, const char *name)
 {
     struct keeper *keeper = find_name(&refresher->ring, name);
-    const struct leaving *leaving;
     const struct token_record *record;
 
-    if (keeper == NULL && (leaving = find_leaving(refresher, name)) != NULL)
-        keeper = leaving->keeper;
+    if (keeper == NULL)
+        keeper = keeper_leaving_find(refresher->leaving, name);
     if (keeper != NULL) {
         keeper_save(keeper);
         return;
@@ -367,12 +335,9 @@ static struct keeper *
 find_kept(const struct refresher *refresher, const char *name)
 {
     struct keeper *keeper = find_name(&refresher->ring, name);
-    struct leaving *leaving;
 
-    if (keeper != NULL)
-        return keeper;
-    leaving = find_leaving(refresher, name);
-    return leaving != NULL ? leaving->keeper : NULL;
+    return keeper != NULL ? keeper
+                          : keeper_leaving_find(refresher->leaving, name);
 }
 
 /*
@@ -482,10 +447,11 @@ settle(struct refresher *refresher, const struct ring *old)
         struct keeper *keeper = ring->keepers[i];
         const struct config_credential *credential =
             find_credential(ring, keeper_credential(keeper));
-        struct leaving *leaving = find_leaving(refresher, keeper_name(keeper));
+        struct keeper *leaver =
+            keeper_leaving_find(refresher->leaving, keeper_name(keeper));
 
-        if (leaving != NULL)
-            take_back(refresher, leaving, credential);
+        if (leaver != NULL)
+            keeper_leaving_return(refresher->leaving, leaver, credential);
         else if (find_name(old, keeper_name(keeper)) != NULL)
             keeper_adopt(keeper, credential);
         else
@@ -499,28 +465,13 @@ settle(struct refresher *refresher, const struct ring *old)
 /* ---- Who goes, and the end ----------------------------------------------- */
 
 static void
-end_leaving(struct refresher *refresher, struct leaving *leaving)
-{
-    TAILQ_REMOVE(&refresher->leaving, leaving, link);
-    keeper_free(&leaving->keeper);
-    config_unref(&leaving->config);
-    free(leaving);
-}
-
-static void
 on_finished(struct keeper_shared *shared, struct keeper *keeper)
 {
     struct refresher *refresher = (struct refresher *)(void *)shared;
-    struct leaving *leaving;
 
-    TAILQ_FOREACH(leaving, &refresher->leaving, link)
-    {
-        if (leaving->keeper == keeper)
-            break;
-    }
-    if (leaving != NULL) {
+    if (keeper_leaving_has(refresher->leaving, keeper)) {
         shelve(refresher, keeper);
-        end_leaving(refresher, leaving);
+        keeper_leaving_end(refresher->leaving, keeper);
     }
     if (shared->is_stopping && --refresher->ending == 0)
         refresher->stopped(refresher->stopped_arg);
@@ -534,37 +485,11 @@ static bool
 part_with(struct refresher *refresher, struct keeper *keeper,
           struct config *config)
 {
-    struct leaving *leaving = NULL;
-
-    if (keeper_is_spending(keeper))
-        leaving = calloc(1, sizeof(*leaving));
-    if (leaving == NULL) {
-        shelve(refresher, keeper);
-        return true;
-    }
-    leaving->keeper = keeper;
-    leaving->config = config_ref(config);
-    TAILQ_INSERT_TAIL(&refresher->leaving, leaving, link);
-    return false;
-}
-
-/* Tell those that are about to leave; each time the list may be another one. */
-static void
-tell_leaving(struct refresher *refresher)
-{
-    struct leaving *leaving = TAILQ_FIRST(&refresher->leaving);
-
-    while (leaving != NULL) {
-        struct keeper *keeper = leaving->keeper;
-
-        if (leaving->is_told) {
-            leaving = TAILQ_NEXT(leaving, link);
-            continue;
-        }
-        leaving->is_told = true;
-        keeper_retire(&keeper, true);
-        leaving = TAILQ_FIRST(&refresher->leaving);
-    }
+    if (keeper_is_spending(keeper) &&
+        keeper_leaving_add(refresher->leaving, keeper, config) == 0)
+        return false;
+    shelve(refresher, keeper);
+    return true;
 }
 
 /* Part with the old ring's keepers that are not in the new one. How many of
@@ -599,8 +524,6 @@ bool
 refresher_stop(struct refresher *refresher, void (*stopped)(void *arg),
                void *arg)
 {
-    struct leaving *leaving;
-
     refresher->shared.is_stopping = true;
     refresher->stopped = stopped;
     refresher->stopped_arg = arg;
@@ -608,10 +531,7 @@ refresher_stop(struct refresher *refresher, void (*stopped)(void *arg),
     for (size_t i = 0; i < refresher->ring.count; i++)
         if (keeper_stop(refresher->ring.keepers[i]))
             refresher->ending++;
-    TAILQ_FOREACH(leaving, &refresher->leaving, link)
-    {
-        refresher->ending++;
-    }
+    refresher->ending += keeper_leaving_count(refresher->leaving);
     return refresher->ending > 0;
 }
 
@@ -640,7 +560,7 @@ refresher_configure(struct refresher *refresher, struct config *config,
     /* Last, as whoever is told may ask or even reload again. */
     for (size_t i = 0; i < old.count; i++)
         keeper_retire(&old.keepers[i], false);
-    tell_leaving(refresher);
+    keeper_leaving_tell(refresher->leaving);
     tell_probers(refresher);
     ring_clear(&old);
     config_unref(&old_config);
@@ -723,14 +643,15 @@ refresher_new(const struct refresher_env *env)
         return NULL;
     refresher->shared.env = *env;
     refresher->shared.finished = on_finished;
-    TAILQ_INIT(&refresher->leaving);
+    refresher->leaving = keeper_leaving_new();
     refresher->shelf = shelf_new();
     refresher->shared.strangers = strangers_new();
     refresher->sweep_timer = env->timer_new(env->arg, sweep, refresher);
     refresher->shared.planner =
         planner_new(&refresher->shared.env, keeper_fire);
-    if (refresher->shelf == NULL || refresher->shared.strangers == NULL ||
-        refresher->sweep_timer == NULL || refresher->shared.planner == NULL)
+    if (refresher->leaving == NULL || refresher->shelf == NULL ||
+        refresher->shared.strangers == NULL || refresher->sweep_timer == NULL ||
+        refresher->shared.planner == NULL)
         refresher_free(&refresher);
     return refresher;
 }
@@ -739,12 +660,10 @@ void
 refresher_free(struct refresher **refresher)
 {
     struct refresher *r = *refresher;
-    struct leaving *leaving;
 
     if (r == NULL)
         return;
-    while ((leaving = TAILQ_FIRST(&r->leaving)) != NULL)
-        end_leaving(r, leaving); /* NOLINT(*-unix.Malloc) */
+    keeper_leaving_free(&r->leaving);
     for (size_t i = 0; i < r->ring.count; i++)
         keeper_free(&r->ring.keepers[i]);
     ring_clear(&r->ring);
@@ -767,7 +686,7 @@ make_on_demand(struct refresher *refresher, const struct refresher_key *key)
     const struct config_credential *credential =
         find_credential(&refresher->ring, key->credential);
     char name[REFRESHER_NAME_MAX];
-    struct leaving *leaving;
+    struct keeper *leaver;
     struct keeper *keeper;
 
     if (credential == NULL || !grant_is_per_user(credential->grant) ||
@@ -776,17 +695,17 @@ make_on_demand(struct refresher *refresher, const struct refresher_key *key)
     if (refresher->ring.count >= KEEPERS_MAX &&
         !forget_strangers(refresher, INT64_MAX, true))
         return NULL;
-    leaving = find_leaving(refresher, name);
-    keeper = leaving != NULL
-                 ? leaving->keeper
+    leaver = keeper_leaving_find(refresher->leaving, name);
+    keeper = leaver != NULL
+                 ? leaver
                  : keeper_new(&refresher->shared, credential, name, key->user);
     if (keeper == NULL || ring_add(&refresher->ring, keeper) < 0) {
-        if (leaving == NULL)
+        if (leaver == NULL)
             keeper_free(&keeper);
         return NULL;
     }
-    if (leaving != NULL)
-        take_back(refresher, leaving, credential);
+    if (leaver != NULL)
+        keeper_leaving_return(refresher->leaving, leaver, credential);
     else
         unshelve(refresher, keeper);
     keeper_set_place(keeper, refresher->ring.count - 1);
