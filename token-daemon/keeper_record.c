@@ -162,7 +162,9 @@ keeper_restore(struct keeper *keeper, struct token_record *record)
         is_taken = true;
         keeper_judge_aside(keeper);
         hardening_lock(keeper->refresh.text, strlen(keeper->refresh.text));
-        if (keeper->token.due_at == TOKEN_NEVER)
+        /* It waited for a sign-in, not for an answer. */
+        if (keeper->token.due_at == TOKEN_NEVER &&
+            keeper->token.state != TOKEN_FETCHING)
             token_reset(&keeper->token, keeper_now(keeper));
     }
     keeper_judge_stranger(keeper);

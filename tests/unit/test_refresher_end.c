@@ -40,6 +40,9 @@
     "servers = {\"mx.example\"}\n"                                    \
     "token_url = \"https://sts.example/token\"\n"                     \
     "scope = \"mail\"\n}\n" MAILBOX
+#define SERVICE                                                                \
+    "credential \"c\" {\nprovider = \"google\"\ngrant = \"service_account\"\n" \
+    "service_account_key = \"file:/account.json\"\n}\n" MAILBOX
 #define PROXY APPLICATION("id", "mail", "proxy = \"http://p.example:3128\"\n")
 
 static const struct refresher_key key = {"c", "m@x.example"};
@@ -351,6 +354,30 @@ a_record_of_another_application_is_set_aside(void **state)
     }
 }
 
+/* It belongs to a grant that the mailbox no longer has. */
+static void
+an_import_during_a_request_starts_no_other(void **state)
+{
+    struct world *world = *state;
+    struct token_record record = {.refresh_token = secret_copy("refresh-9", 9)};
+    struct refresher_env env = *fake_env_refresher(world->env);
+    struct err err = {ERR_NONE, ""};
+
+    env.save = save;
+    env.unsave = unsave;
+    env.unstore = unstore;
+    refresher_free(&world->refresher);
+    world->refresher = refresher_new(&env);
+    configure(world, SERVICE);
+    fake_env_advance(world->env, 10000);
+    assert_int_equal(fake_env_open(world->env), 1);
+    assert_int_equal(refresher_import(world->refresher, NAME, &record, &err),
+                     0);
+    fake_env_advance(world->env, 10000);
+    assert_int_equal(fake_env_open(world->env), 1);
+    assert_string_equal(world->refresh, "refresh-9");
+}
+
 /* ---- The stop ------------------------------------------------------------ */
 
 static void
@@ -418,6 +445,7 @@ main(void)
         WORLD_TEST(who_is_back_before_the_answer_takes_it),
         WORLD_TEST(who_is_back_after_the_answer_has_it),
         WORLD_TEST(a_record_of_another_application_is_set_aside),
+        WORLD_TEST(an_import_during_a_request_starts_no_other),
         WORLD_TEST(a_stop_waits_for_it),
         WORLD_TEST(a_stop_ends_when_it_fails),
         WORLD_TEST(a_stop_waits_for_nothing_else),
