@@ -108,6 +108,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/keeper_parts.h \
 	%D%/keeper_probe.c \
 	%D%/keeper_record.c \
+	%D%/keeper_ring.c %D%/keeper_ring.h \
 	%D%/keeper_waiters.c \
 	%D%/lookup_key.c %D%/lookup_key.h \
 	%D%/lookup_server.c %D%/lookup_server.h \

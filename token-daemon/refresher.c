@@ -4,16 +4,14 @@
 #include "token-daemon/refresher.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 #include "common/log.h"
-#include "common/strmap.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/keeper.h"
 #include "token-daemon/keeper_leaving.h"
+#include "token-daemon/keeper_ring.h"
 #include "token-daemon/shelf.h"
 #include "token-daemon/strangers.h"
 
@@ -23,19 +21,9 @@
 #define BUSY_TRIES       16    /* of strangers, to find one to be forgotten */
 #define SWEEP_MS         (INT64_C(60) * 1000)
 
-/* All tokens of one configuration. */
-struct ring {
-    struct keeper **keepers; /* in the order of the configuration */
-    size_t count;
-    size_t capacity;
-    size_t on_demand; /* the first one that no mailbox of its own is for */
-    struct strmap *by_name;     /* -> struct keeper */
-    struct strmap *credentials; /* name -> struct config_credential */
-};
-
 struct refresher {
     struct keeper_shared shared; /* first: see on_finished() */
-    struct ring ring;
+    struct keeper_ring ring;
     struct keeper_leaving *leaving;
     size_t ending; /* requests that a stop waits for */
     void (*stopped)(void *arg);
@@ -49,61 +37,6 @@ static int64_t
 wall_of(const struct refresher *refresher)
 {
     return refresher->shared.env.wall(refresher->shared.env.arg);
-}
-
-/* ---- Names -------------------------------------------------------------- */
-
-/*
- * What a token is stored under: `CREDENTIAL`, or `CREDENTIAL USER` in lower
- * case. (Names of credentials have no blanks.) False when it is too long.
- */
-static bool
-make_name(const struct config_credential *credential, const char *user,
-          char out[REFRESHER_NAME_MAX])
-{
-    int len;
-
-    if (!grant_is_per_user(credential->grant))
-        user = NULL;
-    len = snprintf(out, REFRESHER_NAME_MAX, "%s%s%s", credential->name,
-                   user != NULL ? " " : "", user != NULL ? user : "");
-    if (len < 0 || len >= REFRESHER_NAME_MAX)
-        return false;
-    for (char *p = strchr(out, ' '); p != NULL && *p != '\0'; p++)
-        if (*p >= 'A' && *p <= 'Z')
-            *p = (char)(*p + ('a' - 'A'));
-    return true;
-}
-
-static const struct config_credential *
-find_credential(const struct ring *ring, const char *name)
-{
-    return ring->credentials != NULL
-               ? strmap_get(ring->credentials, name, strlen(name))
-               : NULL;
-}
-
-static struct keeper *
-find_name(const struct ring *ring, const char *name)
-{
-    return ring->by_name != NULL ? strmap_get(ring->by_name, name, strlen(name))
-                                 : NULL;
-}
-
-static struct keeper *
-find(const struct refresher *refresher, const struct refresher_key *key)
-{
-    const struct config_credential *credential =
-        find_credential(&refresher->ring, key->credential);
-    char name[REFRESHER_NAME_MAX];
-
-    if (credential == NULL)
-        return NULL;
-    if (!grant_is_per_user(credential->grant))
-        return find_name(&refresher->ring, credential->name);
-    if (!make_name(credential, key->user, name))
-        return NULL;
-    return find_name(&refresher->ring, name);
 }
 
 /* ---- What is known of tokens that nobody keeps ----------------------------
@@ -158,7 +91,7 @@ static enum shelf_result
 restore(struct refresher *refresher, const char *name,
         struct token_record *record)
 {
-    struct keeper *keeper = find_name(&refresher->ring, name);
+    struct keeper *keeper = keeper_ring_find(&refresher->ring, name);
     struct keeper *leaver = keeper_leaving_find(refresher->leaving, name);
     bool is_taken;
 
@@ -185,7 +118,7 @@ static int
 save_taken(struct refresher *refresher, const char *name)
 {
     const struct refresher_env *env = &refresher->shared.env;
-    struct keeper *keeper = find_name(&refresher->ring, name);
+    struct keeper *keeper = keeper_ring_find(&refresher->ring, name);
     struct keeper *leaver = keeper_leaving_find(refresher->leaving, name);
 
     if (env->save == NULL)
@@ -278,7 +211,7 @@ refresher_each_name(struct refresher *refresher,
 void
 refresher_save_name(struct refresher *refresher, const char *name)
 {
-    struct keeper *keeper = find_name(&refresher->ring, name);
+    struct keeper *keeper = keeper_ring_find(&refresher->ring, name);
     const struct token_record *record;
 
     if (keeper == NULL)
@@ -294,138 +227,6 @@ refresher_save_name(struct refresher *refresher, const char *name)
 
 /* ---- The ring ----------------------------------------------------------- */
 
-static int
-ring_init(struct ring *ring)
-{
-    *ring = (struct ring){.by_name = strmap_new(), .credentials = strmap_new()};
-    return ring->by_name != NULL && ring->credentials != NULL ? 0 : -1;
-}
-
-/* Free the ring, not its keepers. */
-static void
-ring_clear(struct ring *ring)
-{
-    free(ring->keepers);
-    strmap_free(&ring->by_name);
-    strmap_free(&ring->credentials);
-    *ring = (struct ring){0};
-}
-
-static int
-ring_add(struct ring *ring, struct keeper *keeper)
-{
-    if (ring->count == ring->capacity) {
-        size_t capacity = ring->capacity > 0 ? 2 * ring->capacity : 16;
-        struct keeper **keepers =
-            realloc(ring->keepers, capacity * sizeof(struct keeper *));
-
-        if (keepers == NULL)
-            return -1;
-        ring->keepers = keepers;
-        ring->capacity = capacity;
-    }
-    if (strmap_add(ring->by_name, keeper_name(keeper), keeper) != STRMAP_ADDED)
-        return -1;
-    ring->keepers[ring->count++] = keeper;
-    return 0;
-}
-
-/* The one that keeps this token already, also when it was about to leave. */
-static struct keeper *
-find_kept(const struct refresher *refresher, const char *name)
-{
-    struct keeper *keeper = find_name(&refresher->ring, name);
-
-    return keeper != NULL ? keeper
-                          : keeper_leaving_find(refresher->leaving, name);
-}
-
-/*
- * The keeper of this token in the new ring: the one that keeps it already, else
- * a new one. Twice is fine.
- */
-static int
-carry_over(struct refresher *refresher, struct ring *ring,
-           const struct config_credential *credential, const char *user)
-{
-    char name[REFRESHER_NAME_MAX];
-    struct keeper *keeper;
-
-    if (!make_name(credential, user, name))
-        return -1;
-    if (find_name(ring, name) != NULL)
-        return 0;
-    keeper = find_kept(refresher, name);
-    if (keeper != NULL)
-        return ring_add(ring, keeper);
-    keeper = keeper_new(&refresher->shared, credential, name,
-                        grant_is_per_user(credential->grant) ? user : NULL);
-    if (keeper == NULL || ring_add(ring, keeper) < 0) {
-        keeper_free(&keeper);
-        return -1;
-    }
-    return 0;
-}
-
-/* Keepers that came on demand stay while their credential does. */
-static int
-carry_over_rest(struct refresher *refresher, struct ring *ring)
-{
-    for (size_t i = 0; i < refresher->ring.count; i++) {
-        struct keeper *keeper = refresher->ring.keepers[i];
-        const struct config_credential *credential =
-            find_credential(ring, keeper_credential(keeper));
-
-        if (credential == NULL || !grant_is_per_user(credential->grant) ||
-            strchr(keeper_name(keeper), ' ') == NULL ||
-            find_name(ring, keeper_name(keeper)) != NULL)
-            continue;
-        if (ring_add(ring, keeper) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* All tokens of a configuration. On failure the ring is for undo_ring(). */
-static int
-make_ring(struct refresher *refresher, struct config *config, struct ring *ring)
-{
-    if (ring_init(ring) < 0)
-        return -1;
-    for (size_t i = 0; i < config->credential_count; i++) {
-        struct config_credential *credential = &config->credentials[i];
-
-        if (strmap_add(ring->credentials, credential->name, credential) ==
-            STRMAP_NO_MEMORY)
-            return -1;
-        if (!grant_is_per_user(credential->grant) &&
-            carry_over(refresher, ring, credential, NULL) < 0)
-            return -1;
-    }
-    for (size_t i = 0; i < config->mailbox_count; i++) {
-        const struct config_mailbox *mailbox = &config->mailboxes[i];
-
-        if (mailbox->title[0] != '@' &&
-            grant_is_per_user(mailbox->credential->grant) &&
-            carry_over(refresher, ring, mailbox->credential, mailbox->title) <
-                0)
-            return -1;
-    }
-    ring->on_demand = ring->count;
-    return carry_over_rest(refresher, ring);
-}
-
-/* Free a ring that will not be used, and the keepers that are only in it. */
-static void
-undo_ring(struct refresher *refresher, struct ring *ring)
-{
-    for (size_t i = 0; i < ring->count; i++)
-        if (find_kept(refresher, keeper_name(ring->keepers[i])) !=
-            ring->keepers[i])
-            keeper_free(&ring->keepers[i]);
-    ring_clear(ring);
-}
-
 static int64_t
 margin_ms(const struct config *config)
 {
@@ -439,20 +240,20 @@ margin_ms(const struct config *config)
 
 /* Settle the keepers of the new ring: new settings, stored tokens, timers. */
 static void
-settle(struct refresher *refresher, const struct ring *old)
+settle(struct refresher *refresher, const struct keeper_ring *old)
 {
-    const struct ring *ring = &refresher->ring;
+    const struct keeper_ring *ring = &refresher->ring;
 
     for (size_t i = 0; i < ring->count; i++) {
         struct keeper *keeper = ring->keepers[i];
         const struct config_credential *credential =
-            find_credential(ring, keeper_credential(keeper));
+            keeper_ring_credential(ring, keeper_credential(keeper));
         struct keeper *leaver =
             keeper_leaving_find(refresher->leaving, keeper_name(keeper));
 
         if (leaver != NULL)
             keeper_leaving_return(refresher->leaving, leaver, credential);
-        else if (find_name(old, keeper_name(keeper)) != NULL)
+        else if (keeper_ring_find(old, keeper_name(keeper)) != NULL)
             keeper_adopt(keeper, credential);
         else
             unshelve(refresher, keeper);
@@ -495,7 +296,7 @@ part_with(struct refresher *refresher, struct keeper *keeper,
 /* Part with the old ring's keepers that are not in the new one. How many of
  * them are to be freed: they are the old ring's first then. */
 static size_t
-part_with_all(struct refresher *refresher, struct ring *old,
+part_with_all(struct refresher *refresher, struct keeper_ring *old,
               struct config *old_config)
 {
     size_t count = 0;
@@ -503,7 +304,7 @@ part_with_all(struct refresher *refresher, struct ring *old,
     for (size_t i = 0; i < old->count; i++) {
         struct keeper *keeper = old->keepers[i];
 
-        if (find_name(&refresher->ring, keeper_name(keeper)) != keeper &&
+        if (keeper_ring_find(&refresher->ring, keeper_name(keeper)) != keeper &&
             part_with(refresher, keeper, old_config))
             old->keepers[count++] = keeper;
     }
@@ -540,11 +341,13 @@ refresher_configure(struct refresher *refresher, struct config *config,
                     struct err *err)
 {
     struct config *old_config = refresher->shared.config;
-    struct ring old = refresher->ring;
-    struct ring ring;
+    struct keeper_ring old = refresher->ring;
+    struct keeper_ring_source source = {&refresher->shared, &refresher->ring,
+                                        refresher->leaving};
+    struct keeper_ring ring;
 
-    if (make_ring(refresher, config, &ring) < 0) {
-        undo_ring(refresher, &ring);
+    if (keeper_ring_make(&source, config, &ring) < 0) {
+        keeper_ring_undo(&source, &ring);
         return err_set(err, ERR_SYSTEM, "out of memory");
     }
 
@@ -562,7 +365,7 @@ refresher_configure(struct refresher *refresher, struct config *config,
         keeper_retire(&old.keepers[i], false);
     keeper_leaving_tell(refresher->leaving);
     tell_probers(refresher);
-    ring_clear(&old);
+    keeper_ring_clear(&old);
     config_unref(&old_config);
     return 0;
 }
@@ -574,13 +377,7 @@ refresher_configure(struct refresher *refresher, struct config *config,
 static void
 forget(struct refresher *refresher, struct keeper *keeper)
 {
-    struct ring *ring = &refresher->ring;
-    size_t place = keeper_place(keeper);
-    const char *name = keeper_name(keeper);
-
-    (void)strmap_remove(ring->by_name, name, strlen(name));
-    ring->keepers[place] = ring->keepers[--ring->count];
-    keeper_set_place(ring->keepers[place], place);
+    keeper_ring_remove(&refresher->ring, keeper);
     keeper_free(&keeper);
 }
 
@@ -666,7 +463,7 @@ refresher_free(struct refresher **refresher)
     keeper_leaving_free(&r->leaving);
     for (size_t i = 0; i < r->ring.count; i++)
         keeper_free(&r->ring.keepers[i]);
-    ring_clear(&r->ring);
+    keeper_ring_clear(&r->ring);
     planner_free(&r->shared.planner);
     shelf_free(&r->shelf);
     strangers_free(&r->shared.strangers);
@@ -684,13 +481,13 @@ static struct keeper *
 make_on_demand(struct refresher *refresher, const struct refresher_key *key)
 {
     const struct config_credential *credential =
-        find_credential(&refresher->ring, key->credential);
+        keeper_ring_credential(&refresher->ring, key->credential);
     char name[REFRESHER_NAME_MAX];
     struct keeper *leaver;
     struct keeper *keeper;
 
     if (credential == NULL || !grant_is_per_user(credential->grant) ||
-        key->user == NULL || !make_name(credential, key->user, name))
+        key->user == NULL || !keeper_ring_name(credential, key->user, name))
         return NULL;
     if (refresher->ring.count >= KEEPERS_MAX &&
         !forget_strangers(refresher, INT64_MAX, true))
@@ -699,7 +496,7 @@ make_on_demand(struct refresher *refresher, const struct refresher_key *key)
     keeper = leaver != NULL
                  ? leaver
                  : keeper_new(&refresher->shared, credential, name, key->user);
-    if (keeper == NULL || ring_add(&refresher->ring, keeper) < 0) {
+    if (keeper == NULL || keeper_ring_add(&refresher->ring, keeper) < 0) {
         if (leaver == NULL)
             keeper_free(&keeper);
         return NULL;
@@ -720,7 +517,8 @@ refresher_ask(struct refresher *refresher,
               const struct refresher_question *question,
               refresher_answer_fn answer, void *arg)
 {
-    struct keeper *keeper = find(refresher, &question->key);
+    struct keeper *keeper =
+        keeper_ring_find_key(&refresher->ring, &question->key);
 
     if (keeper == NULL)
         keeper = make_on_demand(refresher, &question->key);
@@ -734,7 +532,7 @@ refresher_ask(struct refresher *refresher,
 const struct token *
 refresher_peek(struct refresher *refresher, const struct refresher_key *key)
 {
-    const struct keeper *keeper = find(refresher, key);
+    const struct keeper *keeper = keeper_ring_find_key(&refresher->ring, key);
 
     return keeper != NULL ? keeper_token(keeper) : NULL;
 }
@@ -743,7 +541,7 @@ bool
 refresher_describe(struct refresher *refresher, const struct refresher_key *key,
                    struct refresher_info *out)
 {
-    const struct keeper *keeper = find(refresher, key);
+    const struct keeper *keeper = keeper_ring_find_key(&refresher->ring, key);
 
     if (keeper != NULL)
         keeper_describe(keeper, out);
@@ -754,7 +552,7 @@ enum token_report_answer
 refresher_report(struct refresher *refresher, const struct refresher_key *key,
                  int64_t *until_wall)
 {
-    struct keeper *keeper = find(refresher, key);
+    struct keeper *keeper = keeper_ring_find_key(&refresher->ring, key);
 
     return keeper != NULL ? keeper_report(keeper, until_wall)
                           : TOKEN_REPORT_FETCHING;
@@ -763,7 +561,7 @@ refresher_report(struct refresher *refresher, const struct refresher_key *key,
 void
 refresher_accepted(struct refresher *refresher, const struct refresher_key *key)
 {
-    struct keeper *keeper = find(refresher, key);
+    struct keeper *keeper = keeper_ring_find_key(&refresher->ring, key);
 
     if (keeper != NULL)
         keeper_accepted(keeper);
@@ -777,8 +575,8 @@ find_for_login(struct refresher *refresher, const struct refresher_key *key,
                struct err *err)
 {
     const struct config_credential *credential =
-        find_credential(&refresher->ring, key->credential);
-    struct keeper *keeper = find(refresher, key);
+        keeper_ring_credential(&refresher->ring, key->credential);
+    struct keeper *keeper = keeper_ring_find_key(&refresher->ring, key);
 
     if (credential == NULL) {
         err_set(err, ERR_NOTFOUND, "the credential is not configured");
@@ -825,7 +623,7 @@ int
 refresher_fetch(struct refresher *refresher, const struct refresher_key *key,
                 bool drops, struct err *err)
 {
-    struct keeper *keeper = find(refresher, key);
+    struct keeper *keeper = keeper_ring_find_key(&refresher->ring, key);
     int64_t not_before_wall = 0;
 
     if (keeper == NULL)
