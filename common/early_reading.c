@@ -18,6 +18,7 @@ struct seen {
     enum charset_shape shape; /* of this word */
     bool is_utf8;             /* this word is in UTF-8 */
     bool is_gb18030;
+    bool has_c1;     /* of this word's charset: 0x80 to 0x9f are controls */
     uint32_t last;   /* the last bytes, the newest one lowest */
     int escape;      /* bytes seen of an escape sequence */
     char escape_set; /* its second byte */
@@ -126,6 +127,14 @@ see_byte(char byte, void *arg)
     seen->last = seen->last << 8 | (unsigned char)byte;
     seen->has_control |= seen->is_utf8 && ends_with_control(seen->last);
     seen->has_control |= seen->is_gb18030 && is_gb_control(seen->last);
+    seen->has_control |= seen->has_c1 && (seen->last & 0xe0) == 0x80;
+}
+
+/* Not where makers mistake it for a charset of Windows, with text there. */
+static bool
+has_c1(const struct charset *charset)
+{
+    return strncmp(charset->codecs[0], "ISO-8859-", 9) == 0;
 }
 
 /* GB18030 has all of Unicode, and readers take its older forms for it. */
@@ -151,6 +160,7 @@ see_word(const struct encoded_word *word, struct seen *seen)
     seen->shape = charset->shape;
     seen->is_utf8 = strcmp(charset->codecs[0], "UTF-8") == 0;
     seen->is_gb18030 = is_gb18030(charset);
+    seen->has_c1 = has_c1(charset);
     encoded_word_decode(word, see_byte, seen);
     /* A word begins and ends with ASCII (RFC 2047, section 3). */
     return !seen->is_broken && !seen->is_shifted && seen->escape == 0;
