@@ -539,21 +539,26 @@ keeper_fire(struct timetable_entry *entry)
 
 /* ---- What an operator does ---------------------------------------------- */
 
-/* Whatever is under way or waits for the disk: nobody wants it any more. */
-static void
+/* Whatever is under way or waits for the disk: nobody wants it any more. True:
+ * a stop was waiting for it. */
+static bool
 stop_fetch(struct keeper *keeper)
 {
+    bool was_awaited =
+        keeper->shared->is_stopping && keeper_is_spending(keeper);
+
     keeper_probe_doom(keeper, false, ERR_RETRY,
                       "somebody signed in or out meanwhile");
     keeper->shared->env.cancel(&keeper->acquire);
     keeper_fetch_drop_held(keeper);
     keeper->is_asking_later = false;
     keeper->is_outdated = keeper->is_unwanted = false;
+    return was_awaited;
 }
 
 /* All is as it is to be: tell those who waited for what was before. */
 static void
-end_change(struct keeper *keeper)
+end_change(struct keeper *keeper, bool was_awaited)
 {
     keeper_judge_stranger(keeper);
     keeper_fetch_plan(keeper);
@@ -561,13 +566,16 @@ end_change(struct keeper *keeper)
     (void)keeper_probe_tell(keeper);
     if (!keeper->is_gone)
         keeper_waiters_answer(keeper);
+    if (was_awaited)
+        keeper->shared->finished(keeper->shared, keeper);
     keeper_release(keeper);
 }
 
 void
 keeper_sign_in(struct keeper *keeper, struct oauth_token *token)
 {
-    stop_fetch(keeper);
+    bool was_awaited = stop_fetch(keeper);
+
     take_refresh_token(keeper, token);
     token_reset(&keeper->token, keeper_now(keeper));
     if (token->access != NULL) {
@@ -579,22 +587,22 @@ keeper_sign_in(struct keeper *keeper, struct oauth_token *token)
     }
     if (store_rotated(keeper, 0) < 0)
         note_unsaved(keeper);
-    end_change(keeper);
+    end_change(keeper, was_awaited);
 }
 
 void
 keeper_sign_out(struct keeper *keeper)
 {
     const struct refresher_env *env = &keeper->shared->env;
+    bool was_awaited = stop_fetch(keeper);
 
-    stop_fetch(keeper);
     refresh_token_clear(&keeper->refresh);
     keeper->is_aside = false;
     token_reset(&keeper->token, keeper_now(keeper));
     keeper_wait_for_login(keeper);
     if (env->unstore != NULL)
         env->unstore(env->arg, keeper->name);
-    end_change(keeper);
+    end_change(keeper, was_awaited);
 }
 
 bool

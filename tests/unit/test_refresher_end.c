@@ -418,6 +418,24 @@ a_stop_ends_when_it_fails(void **state)
     assert_string_equal(world->refresh, "refresh-1");
 }
 
+/* Whose code was being exchanged when the stop came. */
+static void
+a_stop_ends_when_somebody_signs_in(void **state)
+{
+    struct world *world = *state;
+    struct oauth_token token = {.access = secret_copy("access-9", 8),
+                                .refresh = secret_copy("refresh-9", 9),
+                                .lifetime = 3600};
+    struct err err = {ERR_NONE, ""};
+
+    assert_true(refresher_stop(world->refresher, on_stopped, world));
+    assert_int_equal(refresher_sign_in(world->refresher, &key, &token, &err),
+                     0);
+    oauth_token_clear(&token);
+    assert_int_equal(world->stops, 1);
+    assert_string_equal(world->refresh, "refresh-9");
+}
+
 static void
 a_stop_waits_for_nothing_else(void **state)
 {
@@ -448,6 +466,7 @@ main(void)
         WORLD_TEST(an_import_during_a_request_starts_no_other),
         WORLD_TEST(a_stop_waits_for_it),
         WORLD_TEST(a_stop_ends_when_it_fails),
+        WORLD_TEST(a_stop_ends_when_somebody_signs_in),
         WORLD_TEST(a_stop_waits_for_nothing_else),
     };
 
