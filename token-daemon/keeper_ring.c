@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/address.h"
 #include "common/strmap.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/keeper_leaving.h"
@@ -61,12 +62,62 @@ keeper_ring_find_key(const struct keeper_ring *ring,
     return keeper_ring_find(ring, name);
 }
 
+/* As the map has it: no two titles have one key, and what stands behind a dot
+ * of a domain is found as it is. */
+static const char *
+key_of(const char *title)
+{
+    return title[0] == '@' && title[1] == '.' ? title + 1 : title;
+}
+
+/* The mailbox that an address logs in by. */
+static const struct config_mailbox *
+find_mailbox(const struct keeper_ring *ring, const char *address)
+{
+    const char *domain = strrchr(address, '@');
+    const struct config_mailbox *mailbox =
+        strmap_get(ring->mailboxes, address, strlen(address));
+
+    if (mailbox == NULL)
+        mailbox = strmap_get(ring->mailboxes, domain, strlen(domain));
+    for (const char *dot = strchr(domain, '.'); mailbox == NULL && dot != NULL;
+         dot = strchr(dot + 1, '.'))
+        mailbox = strmap_get(ring->mailboxes, dot, strlen(dot));
+    return mailbox;
+}
+
+const struct config_credential *
+keeper_ring_domain_user(const struct keeper_ring *ring, const char *name,
+                        const char **user)
+{
+    const char *blank = strchr(name, ' ');
+    const struct config_credential *credential;
+    const struct config_mailbox *mailbox;
+
+    if (blank == NULL || ring->credentials == NULL ||
+        !address_is_valid(blank + 1, strlen(blank + 1)))
+        return NULL;
+    credential = strmap_get(ring->credentials, name, (size_t)(blank - name));
+    if (credential == NULL || !grant_needs_login(credential->grant))
+        return NULL;
+    mailbox = find_mailbox(ring, blank + 1);
+    if (mailbox == NULL || mailbox->title[0] != '@' ||
+        mailbox->credential != credential)
+        return NULL;
+    *user = blank + 1;
+    return credential;
+}
+
 static int
 ring_init(struct keeper_ring *ring)
 {
     *ring = (struct keeper_ring){.by_name = strmap_new(),
-                                 .credentials = strmap_new()};
-    return ring->by_name != NULL && ring->credentials != NULL ? 0 : -1;
+                                 .credentials = strmap_new(),
+                                 .mailboxes = strmap_new()};
+    return ring->by_name != NULL && ring->credentials != NULL &&
+                   ring->mailboxes != NULL
+               ? 0
+               : -1;
 }
 
 void
@@ -75,6 +126,7 @@ keeper_ring_clear(struct keeper_ring *ring)
     free(ring->keepers);
     strmap_free(&ring->by_name);
     strmap_free(&ring->credentials);
+    strmap_free(&ring->mailboxes);
     *ring = (struct keeper_ring){0};
 }
 
@@ -181,8 +233,11 @@ keeper_ring_make(const struct keeper_ring_source *source, struct config *config,
             return -1;
     }
     for (size_t i = 0; i < config->mailbox_count; i++) {
-        const struct config_mailbox *mailbox = &config->mailboxes[i];
+        struct config_mailbox *mailbox = &config->mailboxes[i];
 
+        if (strmap_add(ring->mailboxes, key_of(mailbox->title), mailbox) ==
+            STRMAP_NO_MEMORY)
+            return -1;
         if (mailbox->title[0] != '@' &&
             grant_is_per_user(mailbox->credential->grant) &&
             carry_over(source, ring, mailbox->credential, mailbox->title) < 0)

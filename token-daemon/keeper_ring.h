@@ -29,6 +29,8 @@ struct keeper_ring {
     size_t on_demand; /* the first one that no mailbox of its own is for */
     struct strmap *by_name;     /* -> struct keeper */
     struct strmap *credentials; /* name -> struct config_credential */
+    struct strmap *mailboxes;   /* title -> struct config_mailbox; of
+                                   `@.domain` what follows the @ */
 };
 
 /* Where the keepers of a new ring come from; all of it is borrowed. */
@@ -75,6 +77,15 @@ const struct config_credential *
 keeper_ring_credential(const struct keeper_ring *ring, const char *name);
 struct keeper *keeper_ring_find(const struct keeper_ring *ring,
                                 const char *name);
+
+/*
+ * The credential of the token of this name when somebody signs in for it who
+ * has no mailbox of his own but one "@domain" or "@.domain" of this credential,
+ * as the look-ups find it; borrowed, *user from `name`. Else NULL.
+ */
+const struct config_credential *
+keeper_ring_domain_user(const struct keeper_ring *ring, const char *name,
+                        const char **user);
 
 /* The keeper of the token that is meant, borrowed. NULL: there is none. */
 struct keeper *keeper_ring_find_key(const struct keeper_ring *ring,

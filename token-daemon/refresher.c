@@ -4,6 +4,7 @@
 #include "token-daemon/refresher.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -12,6 +13,7 @@
 #include "token-daemon/keeper.h"
 #include "token-daemon/keeper_leaving.h"
 #include "token-daemon/keeper_ring.h"
+#include "token-daemon/names.h"
 #include "token-daemon/shelf.h"
 #include "token-daemon/strangers.h"
 
@@ -31,6 +33,7 @@ struct refresher {
     struct shelf *shelf;
     void *sweep_timer; /* is set while there are strangers */
     bool is_sweeping;
+    uint64_t unwoken; /* sign-ins that found no room in the ring */
 };
 
 static int64_t
@@ -86,6 +89,174 @@ unshelve(struct refresher *refresher, struct keeper *keeper)
     token_record_clear(&record);
 }
 
+/* ---- Strangers ------------------------------------------------------------
+ */
+
+/* Forget this one; the ring's last one takes its place. */
+static void
+forget(struct refresher *refresher, struct keeper *keeper)
+{
+    keeper_ring_remove(&refresher->ring, keeper);
+    keeper_free(&keeper);
+}
+
+/* Forget those who were not asked for since then, or one of them. */
+static bool
+forget_strangers(struct refresher *refresher, int64_t since, bool only_one)
+{
+    struct keeper *keeper;
+    int tries = 0;
+
+    while ((keeper = strangers_rested(refresher->shared.strangers, since)) !=
+           NULL) {
+        if (keeper_is_idle(keeper)) {
+            forget(refresher, keeper);
+            if (only_one)
+                return true;
+            continue;
+        }
+        keeper_want(keeper);
+        if (only_one && ++tries == BUSY_TRIES)
+            return false;
+    }
+    return false;
+}
+
+static int64_t
+now_of(const struct refresher *refresher)
+{
+    return refresher->shared.env.boot_ms(refresher->shared.env.arg);
+}
+
+static void
+sweep(void *arg)
+{
+    struct refresher *refresher = arg;
+
+    (void)forget_strangers(refresher, now_of(refresher) - STRANGERS_REST_MS,
+                           false);
+    refresher->is_sweeping =
+        strangers_rested(refresher->shared.strangers, INT64_MAX) != NULL;
+    refresher->shared.env.timer_set(refresher->sweep_timer,
+                                    refresher->is_sweeping ? SWEEP_MS : -1);
+}
+
+static void
+begin_sweeping(struct refresher *refresher)
+{
+    if (refresher->is_sweeping)
+        return;
+    refresher->is_sweeping = true;
+    refresher->shared.env.timer_set(refresher->sweep_timer, SWEEP_MS);
+}
+
+/* ---- Users of "@domain" mailboxes -----------------------------------------
+ */
+
+/* One that is not in the ring yet goes on with what is known of its token. */
+static struct keeper *
+take_in(struct refresher *refresher, const struct config_credential *credential,
+        const char *user, int64_t window_ms)
+{
+    char name[REFRESHER_NAME_MAX];
+    struct keeper *leaver;
+    struct keeper *keeper;
+
+    if (!keeper_ring_name(credential, user, name))
+        return NULL;
+    leaver = keeper_leaving_find(refresher->leaving, name);
+    keeper = leaver != NULL
+                 ? leaver
+                 : keeper_new(&refresher->shared, credential, name, user);
+    if (keeper == NULL || keeper_ring_add(&refresher->ring, keeper) < 0) {
+        if (leaver == NULL)
+            keeper_free(&keeper);
+        return NULL;
+    }
+    if (leaver != NULL)
+        keeper_leaving_return(refresher->leaving, leaver, credential);
+    else
+        unshelve(refresher, keeper);
+    keeper_set_place(keeper, refresher->ring.count - 1);
+    keeper_set_on_demand(keeper, true);
+    begin_sweeping(refresher);
+    keeper_plan(keeper, window_ms);
+    return keeper;
+}
+
+/* The keeper of such a user, made when it is asked for. */
+static struct keeper *
+make_on_demand(struct refresher *refresher, const struct refresher_key *key)
+{
+    const struct config_credential *credential =
+        keeper_ring_credential(&refresher->ring, key->credential);
+
+    if (credential == NULL || !grant_is_per_user(credential->grant) ||
+        key->user == NULL)
+        return NULL;
+    if (refresher->ring.count >= KEEPERS_MAX &&
+        !forget_strangers(refresher, INT64_MAX, true))
+        return NULL;
+    return take_in(refresher, credential, key->user, 0);
+}
+
+/*
+ * Such a user's sign-in does not wait on the shelf for somebody to ask for it:
+ * an idle refresh token ends one day. It does when there is no room, as no
+ * keeper may be forgotten for it while one ring takes the place of another.
+ */
+static void
+wake(struct refresher *refresher, const char *name)
+{
+    const struct token_record *record = shelf_find(refresher->shelf, name);
+    const struct config_credential *credential;
+    const char *user;
+
+    if (record == NULL || record->refresh_token == NULL)
+        return;
+    credential = keeper_ring_domain_user(&refresher->ring, name, &user);
+    if (credential == NULL)
+        return;
+    if (refresher->ring.count < KEEPERS_MAX &&
+        take_in(refresher, credential, user,
+                (int64_t)refresher->ring.count * START_SPREAD_MS) != NULL)
+        return;
+    if (log_is_due(++refresher->unwoken))
+        log_error("a sign-in is not renewed until its user sends: there are "
+                  "too many tokens, or the memory is out",
+                  F_STR("name", name),
+                  F_INT("count", (int64_t)refresher->unwoken));
+}
+
+static void
+note_name(const char *name, const struct token_record *record, void *arg)
+{
+    struct names *names = arg;
+
+    (void)record;
+    names_add(names, name);
+}
+
+static void
+wake_all(struct refresher *refresher)
+{
+    struct names names;
+    const char *name;
+
+    names_init(&names);
+    shelf_each(refresher->shelf, note_name, &names);
+    if (names_failed(&names))
+        log_error("sign-ins of users of \"@domain\" mailboxes are not renewed "
+                  "until the users send, out of memory");
+    else
+        while ((name = names_next(&names)) != NULL)
+            wake(refresher, name);
+    names_clear(&names);
+}
+
+/* ---- What was stored ------------------------------------------------------
+ */
+
 /* Whether it is taken, and of what was known before the newer is. */
 static enum shelf_result
 restore(struct refresher *refresher, const char *name,
@@ -93,10 +264,15 @@ restore(struct refresher *refresher, const char *name,
 {
     struct keeper *keeper = keeper_ring_find(&refresher->ring, name);
     struct keeper *leaver = keeper_leaving_find(refresher->leaving, name);
+    enum shelf_result result;
     bool is_taken;
 
-    if (keeper == NULL && leaver == NULL)
-        return shelf_put(refresher->shelf, name, record, false);
+    if (keeper == NULL && leaver == NULL) {
+        result = shelf_put(refresher->shelf, name, record, false);
+        if (result == SHELF_TAKEN)
+            wake(refresher, name);
+        return result;
+    }
     is_taken = keeper_restore(keeper != NULL ? keeper : leaver, record);
     if (keeper != NULL)
         keeper_plan(keeper, (int64_t)refresher->ring.count * START_SPREAD_MS);
@@ -271,8 +447,13 @@ on_finished(struct keeper_shared *shared, struct keeper *keeper)
     struct refresher *refresher = (struct refresher *)(void *)shared;
 
     if (keeper_leaving_has(refresher->leaving, keeper)) {
+        char name[REFRESHER_NAME_MAX];
+
+        (void)snprintf(name, sizeof(name), "%s", keeper_name(keeper));
         shelve(refresher, keeper);
         keeper_leaving_end(refresher->leaving, keeper);
+        if (!shared->is_stopping)
+            wake(refresher, name);
     }
     if (shared->is_stopping && --refresher->ending == 0)
         refresher->stopped(refresher->stopped_arg);
@@ -360,6 +541,7 @@ refresher_configure(struct refresher *refresher, struct config *config,
     refresher->ring = ring;
     settle(refresher, &old);
     old.count = part_with_all(refresher, &old, old_config);
+    wake_all(refresher);
     /* Last, as whoever is told may ask or even reload again. */
     for (size_t i = 0; i < old.count; i++)
         keeper_retire(&old.keepers[i], false);
@@ -370,66 +552,7 @@ refresher_configure(struct refresher *refresher, struct config *config,
     return 0;
 }
 
-/* ---- Strangers ------------------------------------------------------------
- */
-
-/* Forget this one; the ring's last one takes its place. */
-static void
-forget(struct refresher *refresher, struct keeper *keeper)
-{
-    keeper_ring_remove(&refresher->ring, keeper);
-    keeper_free(&keeper);
-}
-
-/* Forget those who were not asked for since then, or one of them. */
-static bool
-forget_strangers(struct refresher *refresher, int64_t since, bool only_one)
-{
-    struct keeper *keeper;
-    int tries = 0;
-
-    while ((keeper = strangers_rested(refresher->shared.strangers, since)) !=
-           NULL) {
-        if (keeper_is_idle(keeper)) {
-            forget(refresher, keeper);
-            if (only_one)
-                return true;
-            continue;
-        }
-        keeper_want(keeper);
-        if (only_one && ++tries == BUSY_TRIES)
-            return false;
-    }
-    return false;
-}
-
-static int64_t
-now_of(const struct refresher *refresher)
-{
-    return refresher->shared.env.boot_ms(refresher->shared.env.arg);
-}
-
-static void
-sweep(void *arg)
-{
-    struct refresher *refresher = arg;
-
-    (void)forget_strangers(refresher, now_of(refresher) - STRANGERS_REST_MS,
-                           false);
-    refresher->is_sweeping =
-        strangers_rested(refresher->shared.strangers, INT64_MAX) != NULL;
-    refresher->shared.env.timer_set(refresher->sweep_timer,
-                                    refresher->is_sweeping ? SWEEP_MS : -1);
-}
-
-static void
-begin_sweeping(struct refresher *refresher)
-{
-    if (refresher->is_sweeping)
-        return;
-    refresher->is_sweeping = true;
-    refresher->shared.env.timer_set(refresher->sweep_timer, SWEEP_MS);
-}
+/* ---- Begin and end ------------------------------------------------------- */
 
 struct refresher *
 refresher_new(const struct refresher_env *env)
@@ -475,42 +598,6 @@ refresher_free(struct refresher **refresher)
 }
 
 /* ---- Questions ---------------------------------------------------------- */
-
-/* The keeper of a user of an "@domain" mailbox, made when it is asked for. */
-static struct keeper *
-make_on_demand(struct refresher *refresher, const struct refresher_key *key)
-{
-    const struct config_credential *credential =
-        keeper_ring_credential(&refresher->ring, key->credential);
-    char name[REFRESHER_NAME_MAX];
-    struct keeper *leaver;
-    struct keeper *keeper;
-
-    if (credential == NULL || !grant_is_per_user(credential->grant) ||
-        key->user == NULL || !keeper_ring_name(credential, key->user, name))
-        return NULL;
-    if (refresher->ring.count >= KEEPERS_MAX &&
-        !forget_strangers(refresher, INT64_MAX, true))
-        return NULL;
-    leaver = keeper_leaving_find(refresher->leaving, name);
-    keeper = leaver != NULL
-                 ? leaver
-                 : keeper_new(&refresher->shared, credential, name, key->user);
-    if (keeper == NULL || keeper_ring_add(&refresher->ring, keeper) < 0) {
-        if (leaver == NULL)
-            keeper_free(&keeper);
-        return NULL;
-    }
-    if (leaver != NULL)
-        keeper_leaving_return(refresher->leaving, leaver, credential);
-    else
-        unshelve(refresher, keeper);
-    keeper_set_place(keeper, refresher->ring.count - 1);
-    keeper_set_on_demand(keeper, true);
-    begin_sweeping(refresher);
-    keeper_plan(keeper, 0);
-    return keeper;
-}
 
 struct refresher_waiter *
 refresher_ask(struct refresher *refresher,

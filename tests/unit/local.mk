@@ -119,6 +119,7 @@ TOKEND_TESTS = \
 	%D%/test_redirect \
 	%D%/test_refresh_token \
 	%D%/test_refresher \
+	%D%/test_refresher_domain \
 	%D%/test_refresher_end \
 	%D%/test_refresher_gone \
 	%D%/test_repeats \
@@ -245,6 +246,9 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_refresher_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_refresher_LDADD = $(TOKEND_TEST_LIBS)
 
+%C%_test_refresher_domain_SOURCES = %D%/test_refresher_domain.c $(FAKE_ENV)
+%C%_test_refresher_domain_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_refresher_domain_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_refresher_end_SOURCES = %D%/test_refresher_end.c $(FAKE_ENV)
 %C%_test_refresher_end_LDFLAGS = $(FAKE_ENV_LINK)
 %C%_test_refresher_end_LDADD = $(TOKEND_TEST_LIBS)
