@@ -309,9 +309,15 @@ int
 refresher_import(struct refresher *refresher, const char *name,
                  struct token_record *record, struct err *err)
 {
+    bool is_sign_in = record->refresh_token != NULL;
+
     switch (restore(refresher, name, record)) {
     case SHELF_OLDER:
-        return 0;
+        if (!is_sign_in)
+            return 0;
+        log_info("an imported token is not taken, as what is here goes on",
+                 F_STR("name", name));
+        return 1;
     case SHELF_TAKEN:
         if (save_taken(refresher, name) == 0)
             return 0;

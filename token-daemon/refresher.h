@@ -175,7 +175,9 @@ void refresher_restore(struct refresher *refresher, const char *name,
 /*
  * Take what another host had: of a token that is kept what is known already
  * counts, of one that is not configured the newer record; what was taken is
- * stored. Takes what is in `record`. Errors: ERR_SYSTEM.
+ * stored. Takes what is in `record`. 1: a sign-in is not taken, as what is here
+ * goes on, which the log says; an access token alone is no loss. Errors:
+ * ERR_SYSTEM.
  */
 int refresher_import(struct refresher *refresher, const char *name,
                      struct token_record *record, struct err *err)

@@ -322,6 +322,31 @@ an_operator_can_use_it(void **state)
     key_unref(&key);
 }
 
+/* What is signed in already goes on, and whoever imports is told. */
+static void
+an_import_says_what_it_did_not_take(void **state)
+{
+    struct world *world = *state;
+    struct err err = {ERR_NONE, ""};
+
+    configure(world, DOMAIN);
+    for (int i = 0; i < 2; i++) {
+        struct token_record record = {
+            .refresh_token = secret_dup("refresh-1"),
+            .refresh_token_obtained_wall = FAKE_ENV_WALL - 60,
+        };
+
+        assert_int_equal(
+            refresher_import(world->refresher, NAME, &record, &err), i);
+        assert_int_equal(fake_env_logged(world->env, "is not taken"),
+                         (size_t)i);
+        /* Its access token is there the second time. */
+        fake_env_advance(world->env, 10000);
+        if (fake_env_open(world->env) > 0)
+            fake_env_answer(world->env, &given);
+    }
+}
+
 int
 main(void)
 {
@@ -334,6 +359,7 @@ main(void)
         TEST(nobody_sends_and_it_is_renewed),
         TEST(many_are_spread),
         TEST(an_operator_can_use_it),
+        TEST(an_import_says_what_it_did_not_take),
     };
 
     return cmocka_run_group_tests_name("refresher_domain", tests, NULL, NULL);
