@@ -643,6 +643,7 @@ def test_a_disk_that_takes_no_import(people, disk, tmp_path):
          "access_token": "", "expiry": "1", "user": MAILBOX,
          "refresh_token": "0.another~from~elsewhere"}))
     made.endpoint.refresh_tokens.add("0.another~from~elsewhere")
+    assert made.tokend.ctl("logout", MAILBOX).returncode == 0
     disk.fail(errno.ENOSPC)
     for words in (["import", moved, "--passphrase-file", phrase],
                   ["import", "sasl-xoauth2", token]):
