@@ -25,6 +25,7 @@
 #include "common/log.h"
 #include "token-daemon/control_exchange.h"
 #include "token-daemon/control_keys.h"
+#include "token-daemon/control_reference.h"
 #include "token-daemon/control_renewal.h"
 #include "token-daemon/control_rotate.h"
 
@@ -34,6 +35,7 @@ struct rotate_wait {
     struct control_exchange *exchange;
     struct rotation_job *job;
     bool is_dry_run;
+    char reference[CONTROL_REFERENCE_SIZE]; /* that was given; "": none */
     char credential[];
 };
 
@@ -59,16 +61,20 @@ answer(struct rotate_wait *wait, const struct key *key, bool is_durable)
     free(wait);
 }
 
-/* For the trail: not only whose key, but which. */
+/* For the trail: not only whose key, but which (NULL: none yet), and where the
+ * secret is when that was given. */
 static void
 name_key(struct control_exchange *exchange, const char *credential,
-         const struct key *key)
+         const struct key *key, const char *reference)
 {
     char text[STORE_AUDIT_DETAIL_MAX];
     char *copy;
 
-    (void)snprintf(text, sizeof(text), "%s, %s %s", credential,
-                   key_kind_word(key->kind), key->health.id);
+    (void)snprintf(text, sizeof(text), "%s%s%s%s%s%s%s", credential,
+                   key != NULL ? ", " : "",
+                   key != NULL ? key_kind_word(key->kind) : "",
+                   key != NULL ? " " : "", key != NULL ? key->health.id : "",
+                   reference[0] != '\0' ? ", by " : "", reference);
     copy = strdup(text);
     if (copy == NULL)
         return;
@@ -95,7 +101,7 @@ refuse(struct rotate_wait *wait, const struct rotation_news *news)
     (void)snprintf(text, sizeof(text), "%s%s%s; nothing has changed",
                    news->err.text, news->hint != NULL ? "; " : "",
                    news->hint != NULL ? news->hint : "");
-    name_key(wait->exchange, wait->credential, news->key);
+    name_key(wait->exchange, wait->credential, news->key, wait->reference);
     control_refuse(wait->exchange, control_rotate_code(news->problem), text);
     free(wait);
 }
@@ -126,7 +132,7 @@ on_news(const struct rotation_news *news, void *arg)
         control_rotate_tell(wait->exchange, news);
         break;
     case ROTATION_DONE:
-        name_key(wait->exchange, wait->credential, news->key);
+        name_key(wait->exchange, wait->credential, news->key, wait->reference);
         answer(wait, news->key, news->is_durable);
         break;
     case ROTATION_FAILED:
@@ -176,6 +182,19 @@ control_rotate_refuse(struct control_exchange *exchange, const struct err *err)
 }
 
 /* ---- The new key --------------------------------------------------------- */
+
+/* What is given by reference, or NULL. */
+static const char *
+reference_of(const json_t *root)
+{
+    const char *text = json_string_value(json_object_get(root, "secret_ref"));
+    const char *key = json_string_value(json_object_get(root, "private_key"));
+
+    if (text != NULL || key == NULL ||
+        config_value_ref_kind(key) != CONFIG_REF_PKCS11)
+        return text;
+    return key;
+}
 
 /* A text of the request, or nothing. */
 static struct key_part_text
@@ -288,6 +307,7 @@ new_wait(struct control_exchange *exchange, const char *credential)
     }
     wait->exchange = exchange;
     wait->is_dry_run = json_is_true(json_object_get(exchange->root, "dry_run"));
+    control_reference_name(reference_of(exchange->root), wait->reference);
     memcpy(wait->credential, credential, size);
     return wait;
 }
@@ -325,6 +345,22 @@ out:
     key_unref(&key);
 }
 
+/* False: the exchange has ended. */
+static bool
+check_reference(struct control_exchange *exchange, const char *credential)
+{
+    char name[CONTROL_REFERENCE_SIZE];
+
+    control_reference_name(reference_of(exchange->root), name);
+    if (name[0] != '\0')
+        name_key(exchange, credential, NULL, name);
+    if (control_reference_is_allowed(exchange) ||
+        json_object_get(exchange->root, "secret_ref") == NULL)
+        return true;
+    control_reference_refuse(exchange, "this request");
+    return false;
+}
+
 void
 control_verb_rotate(struct control_exchange *exchange)
 {
@@ -332,7 +368,7 @@ control_verb_rotate(struct control_exchange *exchange)
     const char *credential = control_text(
         exchange, "credential", "rotate wants the name of a credential");
 
-    if (credential == NULL)
+    if (credential == NULL || !check_reference(exchange, credential))
         return;
     if (exchange->env->rotation == NULL) {
         control_refuse(exchange, "failed", "this daemon rotates nothing");

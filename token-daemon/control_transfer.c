@@ -23,6 +23,7 @@
 #include "common/secret.h"
 #include "token-daemon/base64url.h"
 #include "token-daemon/control_exchange.h"
+#include "token-daemon/control_reference.h"
 #include "token-daemon/graph_rotator.h"
 #include "token-daemon/names.h"
 #include "token-daemon/opening.h"
@@ -294,6 +295,27 @@ finish_import(struct import_wait *wait, json_int_t count, const char *sealed)
     buf_clear(&plain);
 }
 
+/* A record more. The exchange may have ended by it. */
+static void
+add_record(struct import_wait *wait, const struct store_record *record)
+{
+    const struct store_reader reader = opening_reader(wait->records);
+    struct err err = {ERR_NONE, ""};
+    int found = 0;
+
+    if (!control_reference_is_allowed(wait->exchange))
+        found = control_reference_in_record(record, &err);
+    if (found > 0) {
+        control_reference_refuse(wait->exchange, "a key in the file");
+        import_free(wait);
+        return;
+    }
+    if (found == 0)
+        reader.record(record, reader.arg);
+    if (found < 0 || wait->records->is_short_of_memory)
+        refuse_import(wait, "failed", "out of memory");
+}
+
 /* control_wait_ops.line */
 static void
 on_import_line(void *arg, const json_t *root)
@@ -303,7 +325,6 @@ on_import_line(void *arg, const json_t *root)
     const char *name = json_string_value(json_object_get(root, "name"));
     const char *sealed = json_string_value(json_object_get(root, "sealed"));
     const json_t *count = json_object_get(root, "count");
-    struct store_reader reader = opening_reader(wait->records);
     struct err err = {ERR_NONE, ""};
     struct buf plain;
 
@@ -322,13 +343,10 @@ on_import_line(void *arg, const json_t *root)
                       "it is another passphrase, or the file was changed; "
                       "nothing was taken");
     } else {
-        reader.record(&(struct store_record){.kind = kind,
-                                             .name = name,
-                                             .value = buf_str(&plain),
-                                             .len = plain.len},
-                      reader.arg);
-        if (wait->records->is_short_of_memory)
-            refuse_import(wait, "failed", "out of memory");
+        add_record(wait, &(struct store_record){.kind = kind,
+                                                .name = name,
+                                                .value = buf_str(&plain),
+                                                .len = plain.len});
     }
     buf_clear(&plain);
 }

@@ -19,6 +19,7 @@
 #include "token-daemon/control.h"
 #include "token-daemon/control_access.h"
 #include "token-daemon/key.h"
+#include "token-daemon/key_state.h"
 
 #define RELAY   "relay@contoso.example"
 #define APP     "alarm@apps.contoso.example"
@@ -142,6 +143,7 @@ struct world {
     unsigned refusals;
     char refused[64]; /* the last: uid|what|reason */
     size_t imported;
+    const char *others; /* a record of keys that is exported, or NULL */
     unsigned reloads;
     const char *reload_error; /* NULL: a reload works */
 };
@@ -280,9 +282,17 @@ export_others(void *arg,
               void (*tell)(const struct store_record *record, void *tell_arg),
               void *tell_arg)
 {
-    (void)arg;
-    tell(&(struct store_record){.kind = "key", .name = "b", .value = ""},
-         tell_arg);
+    const struct world *world = arg;
+
+    if (world->others != NULL)
+        tell(&(struct store_record){.kind = KEY_STATE_KIND,
+                                    .name = "contoso",
+                                    .value = world->others,
+                                    .len = strlen(world->others)},
+             tell_arg);
+    else
+        tell(&(struct store_record){.kind = "key", .name = "b", .value = ""},
+             tell_arg);
 }
 
 static int
@@ -1034,6 +1044,77 @@ an_import_may_be_given_up(void **state)
     clear_lines(&in);
 }
 
+/* ---- References ---------------------------------------------------------- */
+
+#define ROTATE(rest) \
+    REQUEST("\"verb\":\"rotate\",\"credential\":\"contoso\"," rest)
+
+/* Nothing rotates here: who comes so far is told "failed". */
+static void
+a_reference_is_for_who_may_do_all(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *limited; /* codes */
+        const char *trail;   /* what the row has before the code */
+    } cases[] = {
+        {ROTATE("\"secret_ref\":\"exec:/bin/show hunter2\""), "not-allowed",
+         "contoso, by exec:/bin/show"},
+        {ROTATE("\"secret_ref\":\"file:/etc/shadow\""), "not-allowed",
+         "contoso, by file:/etc/shadow"},
+        {ROTATE("\"secret_ref\":\"credential:it\""), "not-allowed",
+         "contoso, by credential:it"},
+        {ROTATE("\"secret_ref\":\"hunter2\""), "not-allowed",
+         "contoso, by a bad reference"},
+        {ROTATE("\"secret\":\"hunter2\""), "failed", "contoso"},
+    };
+    struct world *world = *state;
+    char want[128];
+
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        bool is_limited = i % 2 == 0;
+        const char *code = is_limited ? cases[i / 2].limited : "failed";
+
+        world->peer.verbs =
+            is_limited ? CONFIG_VERB_BIT(CONFIG_VERB_ROTATE) : CONFIG_VERBS_ALL;
+        ask_text(world, cases[i / 2].line);
+        assert_error(world, code);
+        (void)snprintf(want, sizeof(want), "root|rotate|%s: %s",
+                       cases[i / 2].trail, code);
+        assert_string_equal(world->audit.row, want);
+    }
+}
+
+#define SALT "00112233445566778899aabbccddeeff"
+
+/* Seal one record of keys by an export, and bring it back. */
+static void
+a_key_by_reference_is_not_imported_by_just_anybody(void **state)
+{
+    struct world *world = *state;
+    struct lines out = {0}, in = {0};
+    struct control_exchange *exchange;
+
+    world->others = "{\"version\":1,\"salt\":\"" SALT
+                    "\",\"kept\":[{\"kind\":\"secret\",\"text_ref\":"
+                    "\"exec:/bin/id\"}]}";
+    assert_null(ask_lines(world, REQUEST("\"verb\":\"export\"," KEY), &out));
+    world->peer.verbs = CONFIG_VERB_BIT(CONFIG_VERB_IMPORT);
+    exchange = ask_lines(world, REQUEST("\"verb\":\"import\"," KEY), &in);
+    assert_non_null(exchange);
+    control_feed(exchange, out.texts[1], strlen(out.texts[1]));
+    assert_int_equal(in.ends, 1);
+    assert_non_null(strstr(in.texts[0], "\"not-allowed\""));
+    clear_lines(&in);
+    world->peer.verbs = CONFIG_VERBS_ALL;
+    exchange = ask_lines(world, REQUEST("\"verb\":\"import\"," KEY), &in);
+    control_feed(exchange, out.texts[1], strlen(out.texts[1]));
+    assert_int_equal(in.ends, 0);
+    control_forget(&exchange);
+    clear_lines(&out);
+    clear_lines(&in);
+}
+
 /* ---- Long answers ---------------------------------------------------------
  */
 
@@ -1177,6 +1258,8 @@ main(void)
         WORLD_TEST(what_was_exported_is_imported_whole),
         WORLD_TEST(what_is_not_whole_is_not_imported),
         WORLD_TEST(an_import_may_be_given_up),
+        WORLD_TEST(a_reference_is_for_who_may_do_all),
+        WORLD_TEST(a_key_by_reference_is_not_imported_by_just_anybody),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(others)];
 
