@@ -407,10 +407,10 @@ def test_a_reload_within_a_reload_changes_nothing(world):
     made.endpoint.fail(fault.slow(3))
     made.start()
     with raw(made.tokend.control) as control:
-        for fields in ({"verb": "token", "mailbox": "relay@contoso.com"},
-                       {"verb": "reload"}):
-            control.sendall(json.dumps({"version": 1, **fields}).encode() +
-                            b"\n")
+        control.sendall(b"".join(
+            json.dumps({"version": 1, **fields}).encode() + b"\n"
+            for fields in ({"verb": "token", "mailbox": "relay@contoso.com"},
+                           {"verb": "reload"})))
         made.endpoint.wait_for_requests(1)
         _rename_credential(made.conf, "contoso", "fabrikam")
         made.conf.write(made.conf_file)
