@@ -135,7 +135,8 @@ class Subject:
         """Bytes that the milter reads of a message with such a body."""
         body = f"From: <{DEVICE}>\r\n\r\n" + ("x" * 78 + "\r\n") * (size // 80)
         read = self.bytes_read()
-        with smtplib.SMTP("127.0.0.1", self.port.number) as client:
+        with smtplib.SMTP("127.0.0.1", self.port.number,
+                          "bench") as client:
             client.ehlo("bench")
             for _ in range(BIG_MESSAGES):
                 client.sendmail(DEVICE, [RECIPIENT], body)
@@ -147,7 +148,7 @@ class Subject:
         self.rates, self.cpu = [], []
 
     def connect(self):
-        client = smtplib.SMTP("127.0.0.1", self.port.number)
+        client = smtplib.SMTP("127.0.0.1", self.port.number, "bench")
         client.ehlo("bench")
         return client
 

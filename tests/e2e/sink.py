@@ -16,7 +16,8 @@ class Sink:
         self._port = ReservedPort()
         self.port = self._port.number
         self._controller = Controller(self, hostname="127.0.0.1",
-                                      port=self.port)
+                                      port=self.port,
+                                      server_hostname="localhost")
 
     def start(self):
         self._controller.start()

@@ -196,7 +196,7 @@ def test_postfix_tells_the_name_of_its_listener(world):
     made.start()
     message = ("From: scan@inside.example\r\nTo: someone@example.com\r\n"
                "\r\nPage 1\r\n")
-    with smtplib.SMTP("127.0.0.1", port.number) as client:
+    with smtplib.SMTP("127.0.0.1", port.number, "localhost") as client:
         client.sendmail("scan@inside.example", ["someone@example.com"],
                         message)
     made.send(sender="scan@inside.example")

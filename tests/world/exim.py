@@ -135,7 +135,8 @@ class Exim:
 
     def _greets(self):
         try:
-            smtplib.SMTP("127.0.0.1", self._port.number, timeout=5).close()
+            smtplib.SMTP("127.0.0.1", self._port.number, "localhost",
+                         timeout=5).close()
         except OSError:
             return False
         return True
