@@ -45,7 +45,7 @@ usage(FILE *out)
                 "  -T       print the configuration in effect and exit\n"
                 "  -t       check the configuration and exit\n"
                 "  -V       print the version and exit\n"
-                "  -v       log more; twice for even more\n",
+                "  -v       log more\n",
                 out);
 }
 

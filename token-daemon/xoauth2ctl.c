@@ -39,7 +39,7 @@ static const struct ctl_verb verbs[] = {
      "CREDENTIAL --secret-file FILE | --secret REF | --certificate FILE\n"
      "      [--private-key FILE|pkcs11:URI] [--passphrase-file FILE] | "
      "--now |\n"
-     "      --forget [--dry-run] [--wait SECONDS]",
+     "      --forget [--force] [--dry-run] [--wait SECONDS]",
      "try a new secret or certificate and use it from now on", ctl_verb_rotate},
     {"audit", "[--count N]", "who did what when", ctl_verb_audit},
     {"export", "FILE [--passphrase-file FILE]",
