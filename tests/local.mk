@@ -9,6 +9,7 @@ EXTRA_DIST += \
 	%D%/checks/examples.sh \
 	%D%/checks/format.sh \
 	%D%/checks/includes.sh \
+	%D%/checks/log.sh \
 	%D%/checks/man.sh \
 	%D%/checks/options.sh \
 	%D%/checks/plugin.sh \
