@@ -6,6 +6,7 @@ if TOKEND
 noinst_LTLIBRARIES += %D%/libtokend.la
 %C%_libtokend_la_SOURCES = \
 	%D%/acquire.c %D%/acquire.h \
+	%D%/application.c %D%/application.h \
 	%D%/assertion.c %D%/assertion.h \
 	%D%/backoff.c %D%/backoff.h \
 	%D%/base64url.c %D%/base64url.h \
@@ -32,7 +33,11 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/id_token.c %D%/id_token.h \
 	%D%/key_maker.c %D%/key_maker.h \
 	%D%/fingerprint.c %D%/fingerprint.h \
+	%D%/kept_keys.c %D%/kept_keys.h \
 	%D%/key.c %D%/key.h \
+	%D%/key_bunch.c %D%/key_bunch.h \
+	%D%/key_bunch_record.c %D%/key_bunch_record.h \
+	%D%/key_order.c %D%/key_order.h \
 	%D%/key_pkcs11.c %D%/key_pkcs11.h \
 	%D%/key_reader.c %D%/key_reader.h \
 	%D%/key_state.c %D%/key_state.h \
