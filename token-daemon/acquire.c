@@ -371,7 +371,7 @@ set_lifetime(struct acquire *acquire, struct oauth_failure *failure,
         token->lifetime = token->expires_on - acquire->context.wall();
     if (token->lifetime >= 1)
         return 0;
-    oauth_token_clear(token);
+    oauth_token_keep_refresh(token);
     *failure = (struct oauth_failure){
         .problem = PROBLEM_BAD_ANSWER,
         .hint = "check this host's clock",
@@ -388,6 +388,7 @@ parse_answer(struct acquire *acquire, const struct http_answer *answer,
     bool is_token = acquire->grant->endpoint != GRANT_ENDPOINT_DEVICE;
 
     if (is_token || answer->status != 200) {
+        oauth_token_clear(token); /* of an earlier attempt */
         if (oauth_response_parse(answer->status, answer->body, answer->body_len,
                                  token, failure, err) < 0)
             return -1;

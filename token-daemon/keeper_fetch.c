@@ -367,6 +367,31 @@ keeper_fetch_succeed(struct keeper *keeper, struct acquire_result *result)
         note_unsaved(keeper);
 }
 
+/* An answer whose access token can't be used may still have the refresh token
+ * that is good from now on. True: it had one. */
+static bool
+take_from_failure(struct keeper *keeper, struct oauth_token *token)
+{
+    if (token->refresh == NULL)
+        return false;
+    if (keeper->is_unwanted)
+        take_unwanted(keeper, token);
+    else
+        take_refresh_token(keeper, token);
+    return true;
+}
+
+/* Store what a failed request leaves. */
+static void
+save_failure(struct keeper *keeper, const struct acquire_result *result,
+             bool is_rotated)
+{
+    if (!is_rotated)
+        keeper_save(keeper);
+    else if (store_rotated(keeper, result->answered_us) < 0)
+        note_unsaved(keeper);
+}
+
 void
 keeper_fetch_tell(const struct keeper *keeper,
                   const struct acquire_result *result, int64_t took_ms)
@@ -396,6 +421,7 @@ keeper_fetch_finish(struct keeper *keeper, struct acquire_result *result,
                     int64_t took_ms)
 {
     bool has_failed = result->err.code != ERR_NONE;
+    bool is_rotated = has_failed && take_from_failure(keeper, &result->token);
 
     if (!has_failed && keeper->is_unwanted) {
         take_unwanted(keeper, &result->token);
@@ -407,7 +433,7 @@ keeper_fetch_finish(struct keeper *keeper, struct acquire_result *result,
         fail(keeper, result);
     }
     /* Who stores it goes on until it is durable, without us. */
-    if (keeper_record_store(keeper, NULL) < 0 && !has_failed)
+    if (keeper_record_store(keeper, NULL) < 0 && (!has_failed || is_rotated))
         note_unsaved(keeper);
     keeper_fetch_tell(keeper, result, took_ms);
     keeper->shared->finished(keeper->shared, keeper);
@@ -429,13 +455,15 @@ static void
 end_outdated(struct keeper *keeper, struct acquire_result *result)
 {
     bool is_unwanted = keeper->is_unwanted;
+    bool has_failed = result->err.code != ERR_NONE;
+    bool is_rotated = has_failed && take_from_failure(keeper, &result->token);
 
     keeper->is_outdated = keeper->is_unwanted = false;
-    if (result->err.code != ERR_NONE) {
+    if (has_failed) {
         fail(keeper, result);
         token_retry_now(&keeper->token, keeper_now(keeper));
         keeper_wait_for_login(keeper);
-        keeper_save(keeper);
+        save_failure(keeper, result, is_rotated);
     } else if (is_unwanted) {
         keeper_fetch_salvage(keeper, result);
     } else {
@@ -462,8 +490,10 @@ on_acquired(struct acquire_result *result, void *arg)
     } else if (result->err.code == ERR_NONE) {
         keeper_fetch_succeed(keeper, result);
     } else {
+        bool is_rotated = take_from_failure(keeper, &result->token);
+
         fail(keeper, result);
-        keeper_save(keeper);
+        save_failure(keeper, result, is_rotated);
     }
     keeper_fetch_tell(keeper, result, took_ms);
     go_on(keeper);

@@ -201,6 +201,20 @@ oauth_token_clear(struct oauth_token *token)
     *token = (struct oauth_token){0};
 }
 
+void
+oauth_token_keep_refresh(struct oauth_token *token)
+{
+    struct oauth_token kept = {
+        .refresh = token->refresh,
+        .refresh_lifetime = token->refresh_lifetime,
+    };
+
+    token->refresh = NULL;
+    oauth_token_clear(token);
+    if (kept.refresh != NULL)
+        *token = kept;
+}
+
 /* Printable ASCII without blanks: it goes into headers and SASL strings. */
 static bool
 is_token_text(const char *text, size_t len)
@@ -328,10 +342,14 @@ read_token(const json_t *root, struct oauth_token *out, struct err *err)
     const char *type = json_string_value(json_object_get(root, "token_type"));
     int rc = -1;
 
-    if (type == NULL || strcasecmp(type, "bearer") != 0)
-        return err_set(err, ERR_PROTO, "token_type is not bearer");
+    if (copy_token(root, "refresh_token", &token.refresh, err) < 0)
+        return -1;
+    token.refresh_lifetime = read_refresh_lifetime(root);
+    if (type == NULL || strcasecmp(type, "bearer") != 0) {
+        err_set(err, ERR_PROTO, "token_type is not bearer");
+        goto out;
+    }
     if (copy_token(root, "access_token", &token.access, err) < 0 ||
-        copy_token(root, "refresh_token", &token.refresh, err) < 0 ||
         copy_extra(root, "id_token", false, &token.id_token, err) < 0 ||
         copy_extra(root, "scope", true, &token.scope, err) < 0 ||
         read_lifetime(root, &token, err) < 0)
@@ -341,13 +359,12 @@ read_token(const json_t *root, struct oauth_token *out, struct err *err)
         goto out;
     }
     token.refresh_in = read_refresh_in(root, token.lifetime);
-    token.refresh_lifetime = read_refresh_lifetime(root);
-
-    *out = token; /* what it owns moves to the caller */
-    token = (struct oauth_token){0};
     rc = 0;
 out:
-    oauth_token_clear(&token);
+    if (rc < 0)
+        oauth_token_keep_refresh(&token);
+    if (rc == 0 || token.refresh != NULL)
+        *out = token; /* what it owns moves to the caller */
     return rc;
 }
 

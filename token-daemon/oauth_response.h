@@ -33,6 +33,9 @@ struct oauth_token {
 /* Wipe and free what it owns; it is then zeroed. Twice is fine. */
 void oauth_token_clear(struct oauth_token *token);
 
+/* The same for all but `refresh` and `refresh_lifetime`. */
+void oauth_token_keep_refresh(struct oauth_token *token);
+
 /* What an answer that brought no token means. */
 struct oauth_failure {
     enum problem problem;
@@ -51,9 +54,12 @@ void oauth_failure_read(const char *error, const char *description,
 
 /*
  * Read an answer. 0: *out is filled in, and what it owns is the caller's (give
- * it back with oauth_token_clear()). -1: *failure and *err are filled in, *out
- * is left alone; err->code is that of the problem. The text holds no byte of
- * the answer, only numbers and words that are known here.
+ * it back with oauth_token_clear()). -1: *failure and *err are filled in;
+ * err->code is that of the problem. The text holds no byte of the answer, only
+ * numbers and words that are known here. *out is left alone then, but for a
+ * success (RFC 6749, section 5.1) of which only the access token can't be used:
+ * its refresh token, which may be the one that is good from now on, is in there
+ * with its lifetime, alone, and is the caller's.
  */
 int oauth_response_parse(int http_status, const char *body, size_t len,
                          struct oauth_token *out, struct oauth_failure *failure,

@@ -279,16 +279,16 @@ complete(struct acquire *request, const struct fake_answer *answer)
         assert_non_null(result.token.access);
         result.token.lifetime = answer->life_s;
         result.token.refresh_in = answer->refresh_in_s;
-        result.token.refresh_lifetime = answer->refresh_life_s;
-        if (answer->refresh_token != NULL) {
-            result.token.refresh = secret_dup(answer->refresh_token);
-            assert_non_null(result.token.refresh);
-        }
     } else {
         result.problem = problem;
         result.reason = problem_word(problem);
         result.hint = answer->hint;
         (void)err_set(&result.err, problem_code(problem), "scripted failure");
+    }
+    if (answer->refresh_token != NULL) { /* a failure may have one, too */
+        result.token.refresh_lifetime = answer->refresh_life_s;
+        result.token.refresh = secret_dup(answer->refresh_token);
+        assert_non_null(result.token.refresh);
     }
     remove_request(request);
     request->done(&result, request->arg);

@@ -194,6 +194,25 @@ static struct row rows[] = {
                 "\"expires_in\":3599}",
         .want_problem = PROBLEM_BAD_ANSWER,
         .want_text = "access_token is missing",
+        .want_refresh = "def",
+    },
+    {
+        .name = "no lifetime, with all that may come beside it",
+        .status = 200,
+        .body = "{\"token_type\":\"Bearer\",\"refresh_token\":\"def\","
+                "\"refresh_token_expires_in\":86400,\"scope\":\"s\","
+                "\"id_token\":\"e30.e30.AA\",\"access_token\":\"abc\"}",
+        .want_problem = PROBLEM_BAD_ANSWER,
+        .want_refresh = "def",
+        .want_refresh_lifetime = 86400,
+    },
+    {
+        .name = "another type of token, with a refresh token",
+        .status = 200,
+        .body = "{\"token_type\":\"DPoP\",\"refresh_token\":\"def\","
+                "\"access_token\":\"abc\",\"expires_in\":3599}",
+        .want_problem = PROBLEM_BAD_ANSWER,
+        .want_refresh = "def",
     },
     {
         .name = "control byte in the token, after a good refresh token",
@@ -201,6 +220,7 @@ static struct row rows[] = {
         .body = "{\"token_type\":\"bearer\",\"refresh_token\":\"def\","
                 "\"access_token\":\"a\\u0001b\",\"expires_in\":3599}",
         .want_problem = PROBLEM_BAD_ANSWER,
+        .want_refresh = "def",
     },
     {
         .name = "blank in the token",
@@ -488,10 +508,15 @@ check_row(void **state)
     assert_int_equal(rc, row->want_problem == PROBLEM_NONE ? 0 : -1);
     if (rc < 0) {
         check_failure(row, &failure, &err);
-        assert_null(got.access);
-        assert_null(got.refresh);
         if (row->want_error != NULL)
             assert_string_equal(failure.error, row->want_error);
+        /* The refresh token alone. */
+        assert_null(got.access);
+        assert_null(got.id_token);
+        assert_null(got.scope);
+        assert_same(got.refresh, row->want_refresh);
+        assert_int_equal(got.refresh_lifetime, row->want_refresh_lifetime);
+        oauth_token_clear(&got);
         return;
     }
     assert_int_equal(err.code, ERR_NONE);

@@ -377,6 +377,43 @@ one_that_stays_the_same_is_used_too(void **state)
     assert_in_range(fake_env_starts(world->env), 28, 34);
 }
 
+/* Every other answer has an access token that can't be used. */
+static struct fake_answer
+half_useless(size_t n, int64_t now_ms)
+{
+    struct fake_answer answer = yearly(n, now_ms);
+
+    if (n % 2 == 1)
+        answer.text = NULL;
+    answer.problem = PROBLEM_BAD_ANSWER;
+    return answer;
+}
+
+/* The provider takes each refresh token once: the last one that it gave out is
+ * used and stored, whatever came with it. */
+static void
+one_that_came_with_a_useless_answer_is_the_next(void **state)
+{
+    struct world *world = *state;
+    struct fake_request request;
+    char next[64];
+
+    start(world, CUSTOM);
+    sign_in(world, 0);
+    for (size_t n = 0; n < 6; n++) {
+        struct fake_answer answer = half_useless(n, 0);
+
+        while (fake_env_open(world->env) == 0)
+            fake_env_advance(world->env, HOUR * MS);
+        assert_true(fake_env_oldest(world->env, &request));
+        if (n > 0)
+            assert_string_equal(request.refresh_token, next);
+        fake_env_answer(world->env, &answer);
+        (void)snprintf(next, sizeof(next), "%s", answer.refresh_token);
+        assert_non_null(strstr(buf_str(&stored), next));
+    }
+}
+
 static void
 of_a_provider_that_says_nothing_no_end_is_known(void **state)
 {
@@ -534,6 +571,7 @@ main(void)
 #define SCENARIO(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         SCENARIO(a_year_passes_without_a_use),
         SCENARIO(one_that_stays_the_same_is_used_too),
+        SCENARIO(one_that_came_with_a_useless_answer_is_the_next),
         SCENARIO(of_a_provider_that_says_nothing_no_end_is_known),
         SCENARIO(one_that_rests_shorter_than_an_access_token_lives),
         SCENARIO(ends_that_move_are_not_worth_a_word),
