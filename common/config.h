@@ -1,12 +1,12 @@
 /*
  * config - relay.conf, read and checked: one immutable struct for all programs.
  *
- * The option tables in config.c are the reference of what may be written;
- * relay.conf(5) describes them. Whatever is wrong is one error that begins with
- * `FILE:LINE: ` (of a whole section: the line on which it ends) and says what
- * to write instead. References between sections are checked here, so a loaded
- * configuration has none that dangle. Secrets are never opened here, only their
- * references are parsed.
+ * The option tables in config_section_*.c are the reference of what may be
+ * written; relay.conf(5) describes them. Whatever is wrong is one error that
+ * begins with `FILE:LINE: ` (of a whole section: the line on which it ends) and
+ * says what to write instead. References between sections are checked here, so
+ * a loaded configuration has none that dangle. Secrets are never opened here,
+ * only their references are parsed.
  */
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H

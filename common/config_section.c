@@ -152,6 +152,22 @@ config_section_grow(void *array, size_t count, size_t size)
     return bigger;
 }
 
+void *
+config_section_add(const cfg_t *section, void *array, size_t *count,
+                   size_t size)
+{
+    char *things;
+
+    memcpy(&things, array, sizeof(things));
+    things = config_section_grow(things, *count, size);
+    if (things == NULL) {
+        config_section_fail_memory(config_loader_of(section));
+        return NULL;
+    }
+    memcpy(array, &things, sizeof(things));
+    return things + size * (*count)++;
+}
+
 int
 config_section_append(struct config_loader *loader, char ***list, size_t *count,
                       const char *text)
@@ -260,6 +276,20 @@ config_section_access(cfg_t *section, const char *name,
         if (config_section_peer(section, cfg_getnstr(section, name, i), out) <
             0)
             return -1;
+    return 0;
+}
+
+/* ---- sections ---- */
+
+int
+config_section_once(const cfg_t *section, unsigned *line)
+{
+    if (*line != 0)
+        return config_section_fail(section,
+                                   "there is such a section already; put "
+                                   "the options of both into one");
+    if (!config_loader_of(section)->is_default)
+        *line = (unsigned)section->line;
     return 0;
 }
 

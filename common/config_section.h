@@ -1,7 +1,7 @@
 /*
  * config_section - what libconfuse has read of a section, and the errors in it.
  *
- * Part of config.c, apart from its tables: the thin layer between libconfuse
+ * Part of config.c and of config_section_*.c: the thin layer between libconfuse
  * and our structs. `section` is always a cfg_t whose table begins with
  * CONFIG_LOADER_ROW. Functions that return int return 0, or -1 when the
  * loader's error is set.
@@ -46,6 +46,13 @@ struct config_loader {
         .name = "", .type = CFGT_FUNC \
     }
 
+/* The row of a section, of which there may be any number. */
+#define CONFIG_SECTION_ROW(word, more_flags, table, at_end)                   \
+    {                                                                         \
+        .name = (word), .type = CFGT_SEC, .flags = CFGF_MULTI | (more_flags), \
+        .subopts = (table), .validcb = (at_end)                               \
+    }
+
 /* Put the loader into a root's options and all tables below. */
 void config_loader_plant(struct cfg_opt_t *options,
                          struct config_loader *loader);
@@ -73,6 +80,14 @@ void config_section_on_error(struct cfg_t *section, const char *fmt, va_list ap)
  */
 void *config_section_grow(void *array, size_t count, size_t size);
 
+/*
+ * One more thing of `size` bytes, zeroed, at the end of an array that is grown
+ * like this: `array` is the address of the pointer to it, of whatever type.
+ * Borrowed: until the next one; NULL when the loader's error is set.
+ */
+void *config_section_add(const struct cfg_t *section, void *array,
+                         size_t *count, size_t size);
+
 /* Append a copy of `text` to a list that is freed as the next one does. */
 int config_section_append(struct config_loader *loader, char ***list,
                           size_t *count, const char *text);
@@ -96,6 +111,9 @@ int config_section_peer(const struct cfg_t *section, const char *text,
 /* The accounts of a list; not looked up yet. */
 int config_section_access(struct cfg_t *section, const char *name,
                           struct config_access *out);
+
+/* A section that may be there once: is it? Notes where it is. */
+int config_section_once(const struct cfg_t *section, unsigned *line);
 
 /* The section of this kind that has just ended. */
 struct cfg_t *config_section_last(struct cfg_opt_t *opt);

@@ -54,6 +54,7 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 %C%_libconfig_la_LIBADD = %D%/libcommon.la $(CONFUSE_LIBS)
 %C%_libconfig_la_SOURCES = \
 	%D%/config.c %D%/config.h \
+	%D%/config_check.c %D%/config_check.h \
 	%D%/config_credential.c %D%/config_credential.h \
 	%D%/config_free.c \
 	%D%/config_link.c %D%/config_link.h \
@@ -63,6 +64,11 @@ noinst_LTLIBRARIES += %D%/libconfig.la
 	%D%/config_scan.c %D%/config_scan.h \
 	%D%/config_secrets.c \
 	%D%/config_section.c %D%/config_section.h \
+	%D%/config_section_credential.c %D%/config_section_credential.h \
+	%D%/config_section_mailbox.c %D%/config_section_mailbox.h \
+	%D%/config_section_milter.c %D%/config_section_milter.h \
+	%D%/config_section_relay.c %D%/config_section_relay.h \
+	%D%/config_section_tokend.c %D%/config_section_tokend.h \
 	%D%/config_value.c %D%/config_value.h \
 	%D%/recipients.c %D%/recipients.h \
 	%D%/ruling.c %D%/ruling.h \

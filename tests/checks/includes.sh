@@ -48,7 +48,10 @@ library()
 library 'curl/' token-daemon/http.c
 library 'sqlite3' token-daemon/store.c
 library 'libmilter/' milter/callbacks.c
-library 'confuse' common/config.c common/config_section.c
+library 'confuse' common/config.c common/config_check.c common/config_section.c \
+    common/config_section_credential.c common/config_section_mailbox.c \
+    common/config_section_milter.c common/config_section_relay.c \
+    common/config_section_tokend.c
 library 'sasl/' sasl-xoauth2/
 library 'openssl/' token-daemon/assertion.c token-daemon/fingerprint.c \
     token-daemon/hardening.c token-daemon/key_pkcs11.c token-daemon/passphrase.c \

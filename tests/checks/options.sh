@@ -1,11 +1,13 @@
 #!/bin/bash
-# relay.conf(5) describes exactly the options that the tables of config.c have,
-# each in its section with its default, and every word that an option takes.
+# relay.conf(5) describes exactly the options that the tables of
+# config_section_*.c have, each in its section with its default, and every word
+# that an option takes.
 # When it fails: bring the page and the table together.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 
 exec /usr/bin/python3 -I - <<'PYTHON'
+import glob
 import re
 import sys
 
@@ -23,8 +25,13 @@ def tables(source):
             re.M | re.S):
         options = found.setdefault(section, {})
         for name, rest in re.findall(
-                r'(?:CFG_\w+\(|\.name = )"(\w+)"(?:,\s*([^;]*?),)?', rows):
+                r'(?:CFG_\w+\(|CONFIG_SECTION_ROW\(|\.name = )"(\w+)"(?:,\s*([^;]*?),)?', rows):
             options[name] = default(rest, texts)
+    root = found.setdefault("root", {})
+    for name in re.findall(
+            r'return \(cfg_opt_t\)CONFIG_SECTION_ROW\("(\w+)"', source):
+        root[name] = None
+    root["include"] = None
     return found
 
 
@@ -78,8 +85,10 @@ def page(text, sections):
     return found
 
 
-with open("common/config.c", encoding="utf-8") as file:
-    source = file.read()
+source = ""
+for path in sorted(glob.glob("common/config_section_*.c")):
+    with open(path, encoding="utf-8") as file:
+        source += file.read()
 with open("common/config_value.c", encoding="utf-8") as file:
     values = file.read()
 with open(PAGE, encoding="utf-8") as file:

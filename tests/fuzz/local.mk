@@ -144,9 +144,11 @@ if NEED_CONFIG
 noinst_PROGRAMS += %D%/fuzz_config
 %C%_fuzz_config_SOURCES = %D%/fuzz_config.c \
 	common/address.c common/buf.c common/clock.c common/config.c \
-	common/config_free.c common/config_link.c common/config_print.c \
-	common/config_scan.c common/config_section.c common/config_value.c \
-	common/err.c common/log.c common/secret.c common/sendas.c \
+	common/config_check.c common/config_free.c common/config_link.c \
+	common/config_print.c common/config_scan.c common/config_section.c \
+	common/config_section_credential.c common/config_section_mailbox.c \
+	common/config_section_milter.c common/config_section_relay.c \
+	common/config_section_tokend.c common/config_value.c common/err.c common/log.c common/secret.c common/sendas.c \
 	common/strmap.c common/textfile.c common/utf8.c
 %C%_fuzz_config_CFLAGS = $(FUZZ_CFLAGS) $(CONFUSE_CFLAGS)
 %C%_fuzz_config_LDADD = common/libconfig.la common/libcommon.la $(CONFUSE_LIBS)

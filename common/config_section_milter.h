@@ -1,0 +1,18 @@
+/*
+ * config_section_milter - `milter { ... }` with its rules, `exempt { ... }`
+ * and `route { ... }`.
+ *
+ * Its table of options is the reference of what may stand in such a section,
+ * and what a finished one means goes to config->milter. The mailboxes that it
+ * names are linked by config_link.
+ * Part of config.c; nobody else calls it.
+ */
+#ifndef COMMON_CONFIG_SECTION_MILTER_H
+#define COMMON_CONFIG_SECTION_MILTER_H
+
+struct cfg_opt_t; /* of libconfuse: a row of a table */
+
+/* The row for such sections in the table of the whole file. */
+struct cfg_opt_t config_section_milter(void);
+
+#endif
