@@ -19,10 +19,7 @@
  */
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/queue.h>
 
 #include <jansson.h>
 
@@ -30,6 +27,7 @@
 #include "common/log.h"
 #include "common/secret.h"
 #include "token-daemon/control_exchange.h"
+#include "token-daemon/control_logins.h"
 #include "token-daemon/grant.h"
 #include "token-daemon/login_flow.h"
 
@@ -38,120 +36,17 @@
 #define URI_MAX           64    /* bytes of a redirect URI, with the NUL */
 #define TEXT_MAX_BYTES    1024
 
-/* A sign-in that goes on. */
-struct login {
-    TAILQ_ENTRY(login) link;
-    struct control_logins *logins;
-    const struct control_env *env;
-    struct control_exchange *exchange; /* NULL: the asker is gone */
-    struct config *config;     /* a reference: the one that it began with */
-    struct sendas_match match; /* points into that, and to `mailbox` */
-    bool by_device;
-    bool may_differ;
-    bool is_brought;         /* a refresh token is tried, nobody is asked */
-    struct login_flow *flow; /* NULL: waits for the port */
-    char mailbox[];
-};
-
-struct control_logins {
-    TAILQ_HEAD(, login) list;
-    size_t count;
-    bool is_stopping;
-    void (*stopped)(void *arg); /* NULL: nobody waits for the last one */
-    void *stopped_arg;
-};
-
-struct control_logins *
-control_logins_new(void)
-{
-    struct control_logins *logins = calloc(1, sizeof(*logins));
-
-    if (logins != NULL)
-        TAILQ_INIT(&logins->list);
-    return logins;
-}
-
-static const struct login *
-find_login(const struct control_logins *logins, const char *mailbox)
-{
-    const struct login *login;
-
-    TAILQ_FOREACH(login, &logins->list, link)
-    {
-        if (strcasecmp(login->mailbox, mailbox) == 0)
-            return login;
-    }
-    return NULL;
-}
-
-/* It goes on no longer; another one may begin. */
-static void
-leave_list(struct login *login)
-{
-    struct control_logins *logins = login->logins;
-
-    TAILQ_REMOVE(&logins->list, login, link);
-    logins->count--;
-}
-
-/* The last that is done with it. */
-static void
-login_free(struct login *login)
-{
-    struct control_logins *logins = login->logins;
-
-    config_unref(&login->config);
-    free(login);
-    if (logins->count == 0 && logins->stopped != NULL)
-        logins->stopped(logins->stopped_arg);
-}
-
-void
-control_logins_stop(struct control_logins *logins)
-{
-    logins->is_stopping = true;
-}
-
-bool
-control_logins_linger(struct control_logins *logins, void (*stopped)(void *arg),
-                      void *arg)
-{
-    if (logins->count == 0)
-        return false;
-    logins->stopped = stopped;
-    logins->stopped_arg = arg;
-    return true;
-}
-
-void
-control_logins_free(struct control_logins **logins)
-{
-    struct login *login;
-
-    if (*logins == NULL)
-        return;
-    (*logins)->stopped = NULL;
-    /* Those whose askers are gone. */
-    while ((login = TAILQ_FIRST(&(*logins)->list)) != NULL) {
-        login->env->login.cancel(&login->flow);
-        leave_list(login);
-        login_free(login);
-    }
-    free(*logins);
-    *logins = NULL;
-}
-
 /* ---- How it ends -------------------------------------------------------- */
 
 static void
-refuse(const struct login *login, const char *code, const char *text)
+refuse(const struct control_login *login, const char *code, const char *text)
 {
     if (login->exchange != NULL)
         control_refuse(login->exchange, code, text);
 }
 
 static const char *
-method_word(const struct login *login)
+method_word(const struct control_login *login)
 {
     if (login->is_brought)
         return "refresh-token";
@@ -160,7 +55,8 @@ method_word(const struct login *login)
 
 /* With what the operator may do, and who it was where that matters. */
 static void
-refuse_failure(struct login *login, const struct login_flow_event *event)
+refuse_failure(struct control_login *login,
+               const struct login_flow_event *event)
 {
     const struct acquire_result *result = event->result;
     struct buf text;
@@ -214,7 +110,7 @@ is_same_text(const char *a, const char *b)
 
 /* Would the application that has signed in still be asked for tokens? */
 static bool
-is_still_configured(const struct login *login)
+is_still_configured(const struct control_login *login)
 {
     const struct control_env *env = login->env;
     const struct config_credential *then = login->match.mailbox->credential;
@@ -233,7 +129,7 @@ is_still_configured(const struct login *login)
 }
 
 static json_t *
-describe_success(const struct login *login,
+describe_success(const struct control_login *login,
                  const struct login_flow_event *event)
 {
     const struct refresher_key key = control_key_of(&login->match);
@@ -253,7 +149,7 @@ describe_success(const struct login *login,
 
 /* The tokens are the refresher's from now on. */
 static void
-conclude(struct login *login, struct login_flow_event *event)
+conclude(struct control_login *login, struct login_flow_event *event)
 {
     const struct refresher_key key = control_key_of(&login->match);
     struct oauth_token *token = &event->result->token;
@@ -283,7 +179,8 @@ conclude(struct login *login, struct login_flow_event *event)
 /* ---- What is told meanwhile --------------------------------------------- */
 
 static void
-tell_prompt(const struct login *login, const struct login_flow_event *event)
+tell_prompt(const struct control_login *login,
+            const struct login_flow_event *event)
 {
     const char *name = event->kind == LOGIN_FLOW_WAITING ? "waiting" : "prompt";
 
@@ -301,7 +198,7 @@ tell_prompt(const struct login *login, const struct login_flow_event *event)
 static void
 on_flow(struct login_flow_event *event, void *arg)
 {
-    struct login *login = arg;
+    struct control_login *login = arg;
 
     switch (event->kind) {
     case LOGIN_FLOW_PROMPT:
@@ -311,22 +208,22 @@ on_flow(struct login_flow_event *event, void *arg)
             return;
         }
         login->env->login.cancel(&login->flow); /* nobody is left to wait */
-        leave_list(login);
+        control_logins_leave(login);
         break;
     case LOGIN_FLOW_DONE:
-        leave_list(login);
+        control_logins_leave(login);
         conclude(login, event);
         break;
     case LOGIN_FLOW_FAILED:
-        leave_list(login);
+        control_logins_leave(login);
         refuse_failure(login, event);
         break;
     }
-    login_free(login);
+    control_login_free(login);
 }
 
 static void
-start_flow(struct login *login, const char *redirect_uri,
+start_flow(struct control_login *login, const char *redirect_uri,
            const char *refresh_token)
 {
     const struct control_env *env = login->env;
@@ -343,22 +240,22 @@ start_flow(struct login *login, const char *redirect_uri,
     login->flow = env->login.start(env->arg, &request, on_flow, login);
     if (login->flow != NULL)
         return;
-    leave_list(login);
+    control_logins_leave(login);
     control_answer(login->exchange, NULL);
-    login_free(login);
+    control_login_free(login);
 }
 
 /* ---- What the asker sends on -------------------------------------------- */
 
 static void
-reject(const struct login *login, const char *text)
+reject(const struct control_login *login, const char *text)
 {
     control_tell(login->exchange, "rejected",
                  json_pack("{s:o}", "text", control_string(text)));
 }
 
 static void
-use_port(struct login *login, const json_t *port)
+use_port(struct control_login *login, const json_t *port)
 {
     int fixed = login->match.mailbox->credential->redirect_port;
     json_int_t number = json_integer_value(port);
@@ -374,7 +271,7 @@ use_port(struct login *login, const json_t *port)
 }
 
 static void
-use_redirect(struct login *login, const char *text)
+use_redirect(struct control_login *login, const char *text)
 {
     const struct control_env *env = login->env;
     struct err err = {ERR_NONE, ""};
@@ -386,7 +283,7 @@ use_redirect(struct login *login, const char *text)
 static void
 on_line(void *arg, const json_t *root)
 {
-    struct login *login = arg;
+    struct control_login *login = arg;
     const json_t *port = json_object_get(root, "port");
     const char *redirect = json_string_value(json_object_get(root, "redirect"));
 
@@ -402,17 +299,17 @@ on_line(void *arg, const json_t *root)
 static void
 cancel_login(void *arg)
 {
-    struct login *login = arg;
+    struct control_login *login = arg;
 
-    if (login->logins->is_stopping && login->flow != NULL &&
+    if (control_logins_are_stopping(login->logins) && login->flow != NULL &&
         login->env->login.is_exchanging(login->flow)) {
         login->exchange = NULL;
         return;
     }
     log_info("a sign-in was given up", F_STR("mailbox", login->mailbox));
     login->env->login.cancel(&login->flow);
-    leave_list(login);
-    login_free(login);
+    control_logins_leave(login);
+    control_login_free(login);
 }
 
 /* ---- The beginning ------------------------------------------------------ */
@@ -453,13 +350,13 @@ check_login(struct control_exchange *exchange, const struct sendas_match *match)
         control_refuse_err(exchange, &err);
         return false;
     }
-    if (find_login(exchange->logins, match->login) != NULL) {
+    if (control_logins_find(exchange->logins, match->login) != NULL) {
         control_refuse(exchange, "busy",
                        "somebody signs in for this mailbox right now; wait for "
                        "it, or end that xoauth2ctl");
         return false;
     }
-    if (exchange->logins->count >= LOGINS_MAX) {
+    if (control_logins_count(exchange->logins) >= LOGINS_MAX) {
         control_refuse(exchange, "busy",
                        "too many sign-ins go on at the same time; wait for one "
                        "to end");
@@ -468,43 +365,20 @@ check_login(struct control_exchange *exchange, const struct sendas_match *match)
     return true;
 }
 
-static struct login *
-new_login(struct control_exchange *exchange, const struct sendas_match *match)
-{
-    const struct control_env *env = exchange->env;
-    size_t size = strlen(match->login) + 1;
-    struct login *login = calloc(1, sizeof(*login) + size);
-
-    if (login == NULL)
-        return NULL;
-    login->logins = exchange->logins;
-    login->env = env;
-    login->exchange = exchange;
-    login->may_differ =
-        json_is_true(json_object_get(exchange->root, "other_account"));
-    login->config = config_ref(env->login.config(env->arg));
-    login->match = *match;
-    memcpy(login->mailbox, match->login, size);
-    login->match.login = login->mailbox;
-    TAILQ_INSERT_TAIL(&login->logins->list, login, link);
-    login->logins->count++;
-    return login;
-}
-
 static void
 sign_in(struct control_exchange *exchange)
 {
     static const struct control_wait_ops ops = {.cancel = cancel_login,
                                                 .line = on_line};
     struct sendas_match match;
-    struct login *login;
+    struct control_login *login;
     bool by_device;
 
     if (!control_find_mailbox(exchange, &match) ||
         !check_login(exchange, &match) ||
         !read_method(exchange, match.mailbox->credential, &by_device))
         return;
-    login = new_login(exchange, &match);
+    login = control_login_new(exchange, &match);
     if (login == NULL) {
         control_answer(exchange, NULL);
         return;
@@ -540,7 +414,7 @@ is_refresh_token(const char *text)
 static void
 leave_brought(void *arg)
 {
-    struct login *login = arg;
+    struct control_login *login = arg;
 
     login->exchange = NULL;
 }
@@ -551,7 +425,7 @@ bring_token(struct control_exchange *exchange, const char *text)
 {
     static const struct control_wait_ops ops = {.cancel = leave_brought};
     struct sendas_match match;
-    struct login *login;
+    struct control_login *login;
 
     if (!is_refresh_token(text)) {
         control_refuse(
@@ -562,7 +436,7 @@ bring_token(struct control_exchange *exchange, const char *text)
     if (!control_find_mailbox(exchange, &match) ||
         !check_login(exchange, &match))
         return;
-    login = new_login(exchange, &match);
+    login = control_login_new(exchange, &match);
     if (login == NULL) {
         control_answer(exchange, NULL);
         return;

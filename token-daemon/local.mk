@@ -90,6 +90,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/control_exchange.c %D%/control_exchange.h \
 	%D%/control_forget.c \
 	%D%/control_login.c \
+	%D%/control_logins.c %D%/control_logins.h \
 	%D%/control_reference.c %D%/control_reference.h \
 	%D%/control_renewal.c %D%/control_renewal.h \
 	%D%/control_server.c %D%/control_server.h \
