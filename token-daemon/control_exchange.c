@@ -229,6 +229,12 @@ control_find_mailbox(struct control_exchange *exchange,
     return false;
 }
 
+bool
+control_may_all(const struct control_exchange *exchange)
+{
+    return exchange->peer.verbs == CONFIG_VERBS_ALL;
+}
+
 struct refresher_key
 control_key_of(const struct sendas_match *match)
 {

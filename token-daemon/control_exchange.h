@@ -117,6 +117,9 @@ bool control_find_mailbox(struct control_exchange *exchange,
 const char *control_text(struct control_exchange *exchange, const char *key,
                          const char *complaint);
 
+/* May who asks use all verbs? */
+bool control_may_all(const struct control_exchange *exchange);
+
 /* The key of the token of a mailbox. */
 struct refresher_key control_key_of(const struct sendas_match *match);
 

@@ -32,7 +32,7 @@
 #include "token-daemon/login_flow.h"
 
 #define REFRESH_TOKEN_MAX 16384 /* bytes */
-#define LOGINS_MAX        32    /* at the same time */
+#define PORT_WAIT_S       30    /* who asks sends it at once */
 #define URI_MAX           64    /* bytes of a redirect URI, with the NUL */
 #define TEXT_MAX_BYTES    1024
 
@@ -267,6 +267,8 @@ use_port(struct control_login *login, const json_t *port)
         return;
     }
     (void)snprintf(uri, sizeof(uri), "http://localhost:%d/", (int)number);
+    login->env->timer_free(login->timer);
+    login->timer = NULL;
     start_flow(login, number != 0 ? uri : NULL, NULL);
 }
 
@@ -296,20 +298,32 @@ on_line(void *arg, const json_t *root)
                                           : "redirect is wanted");
 }
 
+/* May the provider have taken a code already? */
+static bool
+is_exchanging(const struct control_login *login)
+{
+    return login->flow != NULL && login->env->login.is_exchanging(login->flow);
+}
+
+static void
+give_up(struct control_login *login)
+{
+    login->env->login.cancel(&login->flow);
+    control_logins_leave(login);
+    control_login_free(login);
+}
+
 static void
 cancel_login(void *arg)
 {
     struct control_login *login = arg;
 
-    if (control_logins_are_stopping(login->logins) && login->flow != NULL &&
-        login->env->login.is_exchanging(login->flow)) {
+    if (control_logins_are_stopping(login->logins) && is_exchanging(login)) {
         login->exchange = NULL;
         return;
     }
     log_info("a sign-in was given up", F_STR("mailbox", login->mailbox));
-    login->env->login.cancel(&login->flow);
-    control_logins_leave(login);
-    control_login_free(login);
+    give_up(login);
 }
 
 /* ---- The beginning ------------------------------------------------------ */
@@ -335,10 +349,36 @@ read_method(struct control_exchange *exchange,
     return true;
 }
 
+/*
+ * Who may not use all verbs keeps nobody who may from a mailbox; but what the
+ * provider may have taken already is let finish, which it does soon.
+ */
+static bool
+may_displace(const struct control_exchange *exchange,
+             const struct control_login *other)
+{
+    return control_may_all(exchange) && !other->place.is_trusted &&
+           other->exchange != NULL && !other->is_brought &&
+           !is_exchanging(other);
+}
+
+/* End it for another one; the other one has begun. */
+static void
+displace(struct control_login *other)
+{
+    struct control_exchange *exchange = other->exchange;
+
+    give_up(other);
+    control_refuse(exchange, "busy",
+                   "somebody who may use all verbs signs in for this mailbox "
+                   "now, so this sign-in has ended");
+}
+
 /* May it begin? False: the exchange has ended. */
 static bool
 check_login(struct control_exchange *exchange, const struct sendas_match *match)
 {
+    const struct control_login *other;
     struct err err = {ERR_NONE, ""};
 
     if (!grant_needs_login(match->mailbox->credential->grant)) {
@@ -350,18 +390,61 @@ check_login(struct control_exchange *exchange, const struct sendas_match *match)
         control_refuse_err(exchange, &err);
         return false;
     }
-    if (control_logins_find(exchange->logins, match->login) != NULL) {
+    other = control_logins_find(exchange->logins, match->login);
+    if (other != NULL && !may_displace(exchange, other)) {
         control_refuse(exchange, "busy",
                        "somebody signs in for this mailbox right now; wait for "
                        "it, or end that xoauth2ctl");
         return false;
     }
-    if (control_logins_count(exchange->logins) >= LOGINS_MAX) {
-        control_refuse(exchange, "busy",
-                       "too many sign-ins go on at the same time; wait for one "
-                       "to end");
+    return true;
+}
+
+/* NULL: the exchange has ended. */
+static struct control_login *
+begin(struct control_exchange *exchange, const struct sendas_match *match,
+      const struct control_wait_ops *ops)
+{
+    struct control_login *other =
+        control_logins_find(exchange->logins, match->login);
+    struct control_login *login = control_login_new(exchange, match);
+
+    if (login == NULL)
+        return NULL;
+    control_wait(exchange, ops, login);
+    if (other != NULL)
+        displace(other);
+    return login;
+}
+
+/* Nobody else could sign in for that mailbox. */
+static void
+on_no_port(void *arg)
+{
+    struct control_login *login = arg;
+    struct control_exchange *exchange = login->exchange;
+    char text[TEXT_MAX_BYTES];
+
+    log_info("a sign-in was ended: its asker has sent no port",
+             F_STR("mailbox", login->mailbox));
+    give_up(login);
+    (void)snprintf(text, sizeof(text),
+                   "the port of the local page was not sent within %d s, so "
+                   "the sign-in has ended; begin again",
+                   PORT_WAIT_S);
+    control_refuse(exchange, "needs-login", text);
+}
+
+/* Wait for it, but not for ever. False: out of memory. */
+static bool
+await_port(struct control_login *login)
+{
+    const struct control_env *env = login->env;
+
+    login->timer = env->timer_new(env->arg, on_no_port, login);
+    if (login->timer == NULL)
         return false;
-    }
+    env->timer_set(login->timer, INT64_C(1000) * PORT_WAIT_S);
     return true;
 }
 
@@ -378,13 +461,15 @@ sign_in(struct control_exchange *exchange)
         !check_login(exchange, &match) ||
         !read_method(exchange, match.mailbox->credential, &by_device))
         return;
-    login = control_login_new(exchange, &match);
-    if (login == NULL) {
+    login = begin(exchange, &match, &ops);
+    if (login == NULL)
+        return;
+    login->by_device = by_device;
+    if (!by_device && !await_port(login)) {
+        give_up(login);
         control_answer(exchange, NULL);
         return;
     }
-    login->by_device = by_device;
-    control_wait(exchange, &ops, login);
     control_tell(exchange, "begin",
                  json_pack("{s:o, s:o, s:s, s:i}", "mailbox",
                            control_string(login->mailbox), "credential",
@@ -436,13 +521,10 @@ bring_token(struct control_exchange *exchange, const char *text)
     if (!control_find_mailbox(exchange, &match) ||
         !check_login(exchange, &match))
         return;
-    login = control_login_new(exchange, &match);
-    if (login == NULL) {
-        control_answer(exchange, NULL);
+    login = begin(exchange, &match, &ops);
+    if (login == NULL)
         return;
-    }
     login->is_brought = true;
-    control_wait(exchange, &ops, login);
     start_flow(login, NULL, text);
 }
 

@@ -9,8 +9,17 @@
 
 #include <jansson.h>
 
+/*
+ * At the same time, those whose askers are gone among them. Who may use all
+ * verbs may sign in for all that is to be imported; others are people.
+ */
+#define TRUSTED_MAX 32 /* of each user who may use all verbs */
+#define USER_MAX    8  /* of each other one */
+#define OTHERS_MAX  64 /* of all others together */
+
 struct control_logins {
     TAILQ_HEAD(, control_login) list;
+    struct places places;
     size_t count;
     bool is_stopping;
     void (*stopped)(void *arg); /* NULL: nobody waits for the last one */
@@ -22,9 +31,38 @@ control_logins_new(void)
 {
     struct control_logins *logins = calloc(1, sizeof(*logins));
 
-    if (logins != NULL)
-        TAILQ_INIT(&logins->list);
+    if (logins == NULL)
+        return NULL;
+    TAILQ_INIT(&logins->list);
+    logins->places = (struct places){.trusted_max = TRUSTED_MAX,
+                                     .user_max = USER_MAX,
+                                     .others_max = OTHERS_MAX};
     return logins;
+}
+
+/* False: the exchange has ended. */
+static bool
+take_place(struct control_exchange *exchange, struct place *place)
+{
+    enum places_result result =
+        places_take(&exchange->logins->places, exchange->peer.uid,
+                    control_may_all(exchange), place);
+    const char *text = NULL;
+
+    switch (result) {
+    case PLACES_TAKEN:
+        return true;
+    case PLACES_USER_FULL:
+        text = "too many sign-ins of this user go on at the same time; wait "
+               "for one to end, or end that xoauth2ctl";
+        break;
+    case PLACES_OTHERS_FULL:
+        text = "too many sign-ins of all operators go on at the same time; "
+               "wait for one to end, or ask who may use all verbs";
+        break;
+    }
+    control_refuse(exchange, "busy", text);
+    return false;
 }
 
 struct control_login *
@@ -35,8 +73,14 @@ control_login_new(struct control_exchange *exchange,
     size_t size = strlen(match->login) + 1;
     struct control_login *login = calloc(1, sizeof(*login) + size);
 
-    if (login == NULL)
+    if (login == NULL) {
+        control_answer(exchange, NULL);
         return NULL;
+    }
+    if (!take_place(exchange, &login->place)) {
+        free(login);
+        return NULL;
+    }
     login->logins = exchange->logins;
     login->env = env;
     login->exchange = exchange;
@@ -64,12 +108,6 @@ control_logins_find(const struct control_logins *logins, const char *mailbox)
     return NULL;
 }
 
-size_t
-control_logins_count(const struct control_logins *logins)
-{
-    return logins->count;
-}
-
 void
 control_logins_leave(struct control_login *login)
 {
@@ -77,6 +115,10 @@ control_logins_leave(struct control_login *login)
 
     TAILQ_REMOVE(&logins->list, login, link);
     logins->count--;
+    places_leave(&login->place);
+    if (login->timer != NULL)
+        login->env->timer_free(login->timer);
+    login->timer = NULL;
 }
 
 void

@@ -6,13 +6,13 @@
 #define TOKEN_DAEMON_CONTROL_LOGINS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/queue.h>
 
 #include "common/config.h"
 #include "common/sendas.h"
 #include "token-daemon/control.h"
 #include "token-daemon/control_exchange.h"
+#include "token-daemon/places.h"
 
 struct login_flow;
 
@@ -20,6 +20,7 @@ struct login_flow;
 struct control_login {
     TAILQ_ENTRY(control_login) link;
     struct control_logins *logins;
+    struct place place; /* of who began it, also when that one is gone */
     const struct control_env *env;
     struct control_exchange *exchange; /* NULL: the asker is gone */
     struct config *config;     /* a reference: the one that it began with */
@@ -28,12 +29,14 @@ struct control_login {
     bool may_differ;
     bool is_brought;         /* a refresh token is tried, nobody is asked */
     struct login_flow *flow; /* NULL: waits for the port */
+    void *timer;             /* until that has come; NULL: it has */
     char mailbox[];
 };
 
 /*
  * Begin one for the mailbox of `match`, by the exchange's request. Owned:
- * control_logins_leave(), then control_login_free(). NULL when out of memory.
+ * control_logins_leave(), then control_login_free(). NULL: there is no place
+ * for it, or no memory, and the exchange has ended.
  */
 struct control_login *control_login_new(struct control_exchange *exchange,
                                         const struct sendas_match *match)
@@ -42,8 +45,6 @@ struct control_login *control_login_new(struct control_exchange *exchange,
 /* The one that goes on for this mailbox, or NULL. */
 struct control_login *control_logins_find(const struct control_logins *logins,
                                           const char *mailbox);
-
-size_t control_logins_count(const struct control_logins *logins);
 
 /* It goes on no longer; another one may begin. */
 void control_logins_leave(struct control_login *login);

@@ -14,7 +14,7 @@
 bool
 control_reference_is_allowed(const struct control_exchange *exchange)
 {
-    return exchange->peer.verbs == CONFIG_VERBS_ALL;
+    return control_may_all(exchange);
 }
 
 void

@@ -123,6 +123,7 @@ noinst_LTLIBRARIES += %D%/libtokend.la
 	%D%/names.c %D%/names.h \
 	%D%/peer_identity.c %D%/peer_identity.h \
 	%D%/peers.c %D%/peers.h \
+	%D%/places.c %D%/places.h \
 	%D%/planner.c %D%/planner.h \
 	%D%/refresh_token.c %D%/refresh_token.h \
 	%D%/refresher.c %D%/refresher.h \

@@ -115,6 +115,7 @@ TOKEND_TESTS = \
 	%D%/test_peer_identity \
 	%D%/test_peers \
 	%D%/test_pkce \
+	%D%/test_places \
 	%D%/test_provider \
 	%D%/test_redirect \
 	%D%/test_refresh_token \
@@ -237,6 +238,7 @@ FAKE_ENV_LINK = $(AM_LDFLAGS) -Wl,--wrap=log_write
 %C%_test_refresh_token_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_spread_SOURCES = %D%/test_spread.c $(FAKE_ENV)
 %C%_test_spread_LDFLAGS = $(FAKE_ENV_LINK)
+%C%_test_places_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_spread_LDADD = $(TOKEND_TEST_LIBS)
 %C%_test_strangers_SOURCES = %D%/test_strangers.c $(FAKE_ENV)
 %C%_test_strangers_LDFLAGS = $(FAKE_ENV_LINK)

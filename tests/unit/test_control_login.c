@@ -44,6 +44,8 @@
 #define LOGIN(who, more) \
     "{\"version\":1,\"verb\":\"login\",\"mailbox\":\"" who "\"" more "}"
 
+#define BRING(more) LOGIN(RELAY, ",\"refresh_token\":\"brought\"" more)
+
 static struct row {
     const char *name;
     const char *line;
@@ -97,7 +99,7 @@ struct world {
     struct control *control;
     struct config *config;
     struct sendas *policy;
-    struct asker askers[40];
+    struct asker askers[112];
     struct login_flow *flow; /* the last; NULL: it is over */
     size_t starts, cancels;
     bool is_refused;      /* no flow can be started */
@@ -342,16 +344,26 @@ on_reply(const char *line, bool is_last, void *arg)
         asker->exchange = NULL;
 }
 
+/* Another than root: uid 0 may all, others may sign in only. */
 static struct asker *
-ask(struct world *world, size_t number, const char *line)
+ask_as(struct world *world, size_t number, uid_t uid, const char *line)
 {
-    const struct control_peer peer = {.verbs = CONFIG_VERBS_ALL};
+    const struct control_peer peer = {
+        .uid = uid,
+        .verbs =
+            uid == 0 ? CONFIG_VERBS_ALL : CONFIG_VERB_BIT(CONFIG_VERB_LOGIN)};
     struct asker *asker = &world->askers[number];
 
     asker->exchange =
         control_ask(world->control, &peer, line, strlen(line),
                     &(struct control_asker){.reply = on_reply, .arg = asker});
     return asker;
+}
+
+static struct asker *
+ask(struct world *world, size_t number, const char *line)
+{
+    return ask_as(world, number, 0, line);
 }
 
 static void
@@ -625,17 +637,132 @@ one_at_a_time_for_a_mailbox(void **state)
     assert_int_equal(world->cancels, 1);
 }
 
-static void
-there_are_not_too_many(void **state)
+#define USER_MAX    8
+#define OTHERS_MAX  64
+#define TRUSTED_MAX 32
+
+/* Of a mailbox of its own each. */
+static struct asker *
+ask_as_number(struct world *world, size_t number, uid_t uid, const char *more)
 {
-    struct world *world = *state;
     char line[256];
 
-    for (size_t i = 0; i < 32; i++) {
-        (void)snprintf(line, sizeof(line), LOGIN("m%zu@people.example", ""), i);
-        assert_event(ask(world, i, line), "begin");
+    (void)snprintf(line, sizeof(line), LOGIN("m%zu@people.example", "%s"),
+                   number, more);
+    return ask_as(world, number, uid, line);
+}
+
+static void
+nobody_takes_the_places_of_others(void **state)
+{
+    struct world *world = *state;
+    size_t n = 0;
+
+    for (uid_t uid = 1; n < OTHERS_MAX; uid++) {
+        for (size_t i = 0; i < USER_MAX; i++)
+            assert_event(ask_as_number(world, n++, uid, ""), "begin");
+        assert_error(ask_as_number(world, n, uid, ""), "busy");
     }
-    assert_error(ask(world, 32, LOGIN(RELAY, "")), "busy");
+    assert_error(ask_as_number(world, n, 99, ""), "busy");
+    /* But who may do all can sign in, even for one of those. */
+    while (n < OTHERS_MAX + TRUSTED_MAX)
+        assert_event(ask_as_number(world, n++, 0, ""), "begin");
+    assert_error(ask_as_number(world, n, 0, ""), "busy");
+    /* What has ended makes room for that user. */
+    control_forget(&world->askers[0].exchange);
+    assert_error(ask_as_number(world, n + 1, 2, ""), "busy");
+    assert_event(ask_as_number(world, n + 2, 1, ""), "begin");
+}
+
+/* To connect, to bring one and to go again is no way to have more. */
+static void
+those_whose_askers_are_gone_count(void **state)
+{
+    struct world *world = *state;
+    struct login_flow *flows[USER_MAX];
+    struct asker *asker;
+
+    for (size_t i = 0; i < USER_MAX; i++) {
+        asker = ask_as_number(world, i, 1, ",\"refresh_token\":\"r\"");
+        flows[i] = world->flow;
+        control_forget(&asker->exchange);
+    }
+    assert_int_equal(world->cancels, 0);
+    asker = ask_as_number(world, USER_MAX, 1, ",\"refresh_token\":\"r\"");
+    assert_error(asker, "busy");
+    assert_int_equal(world->starts, USER_MAX);
+    for (size_t i = 0; i < USER_MAX; i++) {
+        world->flow = flows[i];
+        fail_as(world, PROBLEM_NEEDS_LOGIN, NULL);
+    }
+    asker = ask_as_number(world, USER_MAX + 1, 1, "");
+    assert_event(asker, "begin");
+}
+
+static void
+who_may_all_goes_before(void **state)
+{
+    struct world *world = *state;
+    struct asker *first = ask_as(world, 0, 1, LOGIN(RELAY, ""));
+
+    assert_error(ask_as(world, 1, 2, LOGIN(RELAY, "")), "busy");
+    assert_event(ask(world, 2, LOGIN(RELAY, "")), "begin");
+    assert_error(first, "busy");
+    assert_error(ask(world, 3, LOGIN(RELAY, "")), "busy");
+    control_forget(&world->askers[2].exchange);
+
+    /* A browser is open already, and is forgotten. */
+    first = ask_as(world, 4, 1, LOGIN(RELAY, ""));
+    feed(first, "{\"port\":1}");
+    (void)ask(world, 5, BRING(""));
+    assert_error(first, "busy");
+    assert_int_equal(world->cancels, 1);
+    succeed(world, LOGIN_FLOW_ACCOUNT_SAME, RELAY);
+    assert_non_null(json_object_get(last(&world->askers[5]), "result"));
+}
+
+/* It may have been good for one use only. */
+static void
+what_the_provider_may_have_taken_is_let_finish(void **state)
+{
+    struct world *world = *state;
+    struct asker *first = ask_as(world, 0, 1, LOGIN(RELAY, ""));
+
+    feed(first, "{\"port\":1}");
+    world->is_exchanging = true;
+    assert_error(ask(world, 1, LOGIN(RELAY, "")), "busy");
+    succeed(world, LOGIN_FLOW_ACCOUNT_SAME, RELAY);
+    assert_non_null(json_object_get(last(first), "result"));
+    world->is_exchanging = false;
+    first = ask_as(world, 2, 1, BRING(""));
+    assert_error(ask(world, 3, LOGIN(RELAY, "")), "busy");
+    assert_non_null(first->exchange);
+    fail_as(world, PROBLEM_NEEDS_LOGIN, NULL);
+    assert_error(first, "needs-login");
+}
+
+static void
+a_port_is_not_waited_for_without_end(void **state)
+{
+    struct world *world = *state;
+    struct asker *asker = ask(world, 0, LOGIN(RELAY, ""));
+
+    fake_env_advance(world->env, 20000);
+    feed(asker, "{\"port\":-1}"); /* which buys no time */
+    fake_env_advance(world->env, 9999);
+    assert_event(asker, "rejected");
+    fake_env_advance(world->env, 1);
+    assert_error(asker, "needs-login");
+    assert_non_null(
+        strstr(text_of(json_object_get(last(asker), "error"), "text"),
+               "not sent within 30 s"));
+    assert_int_equal(world->starts, 0);
+    /* Another one may begin, and once it has sent its port nothing ends it. */
+    asker = ask(world, 1, LOGIN(RELAY, ""));
+    feed(asker, "{\"port\":1}");
+    show_prompt(world);
+    fake_env_advance(world->env, 60000);
+    assert_event(asker, "prompt");
 }
 
 static void
@@ -668,8 +795,6 @@ a_credential_that_changed_meanwhile_takes_nothing(void **state)
     assert_error(asker, "bad-configuration");
     assert_null(refresher_peek(world->refresher, &key)->text);
 }
-
-#define BRING(more) LOGIN(RELAY, ",\"refresh_token\":\"brought\"" more)
 
 static void
 a_refresh_token_is_tried_before_it_is_used(void **state)
@@ -916,8 +1041,16 @@ main(void)
             another_account_is_named_and_may_be_meant, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_at_a_time_for_a_mailbox, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(there_are_not_too_many, set_up,
+        cmocka_unit_test_setup_teardown(nobody_takes_the_places_of_others,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(those_whose_askers_are_gone_count,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_may_all_goes_before, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_the_provider_may_have_taken_is_let_finish, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_port_is_not_waited_for_without_end,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_refresh_token_is_tried_before_it_is_used, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
