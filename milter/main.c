@@ -291,7 +291,6 @@ run(struct policy *policy)
     struct err err = {ERR_NONE, ""};
     int rc = -1;
 
-    signals_init();
     activity_init(&activity);
     callbacks = (struct callbacks){policy, &activity, metrics_new()};
     if (callbacks.metrics != NULL)
@@ -322,6 +321,8 @@ main(int argc, char **argv)
                                                   : LOG_SINK_SYSLOG,
              options.verbosity);
     harden();
+    if (is_service)
+        signals_init(); /* one that comes while files are read waits */
     policy = policy_new(options.path, &err);
     if (policy == NULL) {
         log_error("the configuration can't be used", F_STR("reason", err.text));
