@@ -88,6 +88,23 @@ print_summary(const struct sendas_import_file *files, size_t count,
     }
 }
 
+/* A list can't deny what something else permits. */
+static void
+warn_of_denials(const struct sendas_import_file *files, size_t count)
+{
+    size_t denied = 0;
+
+    for (size_t i = 0; i < count; i++)
+        denied += files[i].skipped[SENDAS_FILE_DENIED];
+    if (denied > 0)
+        (void)fprintf(stderr,
+                      CTL_PROGRAM
+                      ": warning: a list has no denials, and %zu were left "
+                      "out; where an entry for a whole domain permits such an "
+                      "address, name the export itself in send_as_file\n",
+                      denied);
+}
+
 static int
 ask_for_mailbox(const struct sendas_import *import)
 {
@@ -260,6 +277,7 @@ import(struct sendas_import_file *files, size_t count,
         status = ctl_fail(options->ctl, &err);
     } else {
         print_summary(files, count, options);
+        warn_of_denials(files, count);
         status = judge(files, count, &imported, options);
         if (status == EX_OK)
             status = write_list(files, count, &imported, options);

@@ -360,7 +360,9 @@ def test_import_makes_a_list_that_is_read_again(build, tmp_path):
                  "permissions.csv:6: skipped, permission of somebody else: "
                  "Sales Team (ayla@contoso.com)"]:
         assert line + "\n" in result.stderr
+    assert "warning: a list has no denials, and 2 were left" in result.stderr
     again = run_import(build, str(output))
+    assert "warning" not in again.stderr
     assert [line for line in again.stdout.splitlines() if line[0] != "#"] == [
         line for line in output.read_text("utf-8").splitlines()
         if line[0] != "#"]
