@@ -592,9 +592,9 @@ def test_the_old_content_goes_on_after_a_restart_without_a_request(world):
     made.tokend.ask("token", KEY)
     made.tokend.stop()
     requests = len(made.endpoint.requests)
+    read = len(made.tokend.log.lines("a watched secret is remembered"))
     made.tokend.start()
-    wait_until(lambda: made.tokend.log.lines("a watched secret is remembered"),
-               what="the file to be read")
+    made.tokend.log.wait_for("a watched secret is remembered", count=read + 1)
     assert len(made.endpoint.requests) == requests
     bad = "bad~secret~fedcba9876543210"
     _replace(made.path("secrets/first"), bad)
